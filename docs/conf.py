@@ -1,0 +1,33 @@
+"""Sphinx: the pages beside this file, and the API reference from the docstrings of what is installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from brigantine import __version__
+
+project = "brigantine"
+author = "The brigantine developers"
+version = release = __version__
+
+extensions = ["sphinx.ext.autodoc", "myst_parser", "tables"]
+html_theme = "alabaster"
+html_theme_options = {"description": "Request-reply brokers for ZeroMQ", "fixed_sidebar": True}
+html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
+html_show_sourcelink = False
+
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_type_aliases = {"Handler": "brigantine.workers.base.Handler"}
+autoclass_content = "both"
+# An object whose reference resolves only in another project's inventory, which is not fetched: the
+# reference is built without a network.
+nitpick_ignore_regex = [
+    ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
+    ("py:class", r"brigantine\.pure\.expiry\.Key"),  # a type variable
+]

@@ -1,0 +1,86 @@
+"""Two directives that print what the code says, so that no page can say otherwise.
+
+``.. config-table::`` is the fields of :class:`brigantine.BrokerConfig` with default, range and
+meaning.  ``.. meanings:: module:NAME`` is a mapping of name to meaning, such as the counters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from brigantine import BrokerConfig, config
+
+#: A field of BrokerConfig with the comment above it.
+_FIELD = re.compile(r"((?:^    #: .*\n)+)^    (\w+):", re.M)
+
+
+def shown(value: float) -> str:
+    """A number as people write it: powers of two from KiB up with their unit."""
+    for unit, size in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if isinstance(value, int) and value >= size and value % size == 0:
+            return f"{value // size:,} {unit}"
+    return f"{value:,}" if isinstance(value, int) or value % 1 else f"{value:,.0f}"
+
+
+def config_rows() -> list[tuple[str, str, str, str]]:
+    """Name, default, range and meaning of each option, in the order of the class."""
+    source = Path(config.__file__).read_text(encoding="utf-8")
+    comments = {
+        name: " ".join(re.findall(r"#: (.*)", text)) for text, name in _FIELD.findall(source)
+    }
+    ranges = {name: (low, high) for name, low, high in config._RANGES}
+    return [
+        (
+            f"``{field.name}``", shown(field.default),
+            " to ".join(map(shown, ranges[field.name])), comments[field.name],
+        )
+        for field in fields(BrokerConfig)
+    ]  # fmt: skip
+
+
+class Table(SphinxDirective):
+    """A table of cells in reStructuredText."""
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[nodes.Node]:
+        lines = [".. list-table::", "   :header-rows: 1", ""]
+        for row in (head, *rows):
+            lines += [f"   {'-' if at else '* -'} {cell}" if not at else f"     - {cell}"
+                      for at, cell in enumerate(row)]  # fmt: skip
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+class ConfigTable(Table):
+    """``.. config-table::``"""
+
+    def run(self) -> list[nodes.Node]:
+        return self.table(("Option", "Default", "Range", "Meaning"), config_rows())
+
+
+class Meanings(Table):
+    """``.. meanings:: module:NAME``"""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        mapping: dict[str, str] = getattr(import_module(module), name)
+        rows = [
+            (f"``{key}``", re.sub(r"([*_`\\])", r"\\\1", meaning))
+            for key, meaning in mapping.items()
+        ]
+        return self.table(("Name", "Meaning"), rows)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("config-table", ConfigTable)
+    app.add_directive("meanings", Meanings)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

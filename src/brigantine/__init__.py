@@ -1,0 +1,64 @@
+"""Request-reply brokers for ZeroMQ: the guide's patterns as one compiled core.
+
+from brigantine import LRUBroker, LRUWorker, LazyPirateClient
+"""
+
+from ._impl import implementation
+from ._version import __version__
+from .broker import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from .clients.lazy_pirate import LazyPirateClient
+from .clients.majordomo import MajordomoClient
+from .config import BrokerConfig
+from .counters import COUNTERS, ledger_holds
+from .errors import (
+    BadEnvelope,
+    BindError,
+    BrigantineError,
+    BrokerStopped,
+    Busy,
+    ClientClosed,
+    ConfigError,
+    ConnectError,
+    CoreMissing,
+    Expired,
+    NoReply,
+    NoService,
+    WorkerFailed,
+)
+from .events import Event, Events
+from .workers.lru import LRUWorker
+from .workers.majordomo import MajordomoWorker
+from .workers.paranoid_pirate import ParanoidPirateWorker
+
+__all__ = [
+    "COUNTERS",
+    "AnyBroker",
+    "BadEnvelope",
+    "BindError",
+    "BrigantineError",
+    "BrokerConfig",
+    "BrokerStopped",
+    "Busy",
+    "ClientClosed",
+    "ConfigError",
+    "ConnectError",
+    "CoreMissing",
+    "Event",
+    "Events",
+    "Expired",
+    "LRUBroker",
+    "LRUWorker",
+    "LazyPirateClient",
+    "MajordomoBroker",
+    "MajordomoClient",
+    "MajordomoWorker",
+    "NoReply",
+    "NoService",
+    "ParanoidPirateBroker",
+    "ParanoidPirateWorker",
+    "WorkerFailed",
+    "__version__",
+    "ledger_holds",
+]
+
+implementation()  # the compiled core is missing: say so now, not at the first broker

@@ -1,0 +1,148 @@
+"""Clients and workers for asyncio, with the names that they have for threads.
+
+They hold the same conversation with a broker.  Coroutines drive the clients' side; a worker's side
+stays in a thread, so that it heartbeats whatever its handlers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, ClassVar
+
+import zmq
+
+from .body import to_frames
+from .clients.codec import Plain, majordomo
+from .clients.shared import MDP_STATS, STATS, Limits, packed, service_name, unpacked
+from .clients.shell_aio import AsyncClientShell
+from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
+
+__all__ = [
+    "LRUWorker",
+    "LazyPirateClient",
+    "MajordomoClient",
+    "MajordomoWorker",
+    "ParanoidPirateWorker",
+]
+
+
+class LazyPirateClient(AsyncClientShell):
+    """:class:`brigantine.LazyPirateClient` with coroutines; see there for arguments and errors::
+
+        async with LazyPirateClient("tcp://127.0.0.1:5555") as client:
+            reply = await client.request(b"hello")
+
+    Any number of tasks of one event loop may use it at once.  A request that is cancelled closes
+    its own socket and touches no other.  On another event loop, such as that of a second
+    ``asyncio.run``, it goes on with new sockets once the first has ended.
+    """
+
+    _kind: ClassVar[int] = zmq.REQ
+    _names: ClassVar[dict[str, str]] = STATS
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        *,
+        timeout: float = 2.5,
+        retries: int = 3,
+        backoff: float = 0.1,
+        backoff_max: float = 5.0,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+
+    async def request(
+        self,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> bytes | list[bytes]:
+        """Send ``body`` and return the reply: ``bytes`` if it is one frame, else a list of them.
+
+        ``timeout`` (seconds for one try) and ``retries`` replace the client's own for this request.
+        Raises what :meth:`brigantine.LazyPirateClient.request` raises.
+        """
+        frames = to_frames(body, "body")
+        return await self._ask(self._dialog(Plain(), frames, timeout, retries))
+
+
+class MajordomoClient(AsyncClientShell):
+    """:class:`brigantine.MajordomoClient` with coroutines; see there for arguments and errors::
+
+        async with MajordomoClient("tcp://127.0.0.1:5555") as client:
+            reply = await client.request("echo", b"hello")
+            async for part in client.stream("search", b"words"):
+                print(part)
+            total = await client.call("sum", [1, 2, 3])
+
+    Any number of tasks of one event loop may use it at once.  A request that is cancelled closes
+    its own socket and touches no other.  On another event loop, such as that of a second
+    ``asyncio.run``, it goes on with new sockets once the first has ended.
+    """
+
+    _kind: ClassVar[int] = zmq.DEALER
+    _names: ClassVar[dict[str, str]] = MDP_STATS
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        *,
+        timeout: float = 2.5,
+        retries: int = 3,
+        backoff: float = 0.1,
+        backoff_max: float = 5.0,
+        version: str = "0.2",
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self._codec = majordomo(version)
+        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+
+    async def request(
+        self,
+        service: bytes | str,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> bytes | list[bytes]:
+        """Ask ``service`` and return the reply: ``bytes`` if it is one frame, else a list of them.
+
+        A reply in parts is returned as one, the frames of all parts in order.
+        Raises what :meth:`brigantine.MajordomoClient.request` raises.
+        """
+        codec = self._codec(service_name(service))
+        return await self._ask(self._dialog(codec, to_frames(body, "body"), timeout, retries))
+
+    def stream(
+        self,
+        service: bytes | str,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> AsyncGenerator[bytes | list[bytes], None]:
+        """Ask ``service`` and give the parts of the reply as they come: PARTIALs, then the FINAL.
+
+        As :meth:`brigantine.MajordomoClient.stream`, but for ``async for``.  To leave it early and
+        at once, use ``contextlib.aclosing``, or await its ``aclose()``.
+        """
+        codec = self._codec(service_name(service))
+        frames = to_frames(body, "body")
+        return self._parts(self._dialog(codec, frames, timeout, retries, stream=True))
+
+    async def call(
+        self,
+        service: bytes | str,
+        obj: object,
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> Any:
+        """Send ``obj`` as msgpack and return what the reply stands for.
+
+        Raises what :meth:`brigantine.MajordomoClient.call` raises.
+        """
+        codec = self._codec(service_name(service))
+        return unpacked(await self._ask(self._dialog(codec, [packed(obj)], timeout, retries)))

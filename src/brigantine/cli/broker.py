@@ -1,0 +1,168 @@
+"""``brigantine broker``: run a broker until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import threading
+
+from .._impl import ENVIRONMENT
+from ..broker import AnyBroker, Broker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from ..endpoints import as_control_endpoints
+from ..errors import BrokerStopped
+from .options import add_config_options, options_from
+from .output import abandon_stdout, log_to_stderr, write
+from .shared import add_log_level, add_stop_at_eof
+from .stopping import ENDED, StopRequests, reason
+from .values import reachable
+
+__all__ = ["HELP", "NAME", "PATTERNS"]
+
+NAME = "broker"
+HELP = "Run a broker."
+LRU = "Load-balancing broker (Simple Pirate): REQ clients, REQ workers, the idlest worker first."
+PPP = "Paranoid Pirate broker: REQ clients, workers that heartbeat (PPP)."
+MDP = "Majordomo broker: clients and workers of services by name (MDP 0.1 and 0.2)."
+ANY = "Broker for REQ, PPP and MDP workers at once, and for the clients of all of them."
+
+_EPILOG = """\
+Prints one line on standard output once it can be used:
+  ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
+and behind that, with --control, control=ENDPOINT[,ENDPOINT...].
+The first SIGTERM or SIGINT drains: new requests are shed, accepted ones are finished. A second one
+stops at once; requests that were left are counted as failed_stopped in the last line of the log.
+The exit code is 0 after both, and after drain or stop by brigantine ctl; 1 when the broker ended
+by itself, 2 when it could not start.
+"""
+
+_log = logging.getLogger("brigantine.broker")
+
+
+def _add_lru(parser: argparse.ArgumentParser) -> None:
+    _add(parser, LRUBroker)
+
+
+def _add_ppp(parser: argparse.ArgumentParser) -> None:
+    _add(parser, ParanoidPirateBroker)
+
+
+def _add_mdp(parser: argparse.ArgumentParser) -> None:
+    _add(parser, MajordomoBroker, one_socket=True)
+    parser.add_argument(
+        "--default-service",
+        type=os.fsencode,
+        metavar="NAME",
+        help="service for clients without an MDP header, which are refused otherwise",
+    )
+
+
+def _add_any(parser: argparse.ArgumentParser) -> None:
+    _add(parser, AnyBroker)
+
+
+#: Name of the pattern -> what it is, and what adds its options.
+PATTERNS = {
+    "lru": (LRU, _add_lru),
+    "ppp": (PPP, _add_ppp),
+    "mdp": (MDP, _add_mdp),
+    "any": (ANY, _add_any),
+}
+
+
+def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: bool = False) -> None:
+    parser.epilog = _EPILOG
+    parser.set_defaults(run=_run, kind=kind)
+    for option, who in (("--frontend", "clients"), ("--backend", "workers")):
+        optional = one_socket and option == "--backend"
+        parser.add_argument(
+            option,
+            action="append",
+            required=not optional,
+            metavar="EP",
+            help=f"endpoint for {who}, such as tcp://127.0.0.1:5555 (port * for any free one) or "
+            "ipc:///run/name; may be given several times"
+            + ("; without it the frontend serves both" if optional else ""),
+        )
+    parser.add_argument(
+        "--control",
+        action="append",
+        metavar="EP",
+        help="endpoint for brigantine ctl, which only this machine can reach: tcp://127.0.0.1:PORT "
+        "or ipc://PATH; may be given several times",
+    )
+    parser.add_argument(
+        "--impl",
+        choices=("core", "pure"),
+        help=f"the compiled core or the pure-Python baseline (default: {ENVIRONMENT}, or core)",
+    )
+    add_log_level(parser, "info")
+    add_stop_at_eof(parser)
+    add_config_options(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    frontend = reachable(arguments.frontend, "--frontend")
+    backend = arguments.backend and reachable(arguments.backend, "--backend")
+    control = arguments.control and reachable(arguments.control, "--control")
+    if control:
+        as_control_endpoints(control, "--control")
+    options = options_from(arguments)
+    if getattr(arguments, "default_service", None) is not None:
+        options["default_service"] = arguments.default_service
+    log_to_stderr(arguments.log_level)
+    with (
+        StopRequests(at_eof=arguments.stop_at_eof) as stops,
+        arguments.kind(
+            frontend, backend, impl=arguments.impl, control=control, **options
+        ) as broker,
+    ):
+        _log.info("started: %r", broker)
+        _say_ready(broker)
+        threading.Thread(
+            target=_tell_when_ended, args=(broker, stops), name="brigantine-ended", daemon=True
+        ).start()
+        _serve(broker, stops)
+    return 0
+
+
+def _say_ready(broker: Broker) -> None:
+    frontend, backend = ",".join(broker.frontends), ",".join(broker.backends or broker.frontends)
+    control = f" control={','.join(broker.controls)}" if broker.controls else ""
+    try:
+        write(f"ready frontend={frontend} backend={backend}{control}\n".encode())
+    except BrokenPipeError:
+        _log.warning("nobody reads standard output; going on without the ready line")
+        abandon_stdout()
+
+
+def _tell_when_ended(broker: Broker, stops: StopRequests) -> None:
+    with contextlib.suppress(BrokerStopped):  # told by the main thread, which joins again
+        broker.join()
+    stops.ended()
+
+
+def _serve(broker: Broker, stops: StopRequests) -> None:
+    """Wait for a stop signal, drain, and return when the broker has ended.
+
+    Raises :class:`~brigantine.errors.BrokerStopped` when it ends without having been told to.
+    """
+    why = stops.wait_first()
+    if why != ENDED:
+        broker.drain(timeout=0)
+        _log.info("%s: draining; a second signal stops at once", reason(why))
+        again = stops.wait_again()
+        if again != ENDED:
+            _log.warning("%s: stopping without waiting for %s", reason(again), _unfinished(broker))
+            broker.stop()
+    broker.join()
+    counters = ", ".join(f"{name} {value}" for name, value in broker.stats().items() if value)
+    _log.info("stopped: %s", counters or "no request was made")
+    if why == ENDED and not broker.told_to_end:
+        raise BrokerStopped("the broker ended by itself")
+
+
+def _unfinished(broker: Broker) -> str:
+    stats = broker.stats()
+    return f"{stats['queued']} queued and {stats['in_flight']} requests in flight"

@@ -1,0 +1,171 @@
+"""``brigantine ctl``: look at a running broker, drain it or stop it, by its control endpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..config import LINGER
+from ..control_client import ControlClient, ControlRefused
+from ..counters import COUNTERS, LEDGER
+from ..errors import BrokerStopped
+from .codes import DONE
+from .output import write
+from .table import aligned, printable
+from .values import reachable, seconds
+
+__all__ = ["HELP", "NAME", "add_to"]
+
+NAME = "ctl"
+HELP = "Look at a running broker, drain it or stop it, by its control endpoint."
+
+_EPILOG = """commands:
+  stats      counters: the ledger of requests, and all others that are not zero
+  workers    each worker: service, identity, protocol, capacity, requests in flight, state
+  services   each service: workers, idle ones, requests that wait
+  drain      have the broker shed new requests, finish those accepted, and end
+  stop       have it end at once
+
+EP is what the broker's ready line says behind control=. drain says at once how long it may take, and
+both drain and stop wait until the broker has ended. The exit code is 1 when there is no answer, or
+requests were left unfinished by drain. A name that can't be printed as it is stands as Python would
+write it, such as b'\\x00', in JSON, too.
+"""
+
+#: Seconds to wait for an answer.
+_TIMEOUT = 5.0
+
+#: Columns of tables behind the names: title, key in the answer.
+_SERVICE_COLUMNS = (("WORKERS", "workers"), ("IDLE", "idle"), ("QUEUED", "queued"))
+_WORKER_COLUMNS = (
+    ("PROTOCOL", "protocol"), ("STATE", "state"), ("CAPACITY", "capacity"),
+    ("IN FLIGHT", "in_flight"),
+)  # fmt: skip
+#: Columns that hold words: service, worker, protocol, state.
+_WORDS = 4
+#: Counters that are shown even when they are zero.
+_ALWAYS = ("accepted", *LEDGER)
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine ctl`` understands."""
+    parser.epilog = _EPILOG
+    parser.set_defaults(run=_run)
+    parser.add_argument("what", metavar="COMMAND", choices=(*_LOOKS, *_ENDS), help="see below")
+    parser.add_argument("endpoint", metavar="EP", help="control endpoint of the broker")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON, in one line")
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=_TIMEOUT,
+        metavar="S",
+        help="how many seconds to wait for an answer (default %(default)s); the end of a broker "
+        "may take as much longer as it says",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    [endpoint] = reachable([arguments.endpoint], "EP")
+    with ControlClient(endpoint) as client:
+        if arguments.what in _ENDS:
+            return _end(client, arguments)
+        client.send(arguments.what)
+        answer = client.receive(arguments.timeout)
+    if arguments.json:
+        _say_json(answer)
+        return DONE
+    try:
+        lines = _LOOKS[arguments.what](answer)
+    except (AttributeError, KeyError, TypeError):
+        raise ControlRefused(f"{endpoint} answers {arguments.what} with something else") from None
+    write("\n".join([*lines, ""]).encode())
+    return DONE
+
+
+def _end(client: ControlClient, arguments: argparse.Namespace) -> int:
+    """Drain or stop, and wait until that has happened."""
+    client.send("wait")  # first, so that the end can't come before
+    client.send(arguments.what)
+    answer = client.receive(arguments.timeout)
+    longest = LINGER
+    if arguments.what == "drain":
+        longest += float(answer.get("drain_timeout", 0.0))
+        if not arguments.json:
+            write(_draining(answer).encode())
+    stats = client.receive(arguments.timeout + longest)
+    if arguments.json:
+        _say_json(stats)
+    else:
+        write(f"ended: {_ledger(stats)}\n".encode())
+    left = stats.get("failed_stopped", 0)
+    if left and arguments.what == "drain":
+        raise BrokerStopped(f"the broker has ended, and {left} requests were not finished in time")
+    return DONE
+
+
+def _draining(answer: Mapping[str, Any]) -> str:
+    return (
+        f"draining: {answer.get('queued', '?')} queued and {answer.get('in_flight', '?')} requests "
+        "in flight; the broker ends when they are done, "
+        f"in {answer.get('drain_timeout', '?')} s at the latest\n"
+    )
+
+
+def _ledger(stats: Mapping[str, Any]) -> str:
+    return ", ".join(f"{stats.get(name, '?')} {name.replace('_', ' ')}" for name in _ALWAYS)
+
+
+def _stats(answer: Mapping[str, int]) -> list[str]:
+    shown = [name for name in answer if answer[name] or name in _ALWAYS]
+    rows = [("COUNTER", "VALUE", "MEANING")]
+    rows += [(name, str(answer[name]), COUNTERS.get(name, "")) for name in shown]
+    width = max(len(value) for _, value, _ in rows)
+    return [
+        line.rstrip()
+        for line in aligned([(name, value.rjust(width), why) for name, value, why in rows], 3)
+    ]
+
+
+def _services(answer: Mapping[bytes, Mapping[str, int]]) -> list[str]:
+    if not answer:
+        return ["no services: no worker is registered and no request waits"]
+    rows = [("SERVICE", *(title for title, _ in _SERVICE_COLUMNS))]
+    for name, each in answer.items():
+        rows.append((printable(name), *(str(each[key]) for _, key in _SERVICE_COLUMNS)))
+    return aligned(rows)
+
+
+def _workers(answer: Mapping[bytes, list[Mapping[str, Any]]]) -> list[str]:
+    if not answer:
+        return ["no workers: none is registered"]
+    rows = [("SERVICE", "WORKER", *(title for title, _ in _WORKER_COLUMNS))]
+    for name, workers in answer.items():
+        for each in workers:
+            cells = (str(each[key]) for _, key in _WORKER_COLUMNS)
+            rows.append((printable(name), printable(each["identity"]), *cells))
+    return aligned(rows, _WORDS)
+
+
+def _say_json(answer: object) -> None:
+    write(f"{json.dumps(_jsonable(answer))}\n".encode())
+
+
+def _jsonable(value: Any) -> Any:
+    """The same with names as text."""
+    if isinstance(value, bytes):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_jsonable(key): _jsonable(each) for key, each in value.items()}
+    return [_jsonable(each) for each in value] if isinstance(value, list) else value
+
+
+#: Command -> what makes lines of its answer.
+_LOOKS: dict[str, Callable[[Any], list[str]]] = {
+    "stats": _stats,
+    "workers": _workers,
+    "services": _services,
+}
+#: Commands after which the broker ends.
+_ENDS = ("drain", "stop")

@@ -1,0 +1,104 @@
+"""``brigantine ls``: the services of a Majordomo broker, its workers and its queues, as a table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgpack
+
+from ..clients.majordomo import MajordomoClient
+from ..errors import BrigantineError
+from .output import write
+from .shared import add_client_options, add_mdp_version
+from .table import aligned, printable
+from .values import reachable
+
+__all__ = ["HELP", "NAME", "add_to"]
+
+NAME = "ls"
+HELP = "List the services, workers and queues of a Majordomo broker."
+
+_EPILOG = """\
+Asks the broker's own services mmi.services, mmi.workers and mmi.stats, which brokers of brigantine
+that speak Majordomo answer. A name that can't be printed as it is stands as Python would write
+it, such as b'\\x00'. The exit code is 1 when no broker answers, or one that has no such services.
+"""
+
+_SERVICES = "mmi.services"
+_WORKERS = "mmi.workers"
+_STATS = "mmi.stats"
+
+#: Columns of the table behind the name: title, key in the answer to mmi.services.
+_COLUMNS = (("WORKERS", "workers"), ("IDLE", "idle"), ("QUEUED", "queued"))
+#: Counters of mmi.workers and mmi.stats to be shown, in this order.
+_WORKER_COUNTERS = ("known", "idle", "busy", "joined", "lost")
+_REQUEST_COUNTERS = ("accepted", "replied", "queued", "in_flight", "shed", "failed")
+#: How much of an answer that makes no sense is shown.
+_SHOWN = 40
+
+
+class NotListed(BrigantineError):
+    """The broker answered, but not with what its services are."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine ls`` understands."""
+    parser.epilog = _EPILOG
+    parser.set_defaults(run=_run)
+    add_client_options(parser)
+    add_mdp_version(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    brokers = reachable(arguments.broker, "--broker")
+    options = {"timeout": arguments.timeout, "retries": arguments.retries}
+    with MajordomoClient(brokers, version=arguments.mdp_version, **options) as client:
+        services, workers, stats = (_ask(client, each) for each in (_SERVICES, _WORKERS, _STATS))
+    lines = [
+        *_table(services),
+        "",
+        "workers:  " + _told(workers, _WORKER_COUNTERS),
+        "requests: " + _told(stats, _REQUEST_COUNTERS),
+    ]
+    write("\n".join([*lines, ""]).encode())
+    return 0
+
+
+def _ask(client: MajordomoClient, service: str) -> dict[Any, Any]:
+    """The map that a service of the broker answers with."""
+    answer = client.request(service, b"")
+    try:
+        value = msgpack.unpackb(answer) if isinstance(answer, bytes) else None
+    except (ValueError, msgpack.UnpackException):
+        value = None
+    if not isinstance(value, dict):
+        raise _not_listed(service, answer)
+    if service == _SERVICES and not all(
+        isinstance(name, bytes) and isinstance(each, dict) for name, each in value.items()
+    ):
+        raise _not_listed(service, answer)
+    return value
+
+
+def _not_listed(service: str, answer: bytes | list[bytes]) -> NotListed:
+    return NotListed(
+        f"the broker answers {service} with {answer[:_SHOWN]!r}, which is no list. Whether it has "
+        "a certain service is told by: brigantine request mdp --broker EP mmi.service NAME"
+    )
+
+
+def _table(services: Mapping[bytes, Mapping[str, int]]) -> list[str]:
+    """The services by name, numbers flush right; a sentence if there are none."""
+    if not services:
+        return ["no services: no worker is registered and no request waits"]
+    rows = [("SERVICE", *(title for title, _ in _COLUMNS))]
+    for name in sorted(services):
+        numbers = (str(services[name].get(key, "?")) for _, key in _COLUMNS)
+        rows.append((printable(name), *numbers))
+    return aligned(rows)
+
+
+def _told(counters: Mapping[str, int], names: Sequence[str]) -> str:
+    return ", ".join(f"{counters.get(name, '?')} {name.replace('_', ' ')}" for name in names)

@@ -1,0 +1,74 @@
+"""The options of a broker on the command line: one for each field of BrokerConfig."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from ..config import BrokerConfig
+from ..errors import ConfigError
+from .values import seconds, size, whole
+
+__all__ = ["HELP", "add_config_options", "options_from"]
+
+#: Field of BrokerConfig -> what ``--help`` says about it.  The defaults are added from the field.
+HELP: dict[str, str] = {
+    "heartbeat_interval": "seconds between heartbeats on a silent connection",
+    "liveness": "intervals of silence after which a peer counts as gone",
+    "queue_limit": "requests that may wait for a worker; beyond it they are shed",
+    "max_services": "services that may be known at once",
+    "busy_liveness": "intervals of silence after which a worker at work counts as gone; 0: as --liveness",
+    "queue_bytes": "memory that waiting requests may hold, in bytes (or 64KiB, 256MiB, 1GiB)",
+    "request_ttl": "seconds from acceptance until a request without a reply fails",
+    "retries": "how often a request goes to another worker after its worker was lost",
+    "max_message_bytes": "largest frame, and largest sum of the frames of one message, in bytes",
+    "max_frames": "most frames in one message, address stack included",
+    "max_depth": "most address frames before the empty delimiter (hops a request has passed)",
+    "high_water_mark": "messages that libzmq holds for one peer in each direction",
+    "io_threads": "I/O threads of libzmq",
+    "drain_timeout": "seconds that a stopping broker waits for accepted work",
+}
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option per field of BrokerConfig; an option not given leaves no attribute."""
+    group = parser.add_argument_group("limits")
+    for field in fields(BrokerConfig):
+        kind, metavar = _kind(field.name, field.default)
+        group.add_argument(
+            _option(field.name),
+            dest=field.name,
+            default=argparse.SUPPRESS,
+            type=kind,
+            metavar=metavar,
+            help=f"{HELP.get(field.name, '')} (default {field.default})",
+        )
+
+
+def options_from(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that were given, by field, and no others: a broker has defaults of its own.
+
+    Raises :class:`~brigantine.errors.ConfigError` naming the option as it was typed.
+    """
+    names = [field.name for field in fields(BrokerConfig)]
+    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    try:
+        BrokerConfig(**given)
+    except ConfigError as error:
+        pattern = re.compile(rf"\b({'|'.join(names)})\b")
+        raise ConfigError(pattern.sub(lambda match: _option(match[0]), str(error))) from None
+    return given
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _kind(name: str, default: object) -> tuple[Callable[[str], float], str]:
+    """How a value is read, and its name in ``--help``.  Sizes are in bytes, times in seconds."""
+    if name.endswith("_bytes"):
+        return size, "BYTES"
+    return (whole, "N") if isinstance(default, int) else (seconds, "SECONDS")

@@ -1,0 +1,47 @@
+"""The grammar of the command line: who parses what, and how it is said when that fails."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from .._version import __version__
+from . import broker, ctl, demo, load, ls, request, worker
+from .codes import WRONG_USE
+from .output import complain
+
+__all__ = ["build_parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that tells trouble in one line, and takes no abbreviated options."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        options.setdefault("allow_abbrev", False)
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.set_defaults(parser=self)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, and exit code 2; argparse itself would print the usage, too."""
+        complain(f"{message}; see {self.prog} --help")
+        raise SystemExit(WRONG_USE)
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line.  Parsed arguments have ``run`` and ``parser``."""
+    parser = Parser(
+        prog="brigantine",
+        description="Request-reply brokers for ZeroMQ, with workers and clients to go with them.",
+    )
+    parser.add_argument("--version", action="version", version=f"brigantine {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in (broker, worker, request, load):
+        made = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
+        patterns = made.add_subparsers(dest="pattern", metavar="PATTERN", required=True)
+        for name, (what, add_options) in command.PATTERNS.items():
+            add_options(patterns.add_parser(name, help=what, description=what))
+    ctl.add_to(commands.add_parser(ctl.NAME, help=ctl.HELP, description=ctl.HELP))
+    ls.add_to(commands.add_parser(ls.NAME, help=ls.HELP, description=ls.HELP))
+    demo.add_to(commands.add_parser(demo.NAME, help=demo.HELP, description=demo.HELP))
+    return parser

@@ -1,0 +1,109 @@
+"""``brigantine request``: one request, and its reply on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from ..clients.lazy_pirate import LazyPirateClient
+from ..clients.majordomo import MajordomoClient
+from ..errors import ConfigError
+from .output import write
+from .shared import add_client_options, add_mdp_version
+from .values import reachable
+
+__all__ = ["HELP", "NAME", "PATTERNS"]
+
+NAME = "request"
+HELP = "Send one request and print its reply."
+LRU = "Send one request to an LRU broker (Lazy Pirate client: timeout, retries, several brokers)."
+MDP = (
+    "Send one request for a service to a Majordomo broker; parts of the reply come as they arrive."
+)
+
+_EPILOG = """\
+The reply's bytes go to standard output as they are; several frames are separated by line ends, and
+on a terminal a line end follows. The exit code is 1 when there was no reply, or the worker's
+function raised an error.
+"""
+
+_MDP_EPILOG = """\
+The reply's bytes go to standard output as they are, each part as soon as it comes; parts, and
+several frames of one, are separated by line ends, and on a terminal a line end follows. The exit
+code is 1 when there was no reply, a part took longer than the timeout, or the worker's function
+raised an error. Brokers answer the service mmi.service, with a service's name as BODY, with 200 or
+404. All services at once: brigantine ls.
+"""
+
+_FRAME_END = b"\n"
+
+
+def add_lru(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine request lru`` understands."""
+    parser.epilog = _EPILOG
+    parser.set_defaults(run=_run)
+    add_client_options(parser)
+    parser.add_argument("body", metavar="BODY", help="the request; - reads it from standard input")
+
+
+def add_mdp(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine request mdp`` understands."""
+    parser.epilog = _MDP_EPILOG
+    parser.set_defaults(run=_run_mdp)
+    add_client_options(parser)
+    add_mdp_version(parser)
+    parser.add_argument("service", metavar="SERVICE", help="the name of the service")
+    parser.add_argument(
+        "body",
+        metavar="BODY",
+        nargs="?",
+        default="",
+        help="the request; - reads it from standard input (default: an empty one)",
+    )
+
+
+#: Name of the pattern -> what it is, and what adds its options.
+PATTERNS = {
+    "lru": (LRU, add_lru),
+    "mdp": (MDP, add_mdp),
+}
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    brokers = reachable(arguments.broker, "--broker")
+    options = {"timeout": arguments.timeout, "retries": arguments.retries}
+    with LazyPirateClient(brokers, **options) as client:
+        reply = client.request(_body(arguments.body))
+    write(_joined(reply) + _last_line_end())
+    return 0
+
+
+def _run_mdp(arguments: argparse.Namespace) -> int:
+    brokers = reachable(arguments.broker, "--broker")
+    options = {"timeout": arguments.timeout, "retries": arguments.retries}
+    service, body = os.fsencode(arguments.service), _body(arguments.body)
+    with MajordomoClient(brokers, version=arguments.mdp_version, **options) as client:
+        separator = b""
+        for part in client.stream(service, body):
+            write(separator + _joined(part))
+            separator = _FRAME_END
+    write(_last_line_end())
+    return 0
+
+
+def _joined(reply: bytes | list[bytes]) -> bytes:
+    return reply if isinstance(reply, bytes) else _FRAME_END.join(reply)
+
+
+def _last_line_end() -> bytes:
+    return _FRAME_END if sys.stdout is not None and sys.stdout.isatty() else b""
+
+
+def _body(word: str) -> bytes:
+    """The bytes of BODY exactly as they were typed, or those of standard input."""
+    if word != "-":
+        return os.fsencode(word)
+    if sys.stdin is None:
+        raise ConfigError("BODY is -, but standard input is closed")
+    return sys.stdin.buffer.read()

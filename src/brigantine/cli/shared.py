@@ -1,0 +1,69 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+
+from ..clients.codec import VERSIONS
+from ..clients.lazy_pirate import LazyPirateClient
+from ..clients.majordomo import MajordomoClient
+from .values import seconds, whole
+
+__all__ = ["add_client_options", "add_log_level", "add_mdp_version", "add_stop_at_eof"]
+
+
+def add_log_level(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--log-level``."""
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default=default,
+        help=f"what goes to standard error (default {default})",
+    )
+
+
+def add_stop_at_eof(parser: argparse.ArgumentParser) -> None:
+    """Add ``--stop-at-eof``."""
+    parser.add_argument(
+        "--stop-at-eof",
+        action="store_true",
+        help="take the end of standard input as a first SIGTERM: a parent process that holds the "
+        "other end of a pipe then can't die without this process stopping, too",
+    )
+
+
+def add_client_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--broker``, ``--timeout`` and ``--retries``, with the defaults of the clients."""
+    defaults = inspect.signature(LazyPirateClient).parameters
+    parser.add_argument(
+        "--broker",
+        action="append",
+        required=True,
+        metavar="EP",
+        help="frontend endpoint of a broker; if given several times, in order of preference",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=defaults["timeout"].default,
+        metavar="SECONDS",
+        help="how long one try waits for the reply (default %(default)s)",
+    )
+    parser.add_argument(
+        "--retries",
+        type=whole,
+        default=defaults["retries"].default,
+        metavar="N",
+        help="how often it is tried again (default %(default)s)",
+    )
+
+
+def add_mdp_version(parser: argparse.ArgumentParser) -> None:
+    """Add ``--mdp-version``, for clients."""
+    parser.add_argument(
+        "--mdp-version",
+        choices=tuple(VERSIONS),
+        default=inspect.signature(MajordomoClient).parameters["version"].default,
+        help="version of the Majordomo Protocol to speak (default %(default)s)",
+    )

@@ -1,0 +1,274 @@
+"""``brigantine worker``: serve requests with a function named on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import ConfigError
+from ..workers.kinds import is_async
+from ..workers.lru import LRUWorker
+from ..workers.majordomo import MajordomoWorker
+from ..workers.paranoid_pirate import ParanoidPirateWorker
+from ..workers.threads import ThreadWorker
+from .codes import SIGNALLED
+from .function import load_function
+from .output import log_to_stderr
+from .shared import add_log_level, add_stop_at_eof
+from .stopping import RESTART_SIGNAL, StopRequests, hold_signals, is_restart, reason
+from .supervisor import Supervisor, command_line
+from .values import at_least_one, reachable, seconds
+
+if TYPE_CHECKING:
+    from ..workers.tasks import TaskWorker
+
+__all__ = ["HELP", "NAME", "PATTERNS"]
+
+NAME = "worker"
+HELP = "Run a worker."
+LRU = "Serve the requests of an LRU broker with a Python function."
+PPP = "Serve the requests of Paranoid Pirate brokers with a Python function."
+MDP = "Serve the requests for one service of Majordomo brokers with a Python function."
+
+_EPILOG = """\
+The function takes the request's body and returns the reply's: bytes for one frame, a list of bytes
+for several. {more}
+To try it out: brigantine.handlers:echo and brigantine.handlers:upper.
+The first SIGTERM or SIGINT finishes the requests in hand and exits 0. A second one exits at once,
+in the middle of them, with 128 + the signal's number. SIGHUP finishes the requests in hand and then
+begins anew, with the module as it is by then; when that can't be imported any more the exit code is
+2. With --processes a process that ends by itself is replaced.
+"""
+
+_COROUTINES = "A coroutine function (async def) runs under asyncio."
+
+_Worker: TypeAlias = "ThreadWorker[Any] | TaskWorker[Any]"
+#: How a pattern makes its worker from the arguments and the function.
+_Make: TypeAlias = "Callable[[argparse.Namespace, Callable[[Any], Any]], _Worker]"
+
+_log = logging.getLogger("brigantine.worker")
+
+
+def add_lru(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine worker lru`` understands."""
+    parser.add_argument(
+        "--broker", required=True, metavar="EP", help="backend endpoint of the broker"
+    )
+    _add_common(parser, _lru, _COROUTINES)
+
+
+def add_ppp(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine worker ppp`` understands."""
+    _add_heartbeating(parser)
+    _add_common(parser, _ppp, f"What a generator yields is joined. {_COROUTINES}")
+
+
+def add_mdp(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine worker mdp`` understands."""
+    _add_heartbeating(parser)
+    parser.add_argument("--service", required=True, metavar="NAME", help="the service to serve")
+    parser.add_argument(
+        "--mdp-version",
+        choices=("0.1", "0.2"),
+        default="0.2",
+        help="version of the protocol (default 0.2)",
+    )
+    _add_common(
+        parser,
+        _mdp,
+        "It may be a generator, whose values are sent one by one, each at once.\n"
+        "Coroutine functions and async generators (async def) run under asyncio.",
+    )
+
+
+#: Name of the pattern -> what it is, and what adds its options.
+PATTERNS = {
+    "lru": (LRU, add_lru),
+    "ppp": (PPP, add_ppp),
+    "mdp": (MDP, add_mdp),
+}
+
+
+def _add_heartbeating(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--broker",
+        action="append",
+        required=True,
+        metavar="EP",
+        help="workers' endpoint of a broker; given several times, the worker serves all of them",
+    )
+    parser.add_argument(
+        "--capacity",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="requests that one process handles at once, each in a thread or a task (default 1)",
+    )
+    parser.add_argument(
+        "--heartbeat-interval",
+        type=seconds,
+        default=1.0,
+        metavar="S",
+        help="seconds between heartbeats on a silent connection, as the broker has it (default 1)",
+    )
+    parser.add_argument(
+        "--announce-interval",
+        action="store_true",
+        help="have the broker keep to this interval; only brokers of brigantine understand that",
+    )
+    parser.add_argument(
+        "--liveness",
+        type=at_least_one,
+        default=3,
+        metavar="N",
+        help="intervals of silence after which a broker counts as gone (default 3)",
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None:
+    parser.epilog = _EPILOG.format(more=more)
+    parser.set_defaults(run=_run, make=make)
+    parser.add_argument(
+        "--processes",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="how many processes serve, each with one worker (default 1)",
+    )
+    add_log_level(parser, "info")
+    add_stop_at_eof(parser)
+    parser.add_argument(
+        "function",
+        metavar="MODULE:FUNCTION",
+        help="the function; modules are looked for in the current folder, too",
+    )
+
+
+# -- what a pattern runs --------------------------------------------------------------------------
+
+
+def _lru(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
+    (broker,) = reachable([arguments.broker], "--broker")
+    return _kind(LRUWorker, handler)(broker, handler)
+
+
+def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
+    return _kind(ParanoidPirateWorker, handler)(
+        reachable(arguments.broker, "--broker"),
+        handler,
+        capacity=arguments.capacity,
+        heartbeat_interval=arguments.heartbeat_interval,
+        announce_interval=arguments.announce_interval,
+        liveness=arguments.liveness,
+    )
+
+
+def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
+    return _kind(MajordomoWorker, handler)(
+        reachable(arguments.broker, "--broker"),
+        os.fsencode(arguments.service),
+        handler,
+        capacity=arguments.capacity,
+        heartbeat_interval=arguments.heartbeat_interval,
+        announce_interval=arguments.announce_interval,
+        liveness=arguments.liveness,
+        version=arguments.mdp_version,
+    )
+
+
+def _kind(kind: type[ThreadWorker[Any]], handler: Callable[[Any], Any]) -> Callable[..., _Worker]:
+    """The worker of that name that takes this handler; asyncio is only loaded where it is needed."""
+    if not is_async(handler):
+        return kind
+    from ..workers import aio
+
+    made: Callable[..., _Worker] = getattr(aio, kind.__name__)
+    return made
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """The command line of one worker process that does the same, beginning with the pattern."""
+    brokers = [arguments.broker] if isinstance(arguments.broker, str) else arguments.broker
+    words: list[str] = [arguments.pattern]
+    words += [f"--broker={broker}" for broker in brokers]
+    for name in ("service", "mdp_version", "capacity", "heartbeat_interval", "liveness"):
+        if hasattr(arguments, name):
+            words.append(f"--{name.replace('_', '-')}={getattr(arguments, name)}")
+    words += ["--announce-interval"] if getattr(arguments, "announce_interval", False) else []
+    return [*words, "--log-level", arguments.log_level, "--", arguments.function]
+
+
+# -- running it -----------------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    make: _Make = arguments.make
+    make(arguments, _no_handler)  # the endpoints are told first, before the module does anything
+    log_to_stderr(arguments.log_level)
+    # With several processes, too: a mistake is told here once, not by each of them.
+    try:
+        worker = make(arguments, load_function(arguments.function))
+    except TypeError as error:  # an async generator function where there are no parts
+        raise ConfigError(f"{arguments.function!r}: {error}") from error
+    if arguments.processes == 1:
+        return _serve(worker, arguments)
+    return Supervisor(_words(arguments), arguments.processes).run(arguments.stop_at_eof)
+
+
+def _no_handler(_: Any) -> bytes:
+    raise AssertionError("a worker that was made to check its options was run")
+
+
+def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
+    """Run the worker in the main thread; another one waits for the reasons to stop."""
+    # Never closed: a second signal is to work for as long as there is a process.
+    stops = StopRequests(at_eof=arguments.stop_at_eof, also=(RESTART_SIGNAL,)).open()
+    restart = threading.Event()
+    watcher = threading.Thread(
+        target=_stop_when_told, args=(worker, stops, restart), name="brigantine-stop", daemon=True
+    )
+    watcher.start()
+    _log.info("started: %r", worker)
+    if isinstance(worker, ThreadWorker):
+        worker.run()
+    else:
+        import asyncio  # as in _kind()
+
+        asyncio.run(worker.run())
+    _log.info("stopped: %s", ", ".join(f"{name} {n}" for name, n in worker.stats().items() if n))
+    if restart.is_set():
+        _begin_anew(arguments)
+    return 0
+
+
+def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Event) -> None:
+    """Stop at the first reason, exit at the second.
+
+    Done here and not in a signal handler, which would have to wait until the function comes back
+    from whatever C code it is in.
+    """
+    why = stops.wait_first()
+    if is_restart(why):
+        restart.set()
+        _log.info("%s: finishing the requests in hand, then beginning anew", reason(why))
+        worker.stop()
+        why = stops.wait_again()
+        restart.clear()
+    _log.info("%s: finishing the request in hand; a second signal exits at once", reason(why))
+    worker.stop()
+    os._exit(SIGNALLED + stops.wait_again())
+
+
+def _begin_anew(arguments: argparse.Namespace) -> None:
+    """Become a new Python in the same process, which imports everything again."""
+    words = command_line(_words(arguments), stop_at_eof=arguments.stop_at_eof)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    hold_signals()
+    os.execv(words[0], words)

@@ -1,0 +1,149 @@
+"""One request of a client, from its first try to its end: a state machine without socket or clock.
+
+The shells (``shell`` for threads, ``shell_aio`` for asyncio) drive it the same way::
+
+    while True:
+        pause for dialog.next_try(order) seconds    # raises NoReply when all were made
+        socket = one connected to dialog.broker     # a new one if dialog.fresh
+        dialog.sent(now); send dialog.frames
+        until dialog.deadline: dialog.receive(frames), which answers FINAL or ERROR at the end
+        unless FINAL: dialog.gave_up(now), which tells whether the broker was silent
+        close the socket unless FINAL or ERROR
+
+``order`` is the brokers as a ``roster`` would have them asked.
+
+A broker that says busy or no_service has refused the request: it is not asked again, and the next
+is asked at once, whatever is left of the retries, since nothing was done.  One that says expired, or
+what this client does not know, may have carried the request out: that try counts like silence.
+
+A socket carries one request at a time and is closed when a try is given up.  That is what matches
+replies to requests on any wire: a reply of MDP names no more than its service, and whatever comes
+late comes to a socket that is no longer there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..backoff import Backoff
+from ..wire import EMPTY, ErrorAnswer, read_broker_error
+from .codec import ClientCodec, Reply, Says
+from .failure import REFUSALS, Try, failure
+
+__all__ = ["ERROR_FRAMES", "Dialog"]
+
+#: Frames of an error report; it stands at the end of a reply, behind joined PARTIALs if any.
+ERROR_FRAMES = 2
+
+#: The body of a FINAL that follows PARTIALs and has nothing to add to them.
+ONLY_THE_END = [EMPTY]
+
+
+class Dialog:
+    """The tries of one request, and what came back.
+
+    ``brokers`` are endpoints.  ``timeout`` is seconds: for a whole try, or with ``stream`` from one
+    part to the next.  ``retries`` is how many tries may follow the first that met silence.  Times
+    are seconds on any one clock.
+    """
+
+    def __init__(
+        self,
+        codec: ClientCodec,
+        body: Sequence[bytes],
+        brokers: Sequence[str],
+        *,
+        timeout: float,
+        retries: int,
+        backoff: Backoff,
+        stream: bool = False,
+    ) -> None:
+        self._codec = codec
+        #: What to send at each try.
+        self.frames = codec.request(body)
+        self._brokers = brokers
+        self.timeout = timeout
+        self._retries = retries
+        self._backoff = backoff
+        #: Whether the caller wants PARTIALs as they come.
+        self.stream = stream
+        #: Index of the broker of this try.
+        self.broker = 0
+        #: When this try began, and when it is to be given up.
+        self.started = self.deadline = 0.0
+        #: Whether a socket for this try must be one that was never used: after any silence.
+        self.fresh = False
+        #: Each try that was given up.
+        self._tries: list[Try] = []
+        #: How many of them count against the retries.
+        self._failed = 0
+        #: How often each broker was asked, and those that have refused.
+        self._asked = [0] * len(brokers)
+        self._refused: set[int] = set()
+        #: The error answer to this try.
+        self._said: ErrorAnswer | None = None
+        #: Bodies of PARTIALs of this try that wait for the FINAL.
+        self._partial: list[bytes] = []
+        #: Parts that the caller has got, which no other try can take back.
+        self._delivered = 0
+
+    def next_try(self, order: Sequence[int]) -> float:
+        """Turn to the next broker; seconds to pause before it is asked.
+
+        It is the first in ``order`` of those that were asked least often by this request.  There is
+        a pause only before a broker that this request has tried already.
+        Raises :class:`~brigantine.errors.NoReply`, or the subclass that says why, when no try is left.
+        """
+        willing = [broker for broker in order if broker not in self._refused]
+        if not willing or self._failed > self._retries or self._delivered:
+            raise failure(self._tries, timeout=self.timeout, delivered=self._delivered)
+        self.broker = min(willing, key=self._asked.__getitem__)
+        self._asked[self.broker] += 1
+        return self._backoff.next() if self._asked[self.broker] > 1 else 0.0
+
+    def sent(self, now: float) -> None:
+        """The try begins."""
+        self._partial, self._said = [], None
+        self.started = now
+        self.deadline = now + self.timeout
+
+    def resumed(self, now: float) -> None:
+        """The caller has taken a part of the stream and wants the next."""
+        self.deadline = now + self.timeout
+
+    def receive(self, frames: list[bytes]) -> Reply:
+        """A message came.
+
+        The answer is for the caller if it says FINAL, or PARTIAL and this is a stream.  Otherwise
+        the PARTIALs are kept, and the FINAL has their bodies in front of its own, as a broker does
+        for clients of MDP 0.1, unless it only ends them.  ERROR is a FINAL by which the broker says
+        that there is no reply.
+        """
+        reply = self._codec.parse(frames)
+        if reply.says is Says.FINAL:
+            self._said = read_broker_error(reply.body[-ERROR_FRAMES:])
+            if self._said is not None:
+                return Reply(Says.ERROR, [])
+        if self.stream:
+            self._delivered += reply.says is Says.PARTIAL
+        elif reply.says is Says.PARTIAL:
+            self._partial += reply.body
+        elif reply.says is Says.FINAL and self._partial:
+            end = [] if reply.body == ONLY_THE_END else reply.body
+            return Reply(Says.FINAL, self._partial + end)
+        return reply
+
+    def only_ends(self, reply: Reply) -> bool:
+        """Whether a reply ends the stream and is no part of it."""
+        return reply.says is Says.FINAL and self._delivered > 0 and reply.body == ONLY_THE_END
+
+    def gave_up(self, now: float) -> bool:
+        """The try is over without a reply; whether that was because the broker was silent."""
+        said = self._said
+        self._tries.append(Try(self._brokers[self.broker], now - self.started, said))
+        if said is not None and said.error in REFUSALS:
+            self._refused.add(self.broker)
+        else:
+            self._failed += 1
+        self.fresh = self.fresh or said is None
+        return said is None

@@ -1,0 +1,89 @@
+"""What a client raises when a request has no try left: which error, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..errors import Busy, Expired, NoReply, NoService
+from ..wire import ErrorAnswer
+
+__all__ = ["REFUSALS", "Try", "failure"]
+
+#: ``error`` of a broker's answer -> what the client raises.
+_RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
+#: Errors that tell at once that this broker won't do it, the weightier first: the broker that is
+#: busy has the service.
+REFUSALS = ("busy", "no_service")
+
+_HEADS: dict[type[NoReply], str] = {
+    NoReply: "no reply after {times}",
+    NoService: "no worker offers the service",
+    Busy: "the request was turned away",
+    Expired: "the request expired at the broker",
+}
+#: What to do; ``{timeout}`` is the client's.
+_ADVICE: dict[type[NoReply], str] = {
+    NoReply: "Check that the endpoint is the clients' side of a broker that runs, that it has "
+    "workers, and that they need less than the timeout of {timeout:g} s",
+    NoService: "Check the service's name, and that its workers run (brigantine ls)",
+    Busy: "Ask again later; if this lasts, start more workers",
+    Expired: "Start more workers if requests wait for long, or give the broker a longer "
+    "request_ttl if the work takes longer",
+}
+
+
+class Try(NamedTuple):
+    """A try that brought no reply."""
+
+    endpoint: str
+    #: Seconds.
+    waited: float
+    #: The broker's error answer; ``None`` for silence.
+    said: ErrorAnswer | None
+
+
+def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
+    """The error of a request of which these tries were made, ``timeout`` seconds each.
+
+    ``delivered`` is how many parts of a stream the caller has got.  The last answer counts when it
+    is one of those after which the request goes on, otherwise the weightiest refusal.
+    """
+    decides = tries[-1].said
+    if not delivered and (decides is None or decides.error != "expired"):
+        refusals = {each.said.error: each.said for each in tries if each.said}
+        decides = next((refusals[each] for each in REFUSALS if each in refusals), decides)
+    kind = NoReply if decides is None else _RAISES.get(decides.error, NoReply)
+    each = _what_was_tried(tries)
+    if delivered:
+        parts = "1 part" if delivered == 1 else f"{delivered} parts"
+        words = (
+            f"the stream broke off after {parts}: {each}. It can't be tried again without "
+            "giving parts twice. Check the worker and the broker, and that no part takes "
+            f"longer than the timeout of {timeout:g} s"
+        )
+    else:
+        head, advice = _HEADS[kind].format(times=_times(len(tries))), _ADVICE[kind]
+        words = f"{head}: {each}. {advice.format(timeout=timeout)}"
+    return kind(
+        words,
+        [(endpoint, waited) for endpoint, waited, _ in tries],
+        decides.reason if decides else "",
+    )
+
+
+def _what_was_tried(tries: Sequence[Try]) -> str:
+    """The brokers in the order they were asked, each with its tries, the wait, and its words."""
+    of_broker: dict[str, list[Try]] = {}
+    for each in tries:
+        of_broker.setdefault(each.endpoint, []).append(each)
+    shown = []
+    for endpoint, made in of_broker.items():
+        words = dict.fromkeys(f", said {': '.join(each.said)}" for each in made if each.said)
+        waited = sum(each.waited for each in made)
+        shown.append(f"{endpoint} ({_times(len(made))}, waited {waited:.3g} s{''.join(words)})")
+    return "; ".join(shown)
+
+
+def _times(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"

@@ -1,0 +1,162 @@
+"""The client of Majordomo for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, ClassVar
+
+import zmq
+
+from ..backoff import Backoff
+from ..body import to_frames
+from .codec import majordomo
+from .dialog import Dialog
+from .shared import MDP_STATS, Limits, packed, service_name, unpacked
+from .shell import ClientShell
+
+__all__ = ["MajordomoClient"]
+
+
+class MajordomoClient(ClientShell):
+    """A client that asks services by name, and asks again when a broker is silent.
+
+    Workers register with a Majordomo broker for a service, such as ``"echo"``.  A client names the
+    service, and the broker finds a free worker of it and hands back its reply.  What the three say
+    to each other is the Majordomo Protocol, MDP; in its version 0.2 a worker may reply in parts:
+    any number of PARTIALs, then one FINAL.
+
+    ``brokers`` is the clients' endpoint of a Majordomo broker, or several in order of preference:
+    requests go to the first that is not silent, on silence to the next in turn, and to the first
+    again when it is back, which is found out at no request's expense while it is dead or stopped
+    (docs/clients.md).  ``timeout`` is seconds for one try, ``retries`` how many tries may follow the
+    first that met silence.  With several brokers the timeout should be no more than their
+    ``heartbeat_interval * liveness``.  Before a retry to a broker that this request has tried already
+    there is a pause, drawn evenly from 0 to a bound that begins at ``backoff`` seconds and doubles up
+    to ``backoff_max``.  ``version`` is the protocol to speak: ``"0.2"`` has replies in parts,
+    ``"0.1"`` is for brokers that know no other.  With ``context`` the sockets live in that
+    ``zmq.Context``, which inproc endpoints need::
+
+        with MajordomoClient("tcp://127.0.0.1:5555") as client:
+            reply = client.request("echo", b"hello")
+            for part in client.stream("search", b"words"):
+                print(part)
+            total = client.call("sum", [1, 2, 3])
+
+    One client serves any number of threads at once, and goes on working in a forked child.
+    A service is ``bytes``, or ``str``, which is sent as UTF-8.  Services whose names begin with
+    ``mmi.`` are answered by the broker: ``mmi.service`` with a name as body answers ``b"200"`` or
+    ``b"404"``.  A try that got no reply may still have been carried out: make requests that can
+    safely run twice.
+
+    A reply of MDP names its service and not its request.  So that a late reply never answers another
+    request, each request that waits has a DEALER socket to itself (idle ones are kept), and a
+    try that is given up closes it.  This works with any broker and both versions, which request
+    numbers in an address stack would not: 0.2 has no delimiter to end the stack, and well-known
+    brokers of 0.1 drop messages that have one.  Its price is a connection for each request that
+    waits, so ``ulimit -n`` bounds how many can wait at once.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an endpoint, number or version that can't
+    work.  Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.
+    """
+
+    _kind: ClassVar[int] = zmq.DEALER
+    _stats: ClassVar[dict[str, str]] = MDP_STATS
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        *,
+        timeout: float = 2.5,
+        retries: int = 3,
+        backoff: float = 0.1,
+        backoff_max: float = 5.0,
+        version: str = "0.2",
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self._codec = majordomo(version)
+        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+
+    def request(
+        self,
+        service: bytes | str,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> bytes | list[bytes]:
+        """Ask ``service`` and return the reply: ``bytes`` if it is one frame, else a list of them.
+
+        A reply in parts is returned as one, the frames of all parts in order.  ``timeout`` (seconds
+        for one try, to the end of the reply) and ``retries`` replace the client's own.
+
+        Raises :class:`~brigantine.errors.NoReply` when all tries met silence, and of its kinds
+        :class:`~brigantine.errors.NoService` when no worker offers the service,
+        :class:`~brigantine.errors.Busy` when the brokers turned the request away and
+        :class:`~brigantine.errors.Expired` when the last try ran out of time at the broker,
+        :class:`~brigantine.errors.WorkerFailed` when the worker's function raised,
+        :class:`~brigantine.errors.ClientClosed` when the client is, or gets, closed,
+        :class:`~brigantine.errors.ConnectError` when no socket can be opened,
+        ``TypeError`` or ``ValueError`` for a service or a body that can't be sent.
+        """
+        return self._ask(self._dialog(service, to_frames(body, "body"), timeout, retries))
+
+    def stream(
+        self,
+        service: bytes | str,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> Generator[bytes | list[bytes], None, None]:
+        """Ask ``service`` and give the parts of the reply as they come: PARTIALs, then the FINAL.
+
+        A FINAL of one empty frame only ends the PARTIALs before it, and is not given; with none
+        before it, it is a reply.
+
+        The request is sent when the first part is asked for.  ``timeout`` is how many seconds a
+        part may take; time that the caller spends on a part does not count.  A caller that is slow
+        for long should take the parts first: beyond some thousands that wait, the broker drops
+        them.  Once a part was given there are no more tries, since parts would come twice.  With
+        ``version="0.1"`` the whole reply is the one part.  To leave a stream early, let go of the
+        iterator or ``close()`` it.
+
+        Raises what :meth:`request` raises: ``TypeError`` and ``ValueError`` at once, the others
+        from the iterator.  The error of a worker that has sent parts comes after these.
+        """
+        dialog = self._dialog(service, to_frames(body, "body"), timeout, retries, stream=True)
+        return self._parts(dialog)
+
+    def call(
+        self,
+        service: bytes | str,
+        obj: object,
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> Any:
+        """Send ``obj`` as msgpack and return what the reply stands for.
+
+        Raises what :meth:`request` raises; :class:`~brigantine.errors.WorkerFailed` also for a
+        reply that is not one frame of msgpack.
+        """
+        return unpacked(self._ask(self._dialog(service, [packed(obj)], timeout, retries)))
+
+    def _dialog(
+        self,
+        service: bytes | str,
+        frames: list[bytes],
+        timeout: float | None,
+        retries: int | None,
+        *,
+        stream: bool = False,
+    ) -> Dialog:
+        limits = self._limits
+        return Dialog(
+            self._codec(service_name(service)),
+            frames,
+            self._brokers,
+            timeout=limits.timeout(timeout),
+            retries=limits.retries(retries),
+            backoff=Backoff(limits.backoff, limits.backoff_max),
+            stream=stream,
+        )

@@ -1,0 +1,278 @@
+"""The sockets of one client in one process: who may use which, and how all of them end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import zmq
+
+from ..errors import BrigantineError, ClientClosed, ConfigError
+from ..signals import longest_wait
+from ..wakeup import Wakeup
+from .channel import (
+    CONTEXT_GONE,
+    Channel,
+    KnownSocket,
+    Sockets,
+    SocketScout,
+    close_all,
+    make_context,
+    unreachable,
+)
+from .dialog import Dialog
+from .roster import Roster
+
+__all__ = ["SocketPool"]
+
+#: Idle sockets kept for one broker; more threads than this at once open sockets as they need them.
+MAX_IDLE = 64
+#: Seconds that close() waits for other threads to leave; they need microseconds, unless stopped.
+CLOSE_PATIENCE = 5.0
+
+
+class _Visit:
+    """A request that runs."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self, thread: int) -> None:
+        #: The identifier of the thread it runs in.
+        self.thread = thread
+
+
+class SocketPool:
+    """Idle channels by broker, and the threads that are at work on the others.
+
+    Every method may be called from any thread.  A socket changes hands under the lock, which is the
+    memory barrier that libzmq asks for.  The lock is reentrant and :meth:`close` never waits for
+    the thread that calls it, so a signal handler may close the client whatever it interrupted.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        context: zmq.Context[Any] | None,
+        stats: Sequence[str],
+        *,
+        kind: int = zmq.REQ,
+        closed: bool = False,
+    ) -> None:
+        self._endpoints = endpoints
+        #: The type of the sockets: REQ, or DEALER.
+        self._kind = kind
+        self._given_context = context
+        # Taken by itself, not through the condition: an exception out of the blue, such as Ctrl-C,
+        # could strike within the condition's own code and leave the lock locked.
+        self._lock = threading.RLock()
+        #: For those who wait until a request has ended, or the client has.
+        self._changed = threading.Condition(self._lock)
+        self._stats = dict.fromkeys(stats, 0)
+        #: Made at the first request, so that a client that is never used costs nothing.
+        self._own_context: zmq.Context[Any] | None = None
+        self._wakeup: Wakeup | None = None
+        self._known: Sockets = weakref.WeakSet()
+        self._roster = Roster(len(endpoints), self._watch)
+        #: Idle channels of each broker, the one used last at the end.
+        self._idle: list[list[Channel]] = [[] for _ in endpoints]
+        #: Channels of streams whose caller is at work on a part: no thread waits in them.
+        self._parked: set[Channel] = set()
+        #: The requests that run.  Weak, so that none stays for good however its thread left.
+        self._inside: weakref.WeakSet[_Visit] = weakref.WeakSet()
+        self._closed = closed
+
+    # -- brokers ------------------------------------------------------------------------------
+
+    def turn(self, dialog: Dialog) -> float:
+        """Turn a request to the broker of its next try; seconds to pause before it.
+
+        Raises :class:`~brigantine.errors.NoReply` when it has none.
+        """
+        with self._lock:
+            return self._roster.turn(dialog, time.monotonic())
+
+    def heard(self, broker: int) -> None:
+        """A request was answered by that broker."""
+        with self._lock:
+            self._roster.answered(broker, time.monotonic())
+
+    def gave_up(self, dialog: Dialog) -> None:
+        """A try of that request is over, and there is no reply."""
+        now = time.monotonic()
+        if not dialog.gave_up(now):
+            return
+        self.drop_idle(dialog.broker)
+        with self._lock:
+            if not self._closed:
+                self._roster.silent(dialog.broker, dialog.started, now)
+
+    def _watch(self, broker: int) -> SocketScout | None:
+        """Watch a silent broker from outside."""
+        context = self._given_context or self._own_context
+        if context is None:
+            return None
+        try:
+            socket = context.socket(zmq.DEALER, partial(KnownSocket, known=self._known))
+            return SocketScout(socket, self._endpoints[broker])
+        except (zmq.ZMQError, BrigantineError):
+            return None  # no sockets left, say: it has to be tried without
+
+    # -- requests -----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The time of one request: what it needs stays until it has left."""
+        visit = _Visit(threading.get_ident())
+        try:
+            with self._lock:
+                self.check_open()
+                self._inside.add(visit)
+            yield
+        except zmq.ZMQError as error:
+            if self._closed or error.errno in CONTEXT_GONE:
+                raise ClientClosed("the client's context was terminated") from error
+            raise
+        finally:
+            with self._lock:
+                self._inside.discard(visit)
+                if self._closed and not self._inside:
+                    self._release()
+                self._changed.notify_all()
+
+    def take(self, broker: int, *, fresh: bool) -> Channel:
+        """A channel to that broker: a new one if ``fresh``, otherwise an idle one will do.
+
+        To be called by a thread that has :meth:`entered`, and followed by :meth:`give_back`.
+        """
+        channel = None if fresh else self._take_idle(broker)
+        return channel or self._open(broker)
+
+    def give_back(self, broker: int, channel: Channel, *, clean: bool) -> None:
+        """The request has ended; ``clean`` when its channel has nothing more to say."""
+        if clean:
+            self._keep(broker, channel)
+            return
+        with self._lock:
+            self._parked.discard(channel)
+        channel.close()
+
+    def park(self, channel: Channel) -> None:
+        """Nobody waits in this channel for a while: from now on :meth:`close` closes it."""
+        with self._lock:
+            self._parked.add(channel)
+
+    def unpark(self, channel: Channel) -> None:
+        """Go on with it.  Raises :class:`~brigantine.errors.ClientClosed` if it was closed."""
+        with self._lock:
+            self.check_open()
+            self._parked.discard(channel)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of the client."""
+        deadline = time.monotonic() + seconds
+        longest = longest_wait() or seconds
+        with self._lock:
+            while not self._closed and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(min(longest, left))
+            self.check_open()
+
+    # -- the pool -----------------------------------------------------------------------------
+
+    def _take_idle(self, broker: int) -> Channel | None:
+        """An idle channel, if there is one."""
+        with self._lock:
+            idle = self._idle[broker]
+            while idle:
+                channel = idle.pop()
+                if channel.usable():
+                    return channel
+        return None
+
+    def _keep(self, broker: int, channel: Channel) -> None:
+        """Keep a channel that has got its reply, or close it when nobody will want it."""
+        with self._lock:
+            self._parked.discard(channel)
+            if not self._closed and len(self._idle[broker]) < MAX_IDLE:
+                self._idle[broker].append(channel)
+                return
+        channel.close()
+
+    def _open(self, broker: int) -> Channel:
+        endpoint = self._endpoints[broker]
+        with self._lock:
+            self.check_open()
+            if self._wakeup is None:
+                self._wakeup = Wakeup()
+            context = self._given_context or self._own_context
+            if context is None:
+                if endpoint.startswith("inproc://"):
+                    raise ConfigError(
+                        f"{endpoint} can't be reached from a forked process: make a new client "
+                        "here, for a tcp:// or ipc:// endpoint of the broker"
+                    )
+                context = self._own_context = make_context()
+            self._stats["sockets_opened"] += 1
+        try:
+            socket = context.socket(self._kind, partial(KnownSocket, known=self._known))
+            return Channel(socket, endpoint, self._wakeup)
+        except zmq.ZMQError as error:
+            if error.errno in CONTEXT_GONE:
+                raise
+            raise unreachable(endpoint, error) from error
+
+    def drop_idle(self, broker: int) -> None:
+        """Close the idle channels to a broker that was silent: they are as old and may be as dead."""
+        with self._lock:
+            idle = self._idle[broker]
+            while idle:
+                idle.pop().close()
+
+    # -- what can be seen, and the end --------------------------------------------------------
+
+    def count(self, name: str) -> None:
+        """Add one to a counter."""
+        with self._lock:
+            self._stats[name] += 1
+
+    def stats(self) -> dict[str, int]:
+        """All counters, and ``idle``: the sockets that wait for a request."""
+        with self._lock:
+            return {**self._stats, "idle": sum(map(len, self._idle))}
+
+    def check_open(self) -> None:
+        """Raises :class:`~brigantine.errors.ClientClosed` after :meth:`close`."""
+        if self._closed:
+            raise ClientClosed("the client is closed; make a new one")
+
+    def close(self) -> None:
+        """End every request that runs, and close all sockets.  May be called again."""
+        me = threading.get_ident()
+        with self._lock:
+            self._closed = True
+            if self._wakeup is not None:
+                self._wakeup.set()
+            self._changed.notify_all()
+            for broker in range(len(self._endpoints)):
+                self.drop_idle(broker)
+            self._roster.close()
+            while self._parked:
+                self._parked.pop().close()
+            self._changed.wait_for(
+                lambda: all(visit.thread == me for visit in self._inside), CLOSE_PATIENCE
+            )
+            if not self._inside:
+                self._release()
+
+    def _release(self) -> None:
+        """Give back what the requests shared; the last one out does it."""
+        if self._wakeup is not None:
+            self._wakeup.close()
+        # Also those that an exception out of the blue, such as Ctrl-C, cut loose.
+        close_all(self._known)
+        if self._own_context is not None:
+            self._own_context.term()

@@ -1,0 +1,120 @@
+"""Every limit and default of a broker, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .errors import ConfigError
+
+__all__ = ["BrokerConfig"]
+
+#: Messages handled from one socket before the loop looks at the others (fairness between sides).
+BATCH = 256
+#: Frames of one oversized message thrown away in one turn of the loop (bounds the stall).
+DISCARD_BATCH = 4096
+#: The longest sleep of the loop, in seconds: how stale its idea of a pause can get.
+MAX_SLEEP = 1.0
+#: Seconds until a worker whose pipe was full is tried again.
+FULL_RETRY = 0.02
+#: Seconds that closing sockets may take to hand over what was already sent.
+LINGER = 1.0
+#: Waiting requests beyond this many are copied out of libzmq's shared receive buffers (8 KiB each),
+#: which a small message that waits would otherwise keep alive whole.
+COMPACT_AFTER = 1024
+#: Seconds, about 127 years: clocks and timeouts beyond it are mistakes, and two of them together
+#: still fit in 64 bits of nanoseconds.
+MAX_SECONDS = 4e9
+#: Different heartbeat intervals that workers may announce at once, the broker's own included; who
+#: announces one more is held to the next shorter of them.
+MAX_PACES = 64
+#: Least and greatest heartbeat interval that a worker may announce, in milliseconds.
+ANNOUNCED_INTERVAL_MS = (10, 3_600_000)
+#: Seconds after which whoever has asked the loop something looks for its answer anyway.
+ANSWER_CHECK = 0.05
+#: Events of a broker that may wait between its loop and its readers, and by default at one reader.
+EVENTS_WAITING = 10_000
+#: How much of a name an event tells: a client may name a service as it likes, at any length.
+EVENT_NAME_BYTES = 255
+#: What one waiting request costs beside its bytes, charged against ``queue_bytes``.
+REQUEST_OVERHEAD = 640
+#: Places in which the name of a service is kept that a waiting request is for.
+NAME_COPIES = 3
+#: What one frame of a waiting request costs beside its bytes (libzmq's own record of it).
+FRAME_OVERHEAD = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerConfig:
+    """Limits of a broker.  Times are seconds, sizes are bytes.
+
+    What each option means: ``brigantine broker lru --help``, or the page "Configuration" of the docs.
+
+    Raises :class:`~brigantine.errors.ConfigError` at once for a value out of range.
+    """
+
+    #: Seconds between heartbeats on a silent connection.
+    heartbeat_interval: float = 1.0
+    #: Intervals of silence after which a peer counts as gone.
+    liveness: int = 3
+    #: Requests that may wait for a worker; beyond it a request is shed.
+    queue_limit: int = 100_000
+    #: Services that may be known at once; a request or READY for one more is refused.
+    max_services: int = 10_000
+    #: Intervals of silence after which a worker that is at work counts as gone; 0: as ``liveness``.
+    busy_liveness: int = 0
+    #: Memory that waiting requests may hold (their bytes and what holding them costs).
+    queue_bytes: int = 256 * 1024 * 1024
+    #: Seconds from acceptance until a request that has no reply fails.
+    request_ttl: float = 60.0
+    #: How often a request is sent to another worker after its worker was lost.
+    retries: int = 0
+    #: Largest frame accepted from the wire, and largest sum of the frames of one message.
+    max_message_bytes: int = 16 * 1024 * 1024
+    #: Most frames in one message, address stack included.
+    max_frames: int = 256
+    #: Most address frames before the empty delimiter (hops a request has passed).
+    max_depth: int = 16
+    #: Messages that libzmq holds for one peer in each direction (ZMQ_SNDHWM, ZMQ_RCVHWM).
+    high_water_mark: int = 1000
+    #: I/O threads of the broker's own context; unused when a context is passed in.
+    io_threads: int = 1
+    #: Seconds that draining waits for accepted work before it stops all the same.
+    drain_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            whole = isinstance(_DEFAULTS[name], int)
+            good = isinstance(value, int) if whole else isinstance(value, (int, float))
+            if isinstance(value, bool) or not good:
+                kind = "a whole number" if whole else "a number"
+                raise ConfigError(f"{name} must be {kind}, not {value!r}")
+            if not low <= value <= high:
+                raise ConfigError(f"{name} must be from {low} to {high}, not {value!r}")
+        if self.max_depth >= self.max_frames:
+            raise ConfigError(
+                f"max_depth ({self.max_depth}) must be below max_frames ({self.max_frames}): "
+                "an address stack is followed by a delimiter and a body"
+            )
+
+
+#: name, least, greatest.  An hour is 3600 s; counts stay far below what an int32 index holds.
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("heartbeat_interval", 0.01, 3600.0),
+    ("liveness", 2, 1000),
+    ("busy_liveness", 0, 1_000_000),
+    ("max_services", 1, 10_000_000),
+    ("queue_limit", 0, 50_000_000),
+    ("queue_bytes", 0, 1 << 50),
+    ("request_ttl", 0.001, 30 * 86400.0),
+    ("retries", 0, 1000),
+    ("max_message_bytes", 1024, 1 << 40),
+    ("max_frames", 4, 65536),
+    ("max_depth", 1, 255),
+    ("high_water_mark", 1, 10_000_000),
+    ("io_threads", 1, 64),
+    ("drain_timeout", 0.0, 86400.0),
+)
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(BrokerConfig)}

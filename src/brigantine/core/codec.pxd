@@ -1,0 +1,83 @@
+"""Which protocol a message is of, and the codec that reads it.  Frames -> command, command -> frames."""
+
+from .codec_mdp cimport (
+    HEADER_SIZE,
+    head_mdp,
+    head_mdp_command,
+    parse_mdp01_client,
+    parse_mdp02_client,
+    parse_mdp_worker,
+)
+from .codec_ppp cimport head_ppp, heartbeat_ppp, parse_ppp_worker
+from .codec_req cimport head_req, parse_req_client, parse_req_worker
+from .commands cimport *
+from .envelope cimport Frames, frame_is, frame_size
+
+
+cdef inline Command parse_client(const Frames *frames, int max_depth, int allowed) noexcept nogil:
+    """What a message from a client means; what is not allowed is a body like any other."""
+    cdef Command made
+    if allowed & MDP02 and frames.count > 1 and frame_is(frames, 1, b"MDPC02", HEADER_SIZE):
+        return parse_mdp02_client(frames)
+    made = parse_req_client(frames, max_depth)
+    if made.says != SAYS_REQUEST:
+        return made
+    if allowed & MDP01 and frame_is(frames, made.body, b"MDPC01", HEADER_SIZE):
+        return parse_mdp01_client(frames, made.address)
+    return made if allowed & REQ else command(SAYS_MALFORMED, 0)
+
+
+cdef inline Command parse_worker(const Frames *frames, int allowed) noexcept nogil:
+    """What a message from a worker means, in one of the protocols that are allowed."""
+    if frames.count < 2:
+        return command(SAYS_MALFORMED, 0)
+    if allowed & MDP02 and frame_is(frames, 1, b"MDPW02", HEADER_SIZE):
+        return parse_mdp_worker(frames, 1, MDP02)
+    if frame_size(frames, 1) != 0:
+        return parse_ppp_worker(frames) if allowed & PPP else command(SAYS_MALFORMED, 0)
+    if allowed & MDP01 and frames.count > 2 and frame_is(frames, 2, b"MDPW01", HEADER_SIZE):
+        return parse_mdp_worker(frames, 2, MDP01)
+    return parse_req_worker(frames) if allowed & REQ else command(SAYS_MALFORMED, 0)
+
+
+cdef inline bint is_worker(const Frames *frames) noexcept nogil:
+    """Whether a message on a socket for both sides is a worker's: only Majordomo tells them apart."""
+    if frames.count > 1 and frame_is(frames, 1, b"MDPW02", HEADER_SIZE):
+        return True
+    return (
+        frames.count > 2
+        and frame_size(frames, 1) == 0
+        and frame_is(frames, 2, b"MDPW01", HEADER_SIZE)
+    )
+
+
+cdef inline int request_head(
+    Frames *head, const void *identity, size_t identity_size, int protocol,
+    const void *ticket, size_t ticket_size,
+) except -1 nogil:
+    """What stands in front of a request's body on its way to a worker."""
+    if protocol == REQ:
+        return head_req(head, identity, identity_size, ticket, ticket_size)
+    if protocol == PPP:
+        return head_ppp(head, identity, identity_size, ticket, ticket_size)
+    return head_mdp(head, identity, identity_size, protocol, ticket, ticket_size)
+
+
+cdef inline int heartbeat_head(
+    Frames *head, const void *identity, size_t identity_size, int protocol
+) except -1 nogil:
+    """HEARTBEAT for a worker of PPP or MDP."""
+    if protocol == PPP:
+        return heartbeat_ppp(head, identity, identity_size)
+    return head_mdp_command(
+        head, identity, identity_size, protocol, b"\x04" if protocol == MDP01 else b"\x05"
+    )
+
+
+cdef inline int disconnect_head(
+    Frames *head, const void *identity, size_t identity_size, int protocol
+) except -1 nogil:
+    """DISCONNECT for a worker of MDP."""
+    return head_mdp_command(
+        head, identity, identity_size, protocol, b"\x05" if protocol == MDP01 else b"\x06"
+    )

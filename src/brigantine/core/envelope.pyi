@@ -1,0 +1,1 @@
+from ..pure.envelope import Envelope as Envelope

@@ -1,0 +1,1 @@
+from ..pure.expiry import ExpiryQueue as ExpiryQueue

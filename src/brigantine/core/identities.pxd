@@ -1,0 +1,23 @@
+"""Identities of peers as small integers: O(1) to find, to add and to forget."""
+
+from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+
+
+cdef class Identities:
+    cdef unordered_map[string, int] indexes  # identity -> index
+    cdef vector[string] names                # index -> identity; stale where the index is free
+    cdef vector[int] free                    # indexes to use again
+    cdef string scratch                      # the key of a look-up: keeps its memory, so none is taken
+
+    # The index of an identity; NIL when it is not known.
+    cdef int find(self, const char *data, size_t size) noexcept nogil
+    # The index of an identity that was not known.  Indexes stay below the greatest number known at once.
+    cdef int add(self, const char *data, size_t size) except -1 nogil
+    # Forget an index that is in use; it will be used again.
+    cdef int forget(self, int index) except -1 nogil
+    # One more than the greatest index ever given out.
+    cdef int bound(self) noexcept nogil
+    # The identity of an index that is in use.
+    cdef bytes name(self, int index)

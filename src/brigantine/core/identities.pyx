@@ -1,0 +1,40 @@
+"""Identities of peers as small integers."""
+
+from cython.operator cimport dereference
+
+from .chain cimport NIL
+
+
+cdef class Identities:
+    """A table of identities (byte strings of any length) and the index of each."""
+
+    cdef int find(self, const char *data, size_t size) noexcept nogil:
+        self.scratch.assign(data, size)
+        found = self.indexes.find(self.scratch)
+        if found == self.indexes.end():
+            return NIL
+        return dereference(found).second
+
+    cdef int add(self, const char *data, size_t size) except -1 nogil:
+        cdef int index
+        self.scratch.assign(data, size)
+        if self.free.empty():
+            index = <int>self.names.size()
+            self.names.push_back(self.scratch)
+        else:
+            index = self.free.back()
+            self.free.pop_back()
+            self.names[index].assign(data, size)
+        self.indexes[self.scratch] = index
+        return index
+
+    cdef int forget(self, int index) except -1 nogil:
+        self.indexes.erase(self.names[index])
+        self.free.push_back(index)
+        return 0
+
+    cdef int bound(self) noexcept nogil:
+        return <int>self.names.size()
+
+    cdef bytes name(self, int index):
+        return self.names[index].data()[:self.names[index].size()]

@@ -1,0 +1,1 @@
+from ..pure.lru import LRUQueue as LRUQueue

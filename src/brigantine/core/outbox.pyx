@@ -1,0 +1,84 @@
+"""Where a switchboard hands its frames."""
+
+from zmq.backend.cython.libzmq cimport (
+    zmq_msg_close,
+    zmq_msg_data,
+    zmq_msg_init,
+    zmq_msg_size,
+    zmq_msg_t,
+)
+
+from . cimport zmqapi
+from .events cimport Event
+from .zmqapi cimport brigantine_zmq
+
+from ..counters import COUNTERS as _COUNTERS
+from ..events import KINDS as _KINDS
+
+zmqapi.bind(&brigantine_zmq)
+
+cdef list KINDS = list(_KINDS)
+cdef list COUNTERS = list(_COUNTERS)
+
+
+cdef class Outbox:
+    """The interface."""
+
+    cdef int send(
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+    ) except -1 nogil:
+        return GONE
+
+    cdef int sync_connections(self) except -1 nogil:
+        return 0
+
+    cdef int publish(self, const Event *event) except -1 nogil:
+        return 0
+
+
+cdef class CallableOutbox(Outbox):
+    """Hands every message to a Python callable, as a list of bytes."""
+
+    def __cinit__(self, function, sync=None):
+        self.function = function
+        self.sync = sync
+
+    cdef int send(
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+    ) except -1 nogil:
+        cdef int index, sent
+        with gil:
+            frames = [as_bytes(&head[index]) for index in range(heads)]
+            frames += [as_bytes(&body[index]) for index in range(bodies)]
+            sent = self.function(port, frames)
+        if sent == OK:
+            emptied(head, heads)
+            emptied(body, bodies)
+        return sent
+
+    cdef int sync_connections(self) except -1 nogil:
+        with gil:
+            if self.sync is not None:
+                self.sync()
+        return 0
+
+    cdef int publish(self, const Event *event) except -1 nogil:
+        with gil:
+            self.events(
+                KINDS[event.kind], COUNTERS[event.reason],
+                None if event.worker == NULL else event.worker[:event.worker_size],
+                None if event.service == NULL else event.service[:event.service_size],
+            )
+        return 0
+
+
+cdef bytes as_bytes(zmq_msg_t *frame):
+    return (<const char *>zmq_msg_data(frame))[:zmq_msg_size(frame)]
+
+
+cdef void emptied(zmq_msg_t *frames, int count) noexcept nogil:
+    """What a send does to frames: libzmq takes what they hold."""
+    cdef int index
+    for index in range(count):
+        zmq_msg_close(&frames[index])
+        zmq_msg_init(&frames[index])

@@ -1,0 +1,33 @@
+"""What the switchboard knows of a service, a worker and a request."""
+
+from libc.stdint cimport int64_t
+
+from .chain cimport Chain
+from .envelope cimport Frames
+
+cdef struct Service:
+    Chain free         # workers that could take a request now, least recently used at the head
+    Chain queue        # slots of the waiting requests, next one at the head
+    int workers        # registered workers
+    int users          # registered workers and requests that have not ended: it stays while there are
+
+cdef struct Worker:
+    int service        # index of the service it is registered for
+    int protocol       # as in commands.pxd
+    int capacity       # requests it takes at once
+    int connection     # the descriptor it speaks on, or NO_CONNECTION
+    int occupied       # places taken: live requests, and those that expired while it was at work
+    int live           # requests of this conversation that have not ended
+    bint lost          # not registered any more; `requests` may still be answered
+    Chain requests     # slots of the requests it may answer, in the order they were sent
+
+cdef struct Request:
+    Frames frames      # owned: address stack and what belongs to it, and the body until it is sent
+    Frames partial     # owned: what came as PARTIAL for a client that can take one reply only
+    int head           # frames before the body: they stand in front of the reply, too
+    int protocol       # the client's
+    int service        # index
+    int worker         # index of the worker that holds it; NIL while it waits
+    int retries        # how often it may still be sent to another worker
+    bint orphan        # in flight, but its worker was lost
+    int64_t charge     # bytes that it counts for while it waits

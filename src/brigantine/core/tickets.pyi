@@ -1,0 +1,2 @@
+from ..pure.tickets import TicketTable as TicketTable
+from ..pure.tickets import Verdict as Verdict

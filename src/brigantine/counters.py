@@ -1,0 +1,85 @@
+"""The counters of a broker: their names, what they mean, and the ledger that ties them together.
+
+Both implementations keep exactly these, in this order.  A *gauge* goes up and down; the others only
+grow.  At every moment ``accepted == replied + queued + in_flight + shed + failed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["COUNTERS", "LEDGER", "ledger_holds"]
+
+#: name -> meaning.  The order is the order of the compiled core's ``Counter`` enum.
+COUNTERS: dict[str, str] = {
+    # the ledger of requests
+    "accepted": "well-formed requests taken from clients",
+    "replied": "replies handed to libzmq for the client that asked",
+    "queued": "gauge: requests waiting for a worker",
+    "in_flight": "gauge: requests at a worker, or whose worker was lost and may still answer",
+    "shed": "requests given up by the broker to stay within its bounds (sum of shed_*)",
+    "failed": "requests that got no reply for another reason (sum of failed_*)",
+    # why a request was shed
+    "shed_queue_full": "the queue held queue_limit requests",
+    "shed_queue_bytes": "the queue held queue_bytes bytes",
+    "shed_services": "the request was for one service more than max_services",
+    "shed_draining": "the broker was draining",
+    "shed_client_full": "the reply met the high-water mark of a client that does not read",
+    # why a request failed
+    "failed_expired_queued": "request_ttl ran out before a worker was free",
+    "failed_expired_in_flight": "request_ttl ran out before the worker answered",
+    "failed_no_service": "no worker offers the service, and the client wants to be told (docs/mdp.md)",
+    "failed_client_gone": "the reply came, but the client had disconnected",
+    "failed_partials_too_large": "PARTIALs joined for one reply grew beyond a message's bounds",
+    "failed_stopped": "the broker stopped before the reply came",
+    # messages dropped; none of them is in the ledger
+    "drop_malformed_request": "from a client: no empty delimiter, or no body",
+    "drop_too_deep": "from a client: more than max_depth address frames",
+    "drop_malformed_worker": "from a worker's side: not a message of the protocol",
+    "drop_too_many_frames": "more than max_frames frames",
+    "drop_too_large": "frames of more than max_message_bytes together",
+    "drop_reply_unknown": "a reply whose ticket this broker never issued",
+    "drop_reply_late": "a reply to a request that had failed or had been given to another worker",
+    "drop_reply_duplicate": "a second reply to a request that was already answered",
+    "drop_reply_foreign": "a reply by a worker that does not hold the request",
+    "drop_ready_gone": "a READY whose connection had already closed",
+    "drop_ready_refused": "a READY for a service of the broker's own (mmi.*)",
+    "drop_unexpected": "HEARTBEAT, DISCONNECT or an answer from a peer that is no registered worker",
+    "drop_partial_shed": "a PARTIAL that the client's high-water mark or absence kept from it",
+    # what happened to workers
+    "workers": "gauge: workers known and not lost",
+    "workers_idle": "gauge: workers that could take a request now",
+    "workers_joined": "workers that became known",
+    "workers_lost": "workers that are no longer registered, for whatever reason",
+    "workers_expired": "workers lost because nothing was heard from them in time",
+    "workers_disconnected": "workers lost because they sent DISCONNECT",
+    "disconnects": "DISCONNECT sent to workers that broke the protocol",
+    "heartbeats": "HEARTBEAT sent",
+    "partials": "PARTIAL replies passed on or joined",
+    "services": "gauge: services known",
+    "error_answers": "shed or failed requests of whose end a client was told that asked for it",
+    "mmi": "requests that the broker answered itself",
+    "ready_again": "READY from a worker that was already ready or busy",
+    "worker_full": "sends refused by the high-water mark of a worker; the next one was tried",
+    "redispatched": "requests sent to another worker after theirs was lost",
+    # the broker itself
+    "queued_bytes": "gauge: bytes charged to waiting requests",
+    "pauses": "times the loop found that it had been stopped, and credited the gap",
+    "events_missed": "events of broker.events() that a slow reader did not get",
+    "control_requests": "well-formed requests on the control endpoint",
+    "drop_control": "messages on the control endpoint that were no such request, and lost answers",
+}
+
+#: The names whose sum is ``accepted``.
+LEDGER = ("replied", "queued", "in_flight", "shed", "failed")
+
+
+def ledger_holds(stats: Mapping[str, int]) -> bool:
+    """Whether every accepted request of a ``stats()`` mapping is accounted for, reason by reason."""
+    shed = sum(value for name, value in stats.items() if name.startswith("shed_"))
+    failed = sum(value for name, value in stats.items() if name.startswith("failed_"))
+    return (
+        stats["accepted"] == sum(stats[name] for name in LEDGER)
+        and stats["shed"] == shed
+        and stats["failed"] == failed
+    )

@@ -1,0 +1,116 @@
+"""What the demo draws: a progress bar while it runs, a table at the end.  Needs rich."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from .figures import Report
+
+__all__ = ["print_report", "progress_bar"]
+
+#: What stands in the table where nothing was measured.
+_NOTHING = "-"
+
+#: Figure of a run, its name in the table, how it is written.
+_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("requests", "requests", ",d"),
+    ("bytes", "bytes", ",d"),
+    ("requests_per_second", "requests/s", ",.0f"),
+    ("megabytes_per_second", "MB/s", ",.1f"),
+    ("latency_p50_ms", "latency p50, ms", ",.2f"),
+    ("latency_p99_ms", "latency p99, ms", ",.2f"),
+    ("broker_cpu_us", "broker CPU a request, µs", ",.1f"),
+    ("broker_loop_cpu_us", "  its loop, µs", ",.1f"),
+    ("broker_io_cpu_us", "  libzmq's I/O thread, µs", ",.1f"),
+    ("lost", "requests lost", ",d"),
+    ("wrong", "wrong results", ",d"),
+)
+_KILL_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("workers_killed", "workers killed", ",d"),
+    ("retries", "retries by clients", ",d"),
+)
+
+
+@contextlib.contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[str, int], object]]:
+    """A bar for each implementation, on standard error, if that is a terminal.
+
+    Gives ``progress(impl, bytes answered)``; ``total`` is the bytes of one run.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        tasks = {}
+
+        def progress(impl: str, done: int) -> None:
+            if impl not in tasks:
+                tasks[impl] = bar.add_task(impl, total=total)
+            bar.update(tasks[impl], completed=done)
+
+        yield progress
+
+
+def print_report(report: Report) -> None:
+    """Print the table, and what was checked, on standard output."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_table(report))
+    for line in _conclusion(report):
+        console.print(line, markup=False)
+
+
+def _table(report: Report) -> Table:
+    ratios = report.ratios()
+    table = Table(
+        title=f"{report.workers} workers, {report.clients} clients, "
+        f"chunks of up to {report.chunk_size:,} bytes",
+        title_style="",
+    )
+    table.add_column()
+    for name in report.runs:
+        table.add_column(name, justify="right")
+    if ratios:
+        table.add_column("pure / core", justify="right")
+    for name, label, form in _ROWS + (_KILL_ROWS if report.kill_workers else ()):
+        cells = [_cell(getattr(run, name), form) for run in report.runs.values()]
+        if ratios:
+            cells.append(_cell(ratios[name], ",.2f") if name in ratios else "")
+        table.add_row(label, *cells)
+    return table
+
+
+def _conclusion(report: Report) -> Iterator[str]:
+    corpus = report.corpus
+    skipped = corpus.skipped + max(run.files_skipped for run in report.runs.values())
+    yield f"{len(corpus.files):,} files under {corpus.root}, {corpus.size:,} bytes"
+    if skipped:
+        yield f"{skipped:,} files or folders could not be read and were left out"
+    if corpus.truncated:
+        yield "there is more under this path; --max-bytes sets the bound"
+    if report.good:
+        yield "every result is what the demo computed itself"
+    else:
+        yield "NOT every request had the right result: see the rows 'lost' and 'wrong'"
+
+
+def _cell(value: float | None, form: str) -> str:
+    return _NOTHING if value is None else format(value, form)

@@ -1,0 +1,86 @@
+"""Which protocol a message is of, and the codec that reads it.  Frames -> command, command -> frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import wire_mdp as mdp
+from ..wire import EMPTY
+from . import codec_mdp, codec_ppp, codec_req
+from .commands import MDP01, MDP02, PPP, REQ, Command, Says
+
+__all__ = [
+    "disconnect",
+    "heartbeat",
+    "is_worker",
+    "parse_client",
+    "parse_worker",
+    "reply_head",
+    "to_worker",
+]
+
+_MALFORMED = codec_req.MALFORMED
+
+
+def parse_client(frames: Sequence[bytes], max_depth: int, allowed: int) -> Command:
+    """What a message from a client means; what is not allowed is a body like any other."""
+    if allowed & MDP02 and len(frames) > 1 and frames[1] == mdp.CLIENT_02:
+        return codec_mdp.parse_client_02(frames)
+    command = codec_req.parse_client(frames, max_depth)
+    if command.says is not Says.REQUEST:
+        return command
+    if allowed & MDP01 and frames[command.body] == mdp.CLIENT_01:
+        return codec_mdp.parse_client_01(frames, command.address)
+    return command if allowed & REQ else _MALFORMED
+
+
+def parse_worker(frames: Sequence[bytes], allowed: int) -> Command:
+    """What a message from a worker means, in one of the protocols that are allowed."""
+    count = len(frames)
+    if count < 2:
+        return _MALFORMED
+    if allowed & MDP02 and frames[1] == mdp.WORKER_02:
+        return codec_mdp.parse_worker(frames, 1, MDP02)
+    if frames[1]:
+        return codec_ppp.parse_worker(frames) if allowed & PPP else _MALFORMED
+    if allowed & MDP01 and count > 2 and frames[2] == mdp.WORKER_01:
+        return codec_mdp.parse_worker(frames, 2, MDP01)
+    return codec_req.parse_worker(frames) if allowed & REQ else _MALFORMED
+
+
+def is_worker(frames: Sequence[bytes]) -> bool:
+    """Whether a message on a socket for both sides is a worker's: only Majordomo tells them apart."""
+    count = len(frames)
+    if count > 1 and frames[1] == mdp.WORKER_02:
+        return True
+    return count > 2 and not frames[1] and frames[2] == mdp.WORKER_01
+
+
+def to_worker(identity: bytes, ticket: bytes, protocol: int) -> list[bytes]:
+    """What stands in front of a request's body."""
+    if protocol == REQ:
+        return codec_req.to_worker(identity, ticket)
+    if protocol == PPP:
+        return codec_ppp.to_worker(identity, ticket)
+    return codec_mdp.to_worker(identity, ticket, protocol)
+
+
+def reply_head(
+    address: Sequence[bytes], service: bytes, protocol: int, *, partial: bool
+) -> list[bytes]:
+    """What stands in front of a reply's body."""
+    if protocol == REQ:
+        return [*address, EMPTY]
+    return codec_mdp.client_head(address, service, protocol, partial=partial)
+
+
+def heartbeat(identity: bytes, protocol: int) -> list[bytes]:
+    """HEARTBEAT for a worker of PPP or MDP."""
+    if protocol == PPP:
+        return codec_ppp.heartbeat(identity)
+    return codec_mdp.heartbeat(identity, protocol)
+
+
+def disconnect(identity: bytes, protocol: int) -> list[bytes]:
+    """DISCONNECT for a worker of MDP."""
+    return codec_mdp.disconnect(identity, protocol)

@@ -1,0 +1,46 @@
+"""The Paranoid Pirate Protocol: frames as a ROUTER received them -> command (see ``wire_ppp``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..announced import decode_both
+from ..wire import EMPTY
+from ..wire_ppp import HEARTBEAT, READY
+from .commands import PPP, Command, Says
+
+__all__ = ["heartbeat", "parse_worker", "to_worker"]
+
+_MALFORMED = Command(Says.MALFORMED, PPP)
+_HEARTBEAT = Command(Says.HEARTBEAT, PPP)
+_REPLY = Command(Says.FINAL, PPP, ticket=1, body=3)
+
+
+def parse_worker(frames: Sequence[bytes]) -> Command:
+    """``id 0x01[capacity[interval]]``, ``id 0x02`` or ``id ticket [] body...``.
+
+    The second frame is not empty.
+    """
+    count = len(frames)
+    if count == 2:
+        if frames[1] == HEARTBEAT:
+            return _HEARTBEAT
+        if frames[1] == READY:
+            return Command(Says.READY, PPP)
+        capacity, interval = decode_both(frames[1][1:]) if frames[1].startswith(READY) else (0, 0)
+        if not capacity:
+            return _MALFORMED
+        return Command(Says.READY, PPP, capacity=capacity, interval=interval)
+    if count > 3 and not frames[2]:
+        return _REPLY
+    return _MALFORMED
+
+
+def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
+    """What stands in front of a request's body."""
+    return [identity, ticket, EMPTY]
+
+
+def heartbeat(identity: bytes) -> list[bytes]:
+    """HEARTBEAT for a worker."""
+    return [identity, HEARTBEAT]

@@ -1,0 +1,43 @@
+"""Plain clients and REQ workers: frames as a ROUTER received them -> command (see ``wire``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..wire import EMPTY, READY_WORDS
+from .commands import REQ, Command, Says
+from .envelope import TOO_DEEP, find_delimiter
+
+__all__ = ["parse_client", "parse_worker", "to_worker"]
+
+#: A client behind more hops than allowed, and anything that is no message of the protocol.
+DEEP = Command(Says.TOO_DEEP)
+MALFORMED = Command(Says.MALFORMED)
+
+_READY = Command(Says.READY, REQ)
+_REPLY = Command(Says.FINAL, REQ, ticket=2, body=4)
+
+
+def parse_client(frames: Sequence[bytes], max_depth: int) -> Command:
+    """``id... [] body...``, for the default service."""
+    at = find_delimiter(frames, max_depth)
+    if at == TOO_DEEP:
+        return DEEP
+    if at < 0 or at + 1 == len(frames):
+        return MALFORMED
+    return Command(Says.REQUEST, REQ, address=at, body=at + 1)
+
+
+def parse_worker(frames: Sequence[bytes]) -> Command:
+    """``id [] READY`` or ``id [] ticket [] body...``."""
+    count = len(frames)
+    if count == 3 and not frames[1]:
+        return _READY if frames[2] in READY_WORDS else MALFORMED
+    if count > 4 and not frames[1] and frames[2] and not frames[3]:
+        return _REPLY
+    return MALFORMED
+
+
+def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
+    """What stands in front of a request's body."""
+    return [identity, EMPTY, ticket, EMPTY]

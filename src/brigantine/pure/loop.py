@@ -1,0 +1,283 @@
+"""The poll loop: the only room that sends, receives and polls.  It owns the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import secrets
+import threading
+import time
+
+import zmq
+
+from ..config import BATCH, DISCARD_BATCH, FULL_RETRY, MAX_SLEEP, BrokerConfig
+from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
+from ..events import pack_event
+from ..monitor import monitor_event
+from .commands import REQ
+from .switchboard import NO_CONNECTION, Port, Sent, Switchboard
+
+__all__ = ["Loop"]
+
+_DONTWAIT = zmq.DONTWAIT
+_RCVMORE = zmq.RCVMORE
+
+
+class Loop:
+    """Runs one switchboard on a frontend and a backend ROUTER until told to stop.
+
+    With ``backend`` None the frontend is for workers, too, which only Majordomo can tell apart.
+    The sockets are bound by the caller and used by :meth:`run` alone while it runs.  ``control`` is
+    a PAIR that receives a word of ``brigantine.control``.  ``monitor``, where given, is the
+    monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
+    bound; without it a lost worker is noticed when the next request is sent to it.  ``protocols``
+    and ``default_service`` are those of :class:`~brigantine.pure.Switchboard`.  ``events`` is a PAIR on
+    which events leave after WATCH, as ``brigantine.events`` reads them.
+    """
+
+    def __init__(
+        self,
+        frontend: zmq.Socket[bytes],
+        backend: zmq.Socket[bytes] | None,
+        control: zmq.Socket[bytes],
+        config: BrokerConfig,
+        monitor: zmq.Socket[bytes] | None = None,
+        protocols: int = REQ,
+        default_service: bytes | None = b"",
+        events: zmq.Socket[bytes] | None = None,
+    ) -> None:
+        """Raises ``TypeError`` unless both sides are ROUTER sockets."""
+        for name, socket in (("frontend", frontend), ("backend", backend)):
+            if socket is None:
+                continue
+            if socket.type != zmq.ROUTER:
+                raise TypeError(f"{name} must be a ROUTER socket, not {socket.type!r}")
+            socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        #: The port of a side -> its socket.
+        self._sockets: dict[int, zmq.Socket[bytes]] = {Port.BOTH: frontend}
+        if backend is not None:
+            self._sockets = {Port.BACKEND: backend, Port.FRONTEND: frontend}
+        self._control = control
+        self._monitor = monitor
+        self._events = events
+        self._watched = False
+        #: Events since the last one that was sent.
+        self._missed = 0
+        self._config = config
+        self._lock = threading.Lock()
+        self._switchboard = Switchboard(
+            config, self._send, secrets.randbits(32), self._read_monitor, protocols,
+            default_service,
+        )  # fmt: skip
+        #: Sides on which the rest of a message with too many frames is still to be thrown away.
+        self._discarding = dict.fromkeys(self._sockets, False)
+        self._stopping = False
+        self._drain_deadline: float | None = None
+        #: Nanoseconds that the process was stopped, in all: the switchboard's time leaves them out.
+        self._credit = 0
+        self._last = time.monotonic_ns()
+
+    def stats(self) -> dict[str, int]:
+        """All counters; may be called from any thread, and always finds the ledger balanced."""
+        with self._lock:
+            return self._switchboard.counters()
+
+    def run(self) -> None:
+        """Route until STOP, or until DRAIN is done.  Then every request has ended."""
+        poller = zmq.Poller()
+        poller.register(self._control, zmq.POLLIN)
+        for socket in (*self._sockets.values(), self._monitor):
+            if socket is not None:
+                poller.register(socket, zmq.POLLIN)
+        well = False
+        try:
+            self._route(poller)
+            well = True
+        finally:
+            with (
+                self._lock
+            ):  # no goodbyes where the sockets failed: the caller terminated the context
+                self._switchboard.abort(well)
+        self._publish("stopped", None)
+
+    def _route(self, poller: zmq.Poller) -> None:
+        self._last = time.monotonic_ns()
+        more = False
+        while not self._stopping:
+            sleep = 0.0 if more else self._sleep()
+            # zmq_poll counts whole milliseconds: round up, or it would spin until the deadline.
+            ready = dict(poller.poll(math.ceil(sleep * 1000.0)))
+            now = self._now(sleep)
+            more = False
+            for port, socket in self._sockets.items():  # workers first: a free one may be needed
+                if socket in ready:
+                    more = self._read(port, now) or more
+                # After what workers sent: the last word of one that left was sent before it did.
+                if port != Port.FRONTEND and self._monitor in ready:
+                    with self._lock:
+                        self._read_monitor()
+            if self._control in ready:
+                self._read_control(now)
+            with self._lock:
+                self._switchboard.tick(now)
+            if self._drain_deadline is not None and (
+                self._switchboard.drained() or now >= self._drain_deadline
+            ):
+                break
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _sleep(self) -> float:
+        """Seconds until something is due, at most MAX_SLEEP."""
+        longest = FULL_RETRY if self._switchboard.has_parked() else MAX_SLEEP
+        deadlines = (self._switchboard.next_deadline(), self._drain_deadline)
+        due = min((at for at in deadlines if at is not None), default=None)
+        if due is None:
+            return longest
+        now = (self._last - self._credit) / 1e9
+        return min(longest, max(0.0, due - now))
+
+    def _now(self, slept: float) -> float:
+        """Seconds on the loop's own clock, which stands still while the process is stopped.
+
+        When a whole heartbeat interval went by that the loop neither asked to sleep nor could have
+        spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
+        sent meanwhile is still unread, so the gap counts for no deadline, nor does the sleep in it.
+        """
+        clock = time.monotonic_ns()
+        excess = clock - self._last - int(slept * 1e9)
+        if excess > self._config.heartbeat_interval * 1e9:
+            self._credit += clock - self._last
+            self._last = clock
+            with self._lock:
+                self._switchboard.count_pause()
+                self._publish("pause", "pauses")
+        self._last = clock
+        return (clock - self._credit) / 1e9
+
+    # -- sockets ------------------------------------------------------------------------------
+
+    def _read(self, port: int, now: float) -> bool:
+        """Handle up to BATCH messages of one side; whether there may be more."""
+        socket = self._sockets[port]
+        max_frames = self._config.max_frames
+        take = self._switchboard.take
+        # Only a worker's connection matters, and only an uncopied frame can tell it.
+        watched = port != Port.FRONTEND and self._monitor is not None
+        connection = NO_CONNECTION
+        for _ in range(BATCH):
+            if self._discarding[port] and not self._discard(port):
+                return True
+            try:
+                if watched:
+                    first = socket.recv(_DONTWAIT, copy=False)
+                    connection = _connection(first)
+                    frames = [first.bytes]
+                else:
+                    frames = [socket.recv(_DONTWAIT)]
+            except zmq.Again:
+                return False
+            while socket.getsockopt(_RCVMORE):
+                if len(frames) == max_frames:
+                    with self._lock:
+                        self._switchboard.count_too_many_frames()
+                    self._discarding[port] = True
+                    break
+                frames.append(socket.recv(_DONTWAIT))
+            else:
+                with self._lock:
+                    take(port, frames, now, connection)
+        return True
+
+    def _discard(self, port: int) -> bool:
+        """Throw away frames of an oversized message; whether its end was reached."""
+        socket = self._sockets[port]
+        for _ in range(DISCARD_BATCH):
+            if not socket.getsockopt(_RCVMORE):
+                self._discarding[port] = False
+                return True
+            socket.recv(_DONTWAIT)
+        return False
+
+    def _send(self, port: int, frames: list[bytes]) -> Sent:
+        try:
+            self._sockets[port].send_multipart(frames, _DONTWAIT)
+        except zmq.Again:
+            return Sent.FULL
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                return Sent.GONE
+            raise
+        return Sent.OK
+
+    def _read_monitor(self) -> None:
+        """Pass on which backend connections were opened and closed, in that order."""
+        monitor = self._monitor
+        if monitor is None:
+            return
+        while True:
+            try:
+                event, connection = monitor_event(monitor.recv_multipart(_DONTWAIT))
+            except zmq.Again:
+                return
+            if event == zmq.EVENT_ACCEPTED:
+                self._switchboard.connection_opened(connection)
+            elif event == zmq.EVENT_DISCONNECTED:
+                self._switchboard.connection_closed(connection)
+
+    def _read_control(self, now: float) -> None:
+        command = self._control.recv(_DONTWAIT)
+        word = command[:-TAG_BYTES]
+        if command == STOP:
+            self._stopping = True
+        elif command == DRAIN and self._drain_deadline is None:
+            self._drain_deadline = now + self._config.drain_timeout
+            with self._lock:
+                self._switchboard.drain()
+                self._publish("draining", None)
+        elif command == IGNORE:
+            self._watch(False)
+            self._missed = 0
+        elif word == WATCH:
+            self._watch(True)
+            self._reply_control(command, b"")
+        elif word == WORKERS:
+            self._reply_control(command, self._switchboard.packed_workers())
+        elif word == SERVICES:
+            self._reply_control(command, self._switchboard.packed_services())
+
+    def _reply_control(self, question: bytes, answer: bytes) -> None:
+        with contextlib.suppress(zmq.Again):  # nobody takes the answers
+            self._control.send_multipart([question, answer], _DONTWAIT)
+
+    # -- for who watches ----------------------------------------------------------------------
+
+    def _watch(self, watched: bool) -> None:
+        self._watched = watched and self._events is not None
+        self._switchboard.watch_with(self._publish if self._watched else None)
+
+    def _publish(
+        self, kind: str, reason: str | None, worker: bytes | None = None,
+        service: bytes | None = None,
+    ) -> None:  # fmt: skip
+        """Never waits, but with the last event, when nothing is routed any more."""
+        if not self._watched or self._events is None:
+            return
+        event = pack_event(self._last, kind, worker, service, reason, self._missed)
+        try:
+            self._events.send(event, 0 if kind == "stopped" else _DONTWAIT)
+        except zmq.Again:
+            self._missed += 1
+            self._switchboard.count_event_missed()
+        except zmq.ZMQError:  # the caller has terminated the context: nobody watches
+            self._watch(False)
+        else:
+            self._missed = 0
+
+
+def _connection(first: zmq.Frame) -> int:
+    """The descriptor of the connection that a frame came on; inproc peers have none."""
+    try:
+        return int(first.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return NO_CONNECTION

@@ -1,0 +1,98 @@
+"""What the switchboard knows of a service, a worker and a request."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum, auto
+
+from .lru import LRUQueue
+
+__all__ = ["Request", "Service", "State", "Worker"]
+
+
+class Service:
+    """A name that workers serve.  It stays while a worker or a request needs it."""
+
+    __slots__ = ("free", "name", "queue", "users", "workers")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        #: Workers that could take a request now, least recently used first.
+        self.free = LRUQueue()
+        #: Slots of the waiting requests, next one first.
+        self.queue: OrderedDict[int, None] = OrderedDict()
+        #: Registered workers.
+        self.workers = 0
+        #: Registered workers and requests that have not ended.
+        self.users = 0
+
+
+class Worker:
+    """A worker by identity.
+
+    It is in its service's ``free`` or in the switchboard's ``parked`` exactly when it is not lost
+    and ``occupied < capacity``.
+    """
+
+    __slots__ = (
+        "capacity", "connection", "identity", "live", "lost", "occupied", "protocol", "requests",
+        "service",
+    )  # fmt: skip
+
+    def __init__(self, identity: bytes) -> None:
+        self.identity = identity
+        self.requests: dict[int, None] = {}  # slots of those it may answer, as they were sent
+        self.lost = True
+
+    def register(self, service: Service, protocol: int, capacity: int, connection: int) -> None:
+        """Begin a conversation; ``requests`` of an earlier one may still be answered."""
+        self.service = service
+        self.protocol = protocol
+        self.capacity = capacity
+        self.connection = connection
+        self.lost = False
+        #: Places taken: by live requests, and by those that expired while it was at work on them.
+        self.occupied = 0
+        #: Requests of this conversation that have not ended.
+        self.live = 0
+
+
+class State(Enum):
+    """Where a request is."""
+
+    QUEUED = auto()
+    IN_FLIGHT = auto()
+
+
+class Request:
+    """An accepted request."""
+
+    __slots__ = (
+        "address", "body", "charge", "orphan", "partial", "protocol", "retries", "service", "slot",
+        "state", "worker",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        slot: int,
+        address: list[bytes],
+        service: Service,
+        protocol: int,
+        body: list[bytes],
+        retries: int,
+        charge: int,
+    ) -> None:
+        self.slot = slot
+        self.address = address
+        self.service = service
+        self.protocol = protocol
+        self.body = body
+        self.retries = retries
+        self.state = State.QUEUED
+        self.worker: Worker | None = None
+        #: In flight, but the worker was lost.
+        self.orphan = False
+        #: What came as PARTIAL for a client that can take one reply only.
+        self.partial: list[bytes] = []
+        #: Bytes that it counts for while it waits.
+        self.charge = charge

@@ -1,0 +1,40 @@
+"""What a broker tells of its services and workers, as msgpack: see docs/control.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import msgpack
+
+from ..protocols import Protocol
+from .records import Service, Worker
+
+__all__ = ["pack_services", "pack_workers"]
+
+
+def pack_services(services: Iterable[Service]) -> bytes:
+    """``{name: {"workers": n, "idle": n, "queued": n}}``, in the order of names."""
+    return _packed({
+        each.name: {"workers": each.workers, "idle": len(each.free), "queued": len(each.queue)}
+        for each in sorted(services, key=lambda service: service.name)
+    })  # fmt: skip
+
+
+def pack_workers(workers: Iterable[Worker]) -> bytes:
+    """``{service: [{"identity", "protocol", "capacity", "in_flight", "state"}]}``, sorted by names."""
+    registered = [each for each in workers if not each.lost]
+    found: dict[bytes, list[dict[str, Any]]] = {}
+    for each in sorted(registered, key=lambda worker: (worker.service.name, worker.identity)):
+        found.setdefault(each.service.name, []).append({
+            "identity": each.identity,
+            "protocol": Protocol(each.protocol).name,
+            "capacity": each.capacity,
+            "in_flight": each.live,
+            "state": "idle" if each.identity in each.service.free else "busy",
+        })  # fmt: skip
+    return _packed(found)
+
+
+def _packed(value: object) -> bytes:
+    return cast(bytes, msgpack.packb(value))

@@ -1,0 +1,28 @@
+"""Signals are for the main thread: waiting so that it handles them in time, and threads without them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+__all__ = ["leave_signals_to_main_thread", "longest_wait"]
+
+#: Seconds that the main thread sleeps at most before it looks for signals.
+SIGNAL_CHECK = 0.25
+#: Signals that a thread's own mistake raises; they must not be held back.
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+
+
+def longest_wait() -> float | None:
+    """Seconds that this thread may wait in one go; ``None`` for any length.
+
+    The system may let any thread of the process take a signal.  Python's handlers run in the main
+    thread all the same, but when another thread took the signal nothing wakes the main thread, and
+    it would wait to the end of its poll, or for ever.
+    """
+    return SIGNAL_CHECK if threading.current_thread() is threading.main_thread() else None
+
+
+def leave_signals_to_main_thread() -> None:
+    """Hold back signals in this thread and those that it starts: here they would not wake the main one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)

@@ -1,0 +1,92 @@
+"""The options of a broker's sockets, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zmq
+
+from .config import LINGER, BrokerConfig
+
+__all__ = ["backend_router", "control_router", "frontend_router", "watch_connections"]
+
+#: Connections that may wait for accept(): thousands of clients may come at once.
+BACKLOG = 4096
+#: TCP keepalive on the clients' side, in seconds: when a connection counts as idle, how long until
+#: the next probe, and after how many unanswered probes it is closed.
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4
+#: Messages that the control endpoint holds for one peer in each direction, and bytes of a frame.
+CONTROL_HIGH_WATER_MARK, CONTROL_FRAME_BYTES = 16, 1024
+
+
+def frontend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
+    """The ROUTER for clients, not yet bound.
+
+    The machine of a client may vanish, and its connection would stay for ever: TCP's own keepalive
+    finds out, and costs nothing while nothing happens.
+    """
+    socket = _router(context, config)
+    socket.tcp_keepalive = 1
+    socket.tcp_keepalive_idle = KEEPALIVE_IDLE
+    socket.tcp_keepalive_intvl = KEEPALIVE_INTERVAL
+    socket.tcp_keepalive_cnt = KEEPALIVE_PROBES
+    return socket
+
+
+def backend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
+    """The ROUTER for workers, not yet bound.
+
+    ZMTP heartbeats close a connection on which nothing was heard for ``heartbeat_interval *
+    liveness``.  The peer's libzmq answers them itself, however busy its application is, so a REQ
+    worker that computes is not mistaken for a dead one.
+    """
+    socket = _router(context, config)
+    interval = _milliseconds(config.heartbeat_interval)
+    # Silence starts up to one interval before the PING that finds it.
+    socket.heartbeat_ivl = interval
+    socket.heartbeat_timeout = interval * (config.liveness - 1)
+    # A TTL would make every peer hang up on a broker that was only stopped for a while.
+    socket.heartbeat_ttl = 0
+    return socket
+
+
+def control_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
+    """The ROUTER for control, not yet bound.  A peer with a longer frame than any request is hung up on."""
+    socket = _router(context, config)
+    socket.sndhwm = socket.rcvhwm = CONTROL_HIGH_WATER_MARK
+    socket.maxmsgsize = CONTROL_FRAME_BYTES
+    return socket
+
+
+def _router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
+    """What both sides have in common.
+
+    MANDATORY, so that no send fails without a word.  No HANDOVER: a second peer that claims an
+    identity in use is refused.
+    """
+    socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+    socket.linger = _milliseconds(LINGER)
+    socket.backlog = BACKLOG
+    socket.sndhwm = config.high_water_mark
+    socket.rcvhwm = config.high_water_mark
+    socket.maxmsgsize = config.max_message_bytes
+    socket.router_mandatory = 1
+    # A peer that does not finish its handshake is given up as one that falls silent.
+    socket.handshake_ivl = _milliseconds(config.heartbeat_interval * config.liveness)
+    return socket
+
+
+def watch_connections(router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """The monitor socket that tells which connections of ``router`` open and close.
+
+    Must be called before the router is bound, or connections would be missed.
+    """
+    monitor: zmq.Socket[bytes] = router.get_monitor_socket(
+        zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+    )
+    monitor.rcvhwm = 0
+    return monitor
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

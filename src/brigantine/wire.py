@@ -1,0 +1,124 @@
+"""Wire constants of the REQ-worker protocol (load-balancing broker, Simple Pirate).
+
+    worker -> broker   id [] "READY"   or   id [] 0x01
+    broker -> worker   id [] ticket [] body...
+    worker -> broker   id [] ticket [] body...
+    client -> broker   id [] body...
+    broker -> client   id [] body...
+
+``id`` is what a ROUTER socket puts in front and takes away; ``[]`` is the empty frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import msgpack
+
+from .errors import WorkerFailed
+
+__all__ = [
+    "ANNOUNCEMENT",
+    "BROKER_ERRORS",
+    "BROKER_ERROR_MARK",
+    "EMPTY",
+    "ERROR_MARK",
+    "READY",
+    "READY_BYTE",
+    "READY_WORDS",
+    "UNREADABLE",
+    "ErrorAnswer",
+    "broker_error",
+    "read_broker_error",
+]
+
+EMPTY = b""
+#: A worker is free; both spellings are in use (the guide's lbbroker and spqueue).
+READY = b"READY"
+READY_BYTE = b"\x01"
+READY_WORDS = frozenset((READY, READY_BYTE))
+
+#: First frame of a reply that tells of a handler's exception; a msgpack map ``{"type", "message"}``
+#: follows.  A client that does not know it sees an ordinary reply of two frames.
+ERROR_MARK = b"brigantine-error/1"
+
+#: What a routing id begins with by which a client says that it understands error answers of a
+#: broker.  To every other broker a routing id is an address and nothing else.
+ANNOUNCEMENT = b"brigantine/1:"
+#: First frame of a broker's own answer to such a client; a msgpack map ``{"error", "reason"}``
+#: follows, the reason being the counter that the request went to.
+BROKER_ERROR_MARK = b"brigantine-broker-error/1"
+#: Counter of a request's end -> ``error`` of the answer.  Ends that are not here are not answered:
+#: the client has its reply, or can't be reached.
+BROKER_ERRORS: dict[str, str] = {
+    "failed_no_service": "no_service",
+    "shed_queue_full": "busy",
+    "shed_queue_bytes": "busy",
+    "shed_services": "busy",
+    "shed_draining": "busy",
+    "failed_expired_queued": "expired",
+    "failed_expired_in_flight": "expired",
+    "failed_stopped": "expired",
+    "failed_partials_too_large": "too_large",
+}
+
+
+def broker_error(reason: str) -> list[bytes]:
+    """The body frames by which a broker tells an announced client how its request ended."""
+    detail = {"error": BROKER_ERRORS[reason], "reason": reason}
+    return [BROKER_ERROR_MARK, cast(bytes, msgpack.packb(detail))]
+
+
+class ErrorAnswer(NamedTuple):
+    """How a request ended, in the words of a broker: printable, and of a bounded length."""
+
+    error: str
+    reason: str
+
+
+#: Characters of a broker's words that are kept.
+_LONGEST_WORD = 64
+#: Stands for the error of an answer that can't be read.
+UNREADABLE = "unreadable"
+
+
+def read_broker_error(body: Sequence[bytes]) -> ErrorAnswer | None:
+    """What a broker says in the body frames of a reply; ``None`` if they are no error answer.
+
+    Never raises: an answer that can't be read is one whose ``error`` is :data:`UNREADABLE`.
+    """
+    if len(body) != 2 or body[0] != BROKER_ERROR_MARK:
+        return None
+    try:
+        detail = msgpack.unpackb(body[1])
+        return ErrorAnswer(_word(detail["error"]), _word(detail["reason"]))
+    except (ValueError, KeyError, TypeError, msgpack.UnpackException):
+        return ErrorAnswer(UNREADABLE, _word(repr(body[1])))
+
+
+def _word(value: object) -> str:
+    text = str(value)[:_LONGEST_WORD]
+    return text if text.isprintable() else ascii(text)
+
+
+def error_reply(error: BaseException) -> list[bytes]:
+    """The body frames that report ``error`` to the client.
+
+    They are ``brigantine-error/1`` and a msgpack map of two strings, ``{"type": ..., "message": ...}``.
+    The clients here raise it as :class:`~brigantine.errors.WorkerFailed`.
+    """
+    detail = {"type": type(error).__name__, "message": str(error)}
+    return [ERROR_MARK, cast(bytes, msgpack.packb(detail))]
+
+
+def raise_if_error(body: Sequence[bytes]) -> None:
+    """Raise :class:`WorkerFailed` if the body frames of a reply are an error report."""
+    if len(body) != 2 or body[0] != ERROR_MARK:
+        return
+    try:
+        detail = msgpack.unpackb(body[1])
+        kind, message = str(detail["type"]), str(detail["message"])
+    except (ValueError, KeyError, TypeError, msgpack.UnpackException):
+        kind, message = "unreadable error report", repr(body[1][:64])
+    raise WorkerFailed(kind, message)

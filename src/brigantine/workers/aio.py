@@ -1,0 +1,77 @@
+"""The workers for asyncio, with the names that they have for threads."""
+
+from __future__ import annotations
+
+from .conversation import Request
+from .dialog import Job
+from .lru import LRUBase
+from .majordomo import MajordomoBase
+from .paranoid_pirate import ParanoidPirateBase
+from .streams_aio import StreamingTasks
+from .tasks import TaskWorker
+
+__all__ = ["LRUWorker", "MajordomoWorker", "ParanoidPirateWorker"]
+
+
+class LRUWorker(LRUBase, TaskWorker[Request]):
+    """:class:`brigantine.LRUWorker` with a coroutine function; see there for the other arguments::
+
+        async def shout(body: bytes) -> bytes:
+            return body.upper()
+
+        await LRUWorker("tcp://127.0.0.1:5556", shout).run()
+
+    The handler is awaited in a task of the event loop on which :meth:`run` runs, one at a time.
+    It may block the loop for as long as it likes, as far as the broker is concerned: a thread
+    of its own holds the connection.  When it is cancelled, other than by :meth:`run` having been,
+    that is an error as any other: it goes to the log and to the client, and the worker goes on.
+
+    A worker runs once: ``await worker.run()``, or ``async with worker:``.
+    Raises ``TypeError`` for a handler that is no coroutine function.
+    """
+
+
+class ParanoidPirateWorker(ParanoidPirateBase, TaskWorker[Job]):
+    """:class:`brigantine.ParanoidPirateWorker` with a coroutine function; see there for the other
+    arguments::
+
+        async def shout(body: bytes) -> bytes:
+            return body.upper()
+
+        async with ParanoidPirateWorker("tcp://127.0.0.1:5556", shout, capacity=100):
+            ...
+
+    Up to ``capacity`` handlers run at once, each in a task of the event loop on which :meth:`run`
+    runs.  Heartbeats are sent by a thread of its own, so one that blocks the loop
+    does not make the worker look dead; it only keeps the others waiting.  When a handler is
+    cancelled, other than by :meth:`run` having been, that is an error as any other: it goes to the
+    log and to the client, and the worker goes on.
+
+    A worker runs once: ``await worker.run()``, or ``async with worker:``.
+    Raises ``TypeError`` for a handler that is no coroutine function.
+    """
+
+
+class MajordomoWorker(MajordomoBase, StreamingTasks):
+    """:class:`brigantine.MajordomoWorker` with a coroutine function, or an async generator function;
+    see there for the other arguments::
+
+        async def count(body: bytes) -> AsyncIterator[bytes]:
+            for number in range(int(body)):
+                yield str(number).encode()
+
+        await MajordomoWorker("tcp://127.0.0.1:5555", "count", count, capacity=100).run()
+
+    What an async generator yields goes to the client at once, as a PARTIAL.  It can't return a value,
+    so the FINAL is one empty frame that only ends the reply.  With ``version="0.1"``, where there
+    are no parts, all that it yields is joined into one reply.
+
+    Up to ``capacity`` handlers run at once, each in a task of the event loop on which :meth:`run`
+    runs.  Heartbeats are sent by a thread of its own, so one that blocks the loop
+    does not make the worker look dead; it only keeps the others waiting.  When a handler is
+    cancelled, other than by :meth:`run` having been, that is an error as any other: it goes to the
+    log and to the client, and the worker goes on.
+
+    A worker runs once: ``await worker.run()``, or ``async with worker:``.
+    Raises ``TypeError`` for a handler that is neither.
+    """

@@ -1,0 +1,127 @@
+"""What all workers have in common, for threads and for asyncio: arguments, one run, errors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeAlias
+
+import zmq
+
+from ..arguments import number, whole
+from ..body import to_frames
+from ..wire import BROKER_ERROR_MARK, ERROR_MARK, error_reply
+from .io_thread import Given, WorkerIO
+
+__all__ = ["Handler", "Worker", "as_reply"]
+
+#: A function of the request's body that returns the reply's.
+Handler: TypeAlias = Callable[[Any], "bytes | Sequence[bytes]"]
+
+#: Least and greatest, as for a broker: seconds, and a count.
+INTERVAL_RANGE = (0.01, 3600.0)
+LIVENESS_RANGE = (2, 1000)
+
+_log = logging.getLogger("brigantine.worker")
+
+
+class Worker(ABC, Generic[Given]):
+    """A handler, and the numbers that say how to connect.
+
+    Subclasses of one kind say to whom and what to say, those of another kind how the handler is
+    called (``ThreadWorker``, ``TaskWorker``); a worker is one of each.
+    """
+
+    #: What stands before the name of the class to tell which of that name it is.
+    _module: ClassVar[str] = ""
+    #: How many handlers may be at work at once.
+    _capacity = 1
+
+    def __init__(
+        self,
+        handler: Callable[[Any], Any],
+        heartbeat_interval: float,
+        liveness: int,
+        context: zmq.Context[Any] | None,
+        stats: Iterable[str],
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"handler must be a function, not {handler!r}")
+        self._check_kind(handler)
+        self._handler = handler
+        self._interval = number("heartbeat_interval", heartbeat_interval, *INTERVAL_RANGE)
+        self._liveness = whole("liveness", liveness, *LIVENESS_RANGE)
+        self._context = context
+        self._stats = dict.fromkeys(stats, 0)
+        #: Guards ``errors`` in the stats, which every handler's thread counts.
+        self._errors = threading.Lock()
+        self._process = os.getpid()
+        #: Taken by the one run.
+        self._once = threading.Lock()
+        self._stopping = False
+        self._link: WorkerIO[Given, Any] | None = None
+
+    def stats(self) -> dict[str, int]:
+        """Counters."""
+        return dict(self._stats)
+
+    def __repr__(self) -> str:
+        name = getattr(self._handler, "__qualname__", repr(self._handler))
+        return f"<{self._module}{type(self).__name__} {self._words()} handler={name}>"
+
+    # -- what a subclass is to say ------------------------------------------------------------
+
+    @abstractmethod
+    def _check_kind(self, handler: Callable[[Any], Any]) -> None:
+        """Raise ``TypeError`` for a handler that another class takes."""
+
+    @abstractmethod
+    def _words(self) -> str:
+        """What ``repr`` says beside the handler."""
+
+    @abstractmethod
+    def _make_link(self) -> WorkerIO[Given, Any]:
+        """The I/O thread, not yet started."""
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _claim(self) -> None:
+        if not self._once.acquire(blocking=False):
+            raise RuntimeError(f"a worker runs once; make a new {type(self).__name__}")
+        self._process = os.getpid()
+
+    def _tell_to_stop(self) -> bool:
+        """Have the I/O thread end when it has nothing in hand; whether this worker is ours."""
+        if os.getpid() != self._process:
+            return False  # the worker is the parent's
+        self._stopping = True
+        if self._link is not None:
+            self._link.stop()
+        return True
+
+    def _failed(self, error: BaseException) -> list[bytes]:
+        """The frames that report what went wrong in the handler."""
+        with self._errors:
+            self._stats["errors"] += 1
+        _log.error("%r failed on a request; its client is told so", self, exc_info=error)
+        with contextlib.suppress(Exception):  # its own words can't be had, or can't be encoded
+            return error_reply(error)
+        return error_reply(RuntimeError(f"{type(error).__name__}, whose message can't be sent"))
+
+
+def as_reply(value: Any) -> list[bytes]:
+    """The frames of what a handler returned.
+
+    Raises ``TypeError`` or ``ValueError`` for what can't be sent.
+    """
+    reply = to_frames(value, "the handler's reply")
+    if reply[0] in (ERROR_MARK, BROKER_ERROR_MARK):
+        raise ValueError(
+            f"the handler's reply begins with {reply[0]!r}, which marks an error; "
+            "raise an exception instead"
+        )
+    return reply

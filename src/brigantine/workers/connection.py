@@ -1,0 +1,106 @@
+"""A worker's socket that is used for one connection, and what became of that."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Any, cast
+
+import zmq
+
+from ..endpoints import connect
+from ..monitor import monitor_event
+
+__all__ = ["Connection"]
+
+#: Milliseconds between libzmq's tries to connect, and the bound to which they grow.
+RECONNECT_MS = 100
+RECONNECT_MAX_MS = 3_000
+#: Milliseconds that the last reply of a worker that stops may take to leave.
+FLUSH_MS = 5_000
+#: Milliseconds that connecting, and the handshake after it, may take at the least.
+CONNECT_MS = 1_000
+#: Events that the monitor reports: a connection can be used; a connection has ended.
+WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+
+_numbers = itertools.count(1)
+
+
+class Connection:
+    """A DEALER socket that connects as often as it must to get a connection, and uses just that one.
+
+    :meth:`read_events` tells when the connection has ended.  Then the caller closes this socket and
+    makes a new one, so nothing of the old connection can reach the new one.
+
+    Used by one thread.  ``patience_ms`` is how long connecting, and the handshake, may take each
+    before another try.
+    """
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, patience_ms: int) -> None:
+        self.number = next(_numbers)
+        #: Whether the connection stands, as far as is known.
+        self.connected = False
+        #: Over inproc there are no events: call :meth:`read_events` from time to time.
+        self.silent = endpoint.startswith("inproc://")
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
+        self.monitor: zmq.Socket[bytes] | None = None
+        try:
+            self.socket.linger = 0
+            # A host that does not answer at all: don't leave it to the system's two minutes.
+            patience = max(CONNECT_MS, patience_ms)
+            self.socket.handshake_ivl = self.socket.connect_timeout = patience
+            self.socket.reconnect_ivl = RECONNECT_MS
+            self.socket.reconnect_ivl_max = RECONNECT_MAX_MS
+            self._prepare()
+            self.monitor = self.socket.get_monitor_socket(
+                WATCHED, f"inproc://brigantine-worker-{os.getpid()}-{self.number}"
+            )
+            self.monitor.linger = 0
+            connect(self.socket, endpoint)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Set more options, before it connects."""
+
+    def send_frames(self, frames: Sequence[bytes]) -> bool:
+        """Send one message; whether libzmq took it."""
+        try:
+            self.socket.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> list[bytes] | None:
+        """The frames of one message, or ``None`` if there is none."""
+        try:
+            return self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+
+    def read_events(self) -> tuple[bool, bool]:
+        """What the monitor saw since the last call: (has connected, is over)."""
+        has_connected = is_over = False
+        assert self.monitor is not None
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event, _ = monitor_event(self.monitor.recv_multipart(zmq.DONTWAIT))
+                if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    has_connected = self.connected = True
+                elif event == zmq.EVENT_DISCONNECTED:
+                    is_over = True
+        if self.silent and not cast(int, self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
+            is_over = True  # the pipe went with the broker's socket
+        return has_connected, is_over
+
+    def close(self, *, flush: bool = False) -> None:
+        """End the connection.  With ``flush`` what was sent is given a moment to leave."""
+        if self.monitor is not None:
+            # In this order: libzmq would wait for a monitor whose reader has gone.
+            with contextlib.suppress(zmq.ZMQError):  # the user's context was terminated
+                self.socket.disable_monitor()
+            self.monitor.close()
+        self.socket.close(FLUSH_MS if flush else 0)

@@ -1,0 +1,85 @@
+"""One connection of a REQ worker to its broker, from READY to its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zmq
+
+from ..wire import EMPTY, READY
+from .connection import Connection
+
+__all__ = ["Conversation", "Request", "parse_request"]
+
+
+class Request:
+    """A request as the broker sent it.  ``envelope`` goes back unchanged in front of the reply."""
+
+    __slots__ = ("body", "conversation", "envelope")
+
+    def __init__(self, conversation: int, envelope: list[bytes], body: list[bytes]) -> None:
+        #: The number of the conversation in which its ticket is good.
+        self.conversation = conversation
+        self.envelope = envelope
+        self.body = body
+
+
+def parse_request(frames: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
+    """``[] ticket [] body...`` as envelope and body, or ``None`` for anything else.
+
+    The ticket is one frame from our brokers; a broker that passes on a whole address stack in its
+    place is understood as well.
+    """
+    try:
+        end = frames.index(EMPTY, 1) + 1
+    except ValueError:
+        return None
+    # The shortest: empty, ticket, empty, one frame of body.
+    if frames[0] != EMPTY or end < 3 or end == len(frames):
+        return None
+    return frames[:end], frames[end:]
+
+
+class Conversation(Connection):
+    """A DEALER socket that is used for one connection and says READY once.
+
+    On the wire it is the REQ worker of the guide: the empty frame that a REQ socket puts in front
+    of each message and takes away is written and read here.  A REQ socket can't be used, because it
+    can't send while it waits for a request: when the broker was restarted it would wait for ever,
+    connected again by libzmq but unknown to the new broker.
+
+    With a new socket for each conversation nothing of the old one can reach the new one: neither
+    a request that was read but not handed out, nor a reply, nor a second READY.  READY is handed to
+    libzmq at once and sent as soon as the connection stands, as with a REQ socket.
+
+    Used by one thread.  ``interval_ms`` and ``timeout_ms`` are those of the ZMTP heartbeats.
+    """
+
+    def __init__(
+        self, context: zmq.Context[Any], endpoint: str, interval_ms: int, timeout_ms: int
+    ) -> None:
+        self._interval_ms = interval_ms
+        self._timeout_ms = timeout_ms
+        #: Whether READY was handed to libzmq.
+        self.ready = False
+        #: Requests received.
+        self.requests = 0
+        #: Whether the log was told of a message that is no request.
+        self.warned = False
+        super().__init__(context, endpoint, interval_ms + timeout_ms)
+
+    def _prepare(self) -> None:
+        self.socket.heartbeat_ivl = self._interval_ms
+        self.socket.heartbeat_timeout = self._timeout_ms
+        # A TTL would make the broker hang up on a worker that was only stopped for a while.
+        self.socket.heartbeat_ttl = 0
+
+    def say_ready(self) -> None:
+        """Ask for the first request.  To be called once."""
+        self.ready = True
+        # Not taken: by an inproc broker that has just gone.
+        self.send_frames([EMPTY, READY])
+
+    def send(self, request: Request, body: list[bytes]) -> bool:
+        """Send the reply, which asks for the next request; whether libzmq took it."""
+        return self.send_frames([*request.envelope, *body])

@@ -1,0 +1,152 @@
+"""A worker's dialog with one broker as a state machine, for PPP and MDP: no socket, no clock.
+
+    closed ──opened──▶ open ──connected──▶ talking ──closed──▶ closed, until a pause is over
+                        │ READY              │ HEARTBEAT into silence; requests and replies
+                        └──────closed────────┘
+
+The caller owns a socket that is used for one connection, tells the dialog what happened to it and
+what came in, sends what the dialog hands out, and closes the socket when the dialog says that it is
+over.  ``now`` is in seconds, monotonic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from ..backoff import Backoff
+from .wire import Heard, Says, WorkerWire
+
+__all__ = ["Dialog", "Due", "Job"]
+
+
+class Due(Enum):
+    """What it is time for."""
+
+    NOTHING = auto()
+    #: Open a socket.
+    OPEN = auto()
+    #: Send a heartbeat.
+    HEARTBEAT = auto()
+    #: The broker was silent for too long: close the socket.
+    CLOSE = auto()
+
+
+class Job:
+    """A request in the worker's hands, waiting or at work."""
+
+    __slots__ = ("body", "dialog", "envelope", "void")
+
+    def __init__(self, dialog: Dialog, envelope: Sequence[bytes], body: Sequence[bytes]) -> None:
+        self.dialog = dialog
+        self.envelope = envelope
+        self.body = list(body)
+        #: The connection that it came by is over, so its ticket is good for nothing.
+        self.void = False
+
+
+class Dialog:
+    """What is known about one broker, and what is to be said to it.
+
+    ``interval`` (seconds) x ``liveness`` of silence end a connection.  Silence counts once
+    the connection stands: until then the socket is left to try.  ``backoff`` gives the
+    pauses between connections; they grow until a connection brings a request or a heartbeat.
+    """
+
+    def __init__(
+        self, wire: WorkerWire, interval: float, liveness: int, backoff: Backoff, now: float
+    ) -> None:
+        self._wire = wire
+        self._interval = interval
+        self._patience = interval * liveness
+        self._backoff = backoff
+        self._open_at = now
+        self.is_open = False
+        #: The connection stands.
+        self.connected = False
+        #: When the broker was heard last, and spoken to last; only while connected.
+        self._heard_at = self._sent_at = now
+        #: Requests of this connection that have no reply yet.
+        self.jobs: set[Job] = set()
+
+    # -- the connection -----------------------------------------------------------------------
+
+    def opened(self) -> list[bytes]:
+        """A socket was made.  READY, to be sent as soon as the connection stands."""
+        assert not self.is_open
+        self.is_open = True
+        return self._wire.ready()
+
+    def established(self, now: float) -> None:
+        """The handshake is done; READY is on its way."""
+        if not self.connected:
+            self.connected = True
+            self._heard_at = self._sent_at = now
+
+    def closed(self, now: float) -> set[Job]:
+        """The socket was closed, or could not be made.  The requests that are void now."""
+        self.is_open = self.connected = False
+        self._open_at = now + self._backoff.next()
+        jobs, self.jobs = self.jobs, set()
+        for job in jobs:
+            job.void = True
+        return jobs
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def due(self, now: float) -> Due:
+        """What it is time for.  To be asked after all that has come in was read."""
+        if not self.is_open:
+            return Due.OPEN if now >= self._open_at else Due.NOTHING
+        if not self.connected:
+            return Due.NOTHING
+        if now >= self._heard_at + self._patience:
+            return Due.CLOSE
+        return Due.HEARTBEAT if now >= self._sent_at + self._interval else Due.NOTHING
+
+    def next_due(self) -> float | None:
+        """When something will be due, at the earliest; ``None``: not before something happens."""
+        if not self.is_open:
+            return self._open_at
+        if not self.connected:
+            return None
+        return min(self._heard_at + self._patience, self._sent_at + self._interval)
+
+    def excuse(self, gap: float) -> None:
+        """This process stood still for ``gap`` seconds, in which it could not have listened."""
+        self._heard_at += gap
+
+    # -- what is said -------------------------------------------------------------------------
+
+    def heard(self, frames: list[bytes], now: float) -> tuple[Says, Job | None]:
+        """A message came in, which counts as the broker's heartbeat; a request becomes a job."""
+        self.established(now)
+        self._heard_at = now
+        message: Heard = self._wire.parse(frames)
+        if message.says in (Says.REQUEST, Says.HEARTBEAT):
+            self._backoff.reset()
+        if message.says is not Says.REQUEST:
+            return message.says, None
+        job = Job(self, message.envelope, message.body)
+        self.jobs.add(job)
+        return message.says, job
+
+    def said(self, now: float) -> None:
+        """Something was sent, so no heartbeat is due for an interval."""
+        self._sent_at = now
+
+    def heartbeat(self) -> list[bytes]:
+        """HEARTBEAT."""
+        return self._wire.heartbeat
+
+    def reply(self, job: Job, body: Sequence[bytes], *, final: bool) -> list[bytes]:
+        """The reply to a job that is not void, or one part of it."""
+        return self._wire.reply(job.envelope, body, final=final)
+
+    def done(self, job: Job) -> None:
+        """The job has got its reply, or is refused one."""
+        self.jobs.discard(job)
+
+    def goodbye(self) -> list[bytes] | None:
+        """DISCONNECT, if the connection stands and the protocol has the word."""
+        return self._wire.disconnect if self.connected else None

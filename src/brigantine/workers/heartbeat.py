@@ -1,0 +1,87 @@
+"""What workers of PPP and MDP have in common: several brokers, a capacity, pauses."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+
+from ..arguments import as_targets, number, whole
+from ..backoff import Backoff
+from ..errors import ConfigError
+from .base import INTERVAL_RANGE, Worker
+from .dialog import Dialog, Job
+from .heartbeat_link import STATS, HeartbeatLink
+from .wire import WorkerWire
+
+__all__ = ["RECONNECT_MAX", "HeartbeatWorker"]
+
+#: Least and greatest capacity.  Each place is a thread, or a task.
+CAPACITY_RANGE = (1, 4096)
+#: Seconds to which the pause between two connections grows (RFC 6 and its reference worker).
+RECONNECT_MAX = 32.0
+#: A pause is drawn between these multiples of its bound, so that workers which have lost the same
+#: broker don't come back in one moment.
+SPREAD = (1.0, 1.1)
+
+
+class HeartbeatWorker(Worker[Job]):
+    """A worker that is registered with several brokers, and heartbeats."""
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        handler: Callable[[Any], Any],
+        capacity: int,
+        heartbeat_interval: float,
+        announce_interval: bool,
+        liveness: int,
+        reconnect_min: float | None,
+        reconnect_max: float,
+        context: zmq.Context[Any] | None,
+    ) -> None:
+        self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
+        super().__init__(handler, heartbeat_interval, liveness, context, STATS)
+        #: Milliseconds; 0: not announced.
+        self._interval_ms = round(self._interval * 1000) if announce_interval else 0
+        self._brokers = as_targets(brokers, "brokers", shared=context is not None)
+        first = self._interval if reconnect_min is None else reconnect_min
+        self._pauses = (
+            number("reconnect_min", first, *INTERVAL_RANGE),
+            number("reconnect_max", reconnect_max, *INTERVAL_RANGE),
+        )
+        if self._pauses[0] > self._pauses[1]:
+            raise ConfigError(
+                f"reconnect_min ({first}) must not be above reconnect_max ({reconnect_max}); "
+                "without reconnect_min it is the heartbeat_interval"
+            )
+
+    def stats(self) -> dict[str, int]:
+        """Counters, such as requests, replies, partials, errors, connects, disconnects, heartbeats
+        (what they mean, and all others: :data:`brigantine.workers.line.STATS`).
+
+        With no request in hand, ``requests == replies + discarded_replies``.
+        """
+        return dict(self._stats)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _words(self) -> str:
+        return f"brokers={','.join(self._brokers)} capacity={self._capacity}"
+
+    @abstractmethod
+    def _wire(self) -> WorkerWire:
+        """The protocol, as this worker speaks it."""
+
+    def _make_link(self) -> HeartbeatLink:
+        self._spoken = self._wire()
+        return HeartbeatLink(
+            self._brokers, self._dialog, self._capacity, self._interval, self._context, self._stats
+        )
+
+    def _dialog(self, now: float) -> Dialog:
+        backoff = Backoff(*self._pauses, draw=lambda: random.uniform(*SPREAD))
+        return Dialog(self._wire(), self._interval, self._liveness, backoff, now)

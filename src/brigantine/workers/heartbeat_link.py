@@ -1,0 +1,191 @@
+"""The I/O thread of a worker of PPP or MDP: lines to all brokers, and the requests they bring."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import zmq
+
+from ..signals import longest_wait
+from .dialog import Dialog, Job
+from .io_thread import WorkerIO
+from .line import STATS, Answer, Desk, Line
+from .room import Room
+
+__all__ = ["STATS", "HeartbeatLink"]
+
+#: Requests beyond the capacity that are kept for a broker that does not keep to it.
+EXCESS = 1000
+#: Parts of one reply that may wait to be sent; then its generator waits.
+PARTS_AHEAD = 16
+
+
+class HeartbeatLink(WorkerIO[Job, Answer], Desk):
+    """Holds one connection per broker, hands out at most ``capacity`` requests at once.
+
+    Between getting a request and calling :meth:`answer`, a handler may send any number of parts.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        make_dialog: Callable[[float], Dialog],
+        capacity: int,
+        interval: float,
+        context: zmq.Context[Any] | None,
+        stats: dict[str, int],
+    ) -> None:
+        super().__init__(context, stats)
+        self._capacity = capacity
+        self._interval = interval
+        # What follows belongs to the I/O thread.
+        self._now = time.monotonic()
+        self._lines: dict[Dialog, Line] = {}
+        for endpoint in endpoints:
+            dialog = make_dialog(self._now)
+            self._lines[dialog] = Line(endpoint, dialog, self, stats)
+        #: Requests that wait for a handler, oldest first.
+        self._waiting: deque[Job] = deque()
+        #: Requests at the handlers, each with the room for its parts.
+        self._rooms: dict[Job, Room] = {}
+        self._ended = False
+
+    # -- the handlers' side -------------------------------------------------------------------
+
+    def part(self, job: Job, body: list[bytes]) -> bool:
+        """Send a part of a reply; False when there is nobody to send it to any more.
+
+        From a thread, which waits while too many parts have not left yet.
+        """
+        room, longest = self._rooms[job], longest_wait()
+        while self._wanted(job):
+            if room.take(longest):
+                self._hand_in(Answer(job, body, False))
+                return True
+        return False
+
+    async def part_from_task(self, job: Job, body: list[bytes]) -> bool:
+        """:meth:`part`, from a task."""
+        room = self._rooms[job]
+        if self._wanted(job):
+            await room.take_in_task()
+        if not self._wanted(job):
+            return False
+        self._hand_in(Answer(job, body, False))
+        return True
+
+    def answer(self, request: Job, body: list[bytes]) -> None:
+        """Send a reply, or the last part of it."""
+        self._hand_in(Answer(request, body, True))
+
+    def _wanted(self, job: Job) -> bool:
+        return not (job.void or self._ended)
+
+    # -- the I/O thread: what the lines bring -------------------------------------------------
+
+    def take(self, job: Job) -> None:
+        """Let a request wait for a handler."""
+        if not self._stopping and len(job.dialog.jobs) <= self._capacity + EXCESS:
+            self._waiting.append(job)
+            return
+        self._stats["discarded_requests" if self._stopping else "drop_excess"] += 1
+        job.dialog.done(job)
+
+    def forget(self, jobs: Iterable[Job]) -> None:
+        """Let go of requests whose connection is over; their handlers are not waited for."""
+        for job in jobs:
+            if job in self._rooms:
+                self._rooms[job].release()
+        kept = [job for job in self._waiting if not job.void]
+        self._stats["discarded_requests"] += len(self._waiting) - len(kept)
+        self._waiting = deque(kept)
+
+    def part_sent(self, job: Job) -> None:
+        """Make room for another part, unless the last one waits already."""
+        if job in self._rooms:
+            self._rooms[job].release()
+
+    # -- the I/O thread: its turns ------------------------------------------------------------
+
+    def _finished(self) -> bool:
+        return not self._rooms and all(line.connection is None for line in self._lines.values())
+
+    def _close(self, *, flush: bool) -> None:
+        if flush:
+            self._collect()
+        for line in self._lines.values():
+            # Also when cut short: without a word some brokers would go on sending requests.
+            line.leave(self._now, flush=flush)
+        self._ended = True
+        for room in self._rooms.values():
+            room.release()
+
+    def _turn(self, context: zmq.Context[Any]) -> None:
+        """Wait for something to happen, and deal with it."""
+        if not self._stopping:
+            for line in self._lines.values():
+                line.open(context, round(self._interval * 1000), time.monotonic())
+        ready = self._poll()
+        self._wakeup.clear()
+        for line in self._lines.values():
+            line.listen(ready, self._now)
+        self._collect()
+        for line in self._lines.values():
+            line.keep_up(self._now, stopping=self._stopping)
+        while self._waiting and len(self._rooms) < self._capacity:
+            job = self._waiting.popleft()
+            self._rooms[job] = Room(PARTS_AHEAD)
+            self._stats["requests"] += 1
+            self._give(job)
+
+    def _poll(self) -> set[Any]:
+        """Sockets that can be read or written; sleeps until there are some, or something is due."""
+        poller = zmq.Poller()
+        poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        due_at: list[float] = []
+        for line in self._lines.values():
+            talk, due = line.connection, line.dialog.next_due()
+            if talk is not None:
+                poller.register(talk.monitor, zmq.POLLIN)
+                poller.register(talk.socket, zmq.POLLIN | (zmq.POLLOUT if line.backlog else 0))
+                if talk.silent:
+                    due_at.append(self._now + self._interval)
+            elif self._stopping:
+                continue
+            if due is not None:
+                due_at.append(due)
+        sleep = max(0.0, min(due_at) - time.monotonic()) if due_at else None
+        ready = poller.poll(None if sleep is None else math.ceil(sleep * 1000))
+        self._tell_time(sleep)
+        return {socket for socket, _ in ready}
+
+    def _tell_time(self, slept: float | None) -> None:
+        """Look at the clock, and notice when this thread did not run when it should have.
+
+        The process was stopped, or the handler is in code that holds the GIL.
+        """
+        before, self._now = self._now, time.monotonic()
+        gap = self._now - before - (math.inf if slept is None else slept)
+        if gap > self._interval:
+            for line in self._lines.values():
+                line.dialog.excuse(gap)
+
+    def _collect(self) -> None:
+        """Deal with all that the handlers have handed in."""
+        while not self._outbox.empty():
+            self._pass_on(self._outbox.get())
+
+    def _pass_on(self, answer: Answer) -> None:
+        job = answer.job
+        room = self._rooms.pop(job) if answer.final else self._rooms[job]
+        line = self._lines[job.dialog]
+        if not job.void:
+            line.answer(answer, self._now)
+        elif answer.final:
+            line.discard()
+        else:
+            room.release()

@@ -1,0 +1,154 @@
+"""The thread that holds a worker's connections, and how the handlers' threads deal with it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+import zmq
+
+from ..signals import longest_wait
+from ..wakeup import Wakeup
+
+__all__ = ["NO_FILES", "Given", "HasBody", "WorkerIO"]
+
+#: What libzmq answers when files or sockets are used up, which may pass.
+NO_FILES = (errno.EMFILE, errno.ENFILE)
+
+
+class HasBody(Protocol):
+    """A request, as far as a handler is concerned."""
+
+    body: list[bytes]
+
+
+#: What is handed to the handlers' side, and what that hands back.
+Given = TypeVar("Given", bound=HasBody)
+Taken = TypeVar("Taken")
+
+
+class WorkerIO(Generic[Given, Taken]):
+    """An I/O thread with a queue of requests out of it and a queue of replies into it.
+
+    The handlers' side is threads, which wait for :meth:`next_request`, or an event loop, which is
+    told by what it has passed to :meth:`give_to`.
+
+    A subclass says what a turn of the thread is; all sockets are its own.  :meth:`stop`,
+    :meth:`hurry` and :meth:`cut` may be called from any thread and from a signal handler.
+    """
+
+    def __init__(self, context: zmq.Context[Any] | None, stats: dict[str, int]) -> None:
+        self._given_context = context
+        #: Written by the I/O thread, ``errors`` by the handlers'.
+        self._stats = stats
+        self._process = os.getpid()
+        self._inbox: SimpleQueue[Given | None] = SimpleQueue()
+        self._give: Callable[[Given | None], object] = self._inbox.put
+        self._outbox: SimpleQueue[Taken] = SimpleQueue()
+        self._wakeup = Wakeup()
+        self._stopping = False
+        self._cut = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="brigantine-worker-io", daemon=True)
+
+    # -- the handlers' side -------------------------------------------------------------------
+
+    def give_to(self, take: Callable[[Given | None], object]) -> None:
+        """Have the I/O thread call ``take`` with each request, and with ``None`` when it ends.
+
+        To be called before :meth:`start`.
+        """
+        self._give = take
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def next_request(self) -> Given | None:
+        """Wait for a request; ``None`` when the thread has ended.  Raises what made it fail."""
+        longest = longest_wait()
+        while True:
+            with contextlib.suppress(Empty):
+                request = self._inbox.get(timeout=longest)
+                break
+        if request is None:
+            self._inbox.put(None)  # for the next one that waits
+            self.check()
+        return request
+
+    def check(self) -> None:
+        """Once the thread has ended: raise what made it fail, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def answer(self, request: Given, body: list[bytes]) -> None:
+        """Give the reply to a request, or the last part of it."""
+        raise NotImplementedError
+
+    def _hand_in(self, item: Taken) -> None:
+        """Give something to the I/O thread."""
+        self._outbox.put(item)
+        self._wakeup.set()
+
+    # -- any thread ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End once the requests that are out were answered."""
+        self._stopping = True
+        self._wakeup.set()
+
+    def fail(self, error: BaseException) -> None:
+        """End now; whoever waits for a request gets ``error``.  From a handler's thread."""
+        if self._error is None:
+            self._error = error
+        self.hurry()
+
+    def hurry(self) -> None:
+        """End as soon as the replies that were handed in are on their way."""
+        self._cut = True
+        self._wakeup.set()
+
+    def cut(self) -> None:
+        """:meth:`hurry`, and wait until all sockets are closed.  May be called again."""
+        if os.getpid() != self._process:
+            return  # a forked child has neither the thread nor the right to its sockets
+        self.hurry()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._wakeup.close()
+
+    # -- the I/O thread -----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        context = self._given_context
+        try:
+            if context is None:
+                context = zmq.Context()
+            while not (self._cut or (self._stopping and self._finished())):
+                self._turn(context)
+            self._close(flush=self._error is None)
+        except BaseException as error:
+            if self._error is None:
+                self._error = error
+            self._close(flush=False)
+        finally:
+            if context is not None and self._given_context is None:
+                context.term()
+            self._give(None)
+
+    def _finished(self) -> bool:
+        """Whether nothing is left to do before the thread may stop."""
+        raise NotImplementedError
+
+    def _turn(self, context: zmq.Context[Any]) -> None:
+        """Wait for something to happen, and deal with it."""
+        raise NotImplementedError
+
+    def _close(self, *, flush: bool) -> None:
+        """Close all sockets.  With ``flush`` what was handed in is sent, and given time to leave."""
+        raise NotImplementedError

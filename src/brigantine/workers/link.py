@@ -1,0 +1,194 @@
+"""The I/O thread of a worker: holds the connection, whatever the handler is doing."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any
+
+import zmq
+
+from ..backoff import Backoff
+from .conversation import Conversation, Request, parse_request
+from .io_thread import NO_FILES, WorkerIO
+
+__all__ = ["STATS", "WorkerLink"]
+
+#: Bounds of the pause before a new conversation, in seconds: the first, and to what they grow
+#: when one conversation after the other ends as soon as it began.
+PAUSE = 0.1
+PAUSE_MAX = 3.0
+#: Malformed messages thrown away in one turn, before events and replies are looked at again.
+BATCH = 256
+
+#: name -> meaning.  At rest requests == replies + discarded_replies.
+STATS: dict[str, str] = {
+    "requests": "requests handed to the handler",
+    "replies": "replies handed to libzmq",
+    "errors": "requests on which the handler raised, or returned what can't be sent",
+    "discarded_replies": "replies to a connection that had ended: the broker's ticket was void",
+    "drop_malformed": "messages from the broker that were no requests",
+    "connects": "connections made, handshake included",
+    "disconnects": "connections lost, and handshakes that failed",
+    "readies": "READY sent (over inproc, or before connecting: handed to libzmq)",
+}
+
+_log = logging.getLogger("brigantine.worker")
+
+
+class WorkerLink(WorkerIO[Request, "list[bytes]"]):
+    """Connects to the broker, hands out requests one by one, takes their replies.
+
+    The handler's side gets a request, calls :meth:`answer`, gets the next, and so on; the I/O thread
+    owns all sockets.  While a request is out, no other is read, and READY is not said.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        context: zmq.Context[Any] | None,
+        heartbeat_interval: float,
+        liveness: int,
+        stats: dict[str, int],
+    ) -> None:
+        super().__init__(context, stats)
+        self._endpoint = endpoint
+        self._interval_ms = max(1, round(heartbeat_interval * 1000))
+        # Silence starts up to one interval before the PING that finds it.
+        self._timeout_ms = self._interval_ms * (liveness - 1)
+        # What follows belongs to the I/O thread.
+        self._conversation: Conversation | None = None
+        #: The request that is out.
+        self._pending: Request | None = None
+        self._backoff = Backoff(PAUSE, PAUSE_MAX)
+        #: When the next conversation may begin, and when the last one did.
+        self._open_at = self._opened_at = time.monotonic()
+
+    def answer(self, request: Request, body: list[bytes]) -> None:
+        """Give the reply to the request that is out."""
+        assert request is self._pending
+        self._hand_in(body)
+
+    # -- the I/O thread -----------------------------------------------------------------------
+
+    def _finished(self) -> bool:
+        return self._pending is None
+
+    def _close(self, *, flush: bool) -> None:
+        if flush and not self._outbox.empty():
+            self._send(self._outbox.get())
+        if self._conversation is not None:
+            self._conversation.close(flush=flush and self._conversation.connected)
+
+    def _turn(self, context: zmq.Context[Any]) -> None:
+        """Wait for something to happen, and deal with it."""
+        if self._conversation is None and not self._stopping:
+            self._open(context)
+        ready = self._poll()
+        self._wakeup.clear()
+        if self._conversation is not None:
+            self._read_events(self._conversation)
+        if not self._outbox.empty():
+            self._send(self._outbox.get())
+        talk = self._conversation
+        if talk is not None and talk.socket in ready and self._pending is None:
+            self._receive(talk)
+
+    def _poll(self) -> list[Any]:
+        """Sockets that can be read; sleeps until there are some, or something is due."""
+        poller = zmq.Poller()
+        poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        sleep: float | None = None
+        talk = self._conversation
+        if talk is not None:
+            poller.register(talk.monitor, zmq.POLLIN)
+            if self._pending is None:
+                poller.register(talk.socket, zmq.POLLIN)
+            if talk.silent:
+                sleep = self._interval_ms / 1000
+        elif not self._stopping:
+            sleep = max(0.0, self._open_at - time.monotonic())
+        ready = poller.poll(None if sleep is None else math.ceil(sleep * 1000))
+        return [socket for socket, _ in ready]
+
+    def _open(self, context: zmq.Context[Any]) -> None:
+        """Begin a conversation when it is time to, with READY unless a request is still out."""
+        if time.monotonic() < self._open_at:
+            return
+        try:
+            talk = Conversation(context, self._endpoint, self._interval_ms, self._timeout_ms)
+        except zmq.ZMQError as error:
+            if error.errno not in NO_FILES:
+                raise
+            _log.warning("can't open a socket to %s: %s; trying again", self._endpoint, error)
+            self._open_at = time.monotonic() + self._backoff.next()
+            return
+        self._opened_at = time.monotonic()
+        self._conversation = talk
+        if self._pending is None:
+            self._say_ready(talk)
+
+    def _say_ready(self, talk: Conversation) -> None:
+        self._stats["readies"] += 1
+        talk.say_ready()
+
+    def _read_events(self, talk: Conversation) -> None:
+        has_connected, is_over = talk.read_events()
+        if has_connected:
+            self._stats["connects"] += 1
+            _log.info("connected to %s", self._endpoint)
+        if is_over:
+            self._end(talk)
+
+    def _end(self, talk: Conversation) -> None:
+        """The connection is gone: forget all that belongs to it, and plan the next."""
+        self._stats["disconnects"] += 1
+        if talk.connected:
+            _log.warning("lost the connection to %s; connecting again", self._endpoint)
+        else:
+            _log.warning("no broker speaks ZMTP at %s; trying again", self._endpoint)
+        talk.close()
+        self._conversation = None
+        now = time.monotonic()
+        if talk.requests or now - self._opened_at > PAUSE_MAX:
+            self._backoff.reset()
+        self._open_at = now + self._backoff.next()
+
+    def _send(self, body: list[bytes]) -> None:
+        """Reply to the request that is out, if its conversation still goes on."""
+        request, self._pending = self._pending, None
+        talk = self._conversation
+        assert request is not None
+        if talk is not None and talk.number == request.conversation:
+            # Counted first: whoever has got the reply finds it in the stats.
+            self._stats["replies"] += 1
+            if talk.send(request, body):
+                return
+            self._stats["replies"] -= 1
+        self._stats["discarded_replies"] += 1
+        _log.warning("a reply was discarded: the connection it was for is gone")
+        if talk is not None and not talk.ready and not (self._stopping or self._cut):
+            self._say_ready(talk)
+
+    def _receive(self, talk: Conversation) -> None:
+        """Hand out the next request, if there is one."""
+        for _ in range(BATCH):
+            frames = talk.receive()
+            if frames is None:
+                return
+            parts = parse_request(frames)
+            if parts is not None:
+                talk.connected = True
+                talk.requests += 1
+                self._stats["requests"] += 1
+                self._pending = Request(talk.number, *parts)
+                self._give(self._pending)
+                return
+            self._stats["drop_malformed"] += 1
+            if not talk.warned:
+                talk.warned = True
+                _log.warning(
+                    "%s sent a message that is no request; is it the workers' side of a broker?",
+                    self._endpoint,
+                )

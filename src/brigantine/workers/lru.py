@@ -1,0 +1,76 @@
+"""The worker of the load-balancing broker: a plain function, served until told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from ..arguments import as_targets
+from ..errors import ConfigError
+from .base import Handler, Worker
+from .conversation import Request
+from .link import STATS, WorkerLink
+from .threads import ThreadWorker
+
+__all__ = ["Handler", "LRUBase", "LRUWorker"]
+
+
+class LRUBase(Worker[Request]):
+    """Whom an LRU worker serves, whatever calls its handler."""
+
+    def __init__(
+        self,
+        broker: str,
+        handler: Callable[[Any], Any],
+        *,
+        heartbeat_interval: float = 5.0,
+        liveness: int = 3,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        if not isinstance(broker, str):
+            raise ConfigError(f"broker: a worker has one endpoint, a string, not {broker!r}")
+        super().__init__(handler, heartbeat_interval, liveness, context, STATS)
+        (self._broker,) = as_targets(broker, "broker", shared=context is not None)
+
+    def stats(self) -> dict[str, int]:
+        """Counters: requests, replies, errors, discarded_replies, drop_malformed, connects,
+        disconnects, readies (what they mean: :data:`brigantine.workers.link.STATS`).
+
+        With no request in hand, ``requests == replies + discarded_replies``.
+        """
+        return dict(self._stats)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _words(self) -> str:
+        return f"broker={self._broker}"
+
+    def _make_link(self) -> WorkerLink:
+        return WorkerLink(self._broker, self._context, self._interval, self._liveness, self._stats)
+
+
+class LRUWorker(LRUBase, ThreadWorker[Request]):
+    """Calls ``handler(body)`` for each request that the broker sends, one at a time.
+
+    ``broker`` is the workers' endpoint of an :class:`~brigantine.LRUBroker`, or of any broker for
+    the guide's REQ workers.  The handler gets ``bytes`` when the body is one frame, else
+    ``list[bytes]``, and returns either.  What it raises goes to the log ``brigantine.worker`` and
+    to the client, as :func:`~brigantine.wire.error_reply`::
+
+        LRUWorker("tcp://127.0.0.1:5556", bytes.upper).run()
+
+    A thread of its own holds the connection, so a handler may compute as long as it likes.  When
+    the connection is lost, or nothing was heard for ``heartbeat_interval * liveness`` seconds (the
+    broker's libzmq answers by itself), the worker connects again and says READY again; a reply
+    to the lost connection is discarded, for the broker has given up on it.  With ``context`` the
+    sockets live in that ``zmq.Context``, which inproc endpoints need.
+
+    A worker runs once.  The protocol has no word for leaving: a request that the broker sends to a
+    worker just as it stops is lost to it, and saved by the broker's ``retries`` or the client's.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work and
+    ``TypeError`` for a handler that can't be called.
+    Source: ZeroMQ guide, chapter 3 "The Load Balancing Pattern", chapter 4 "Simple Pirate Pattern".
+    """

@@ -1,0 +1,120 @@
+"""The worker of the Majordomo Protocol, versions 0.1 and 0.2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+import zmq
+
+from ..errors import ConfigError
+from ..wire_mdp import MMI_PREFIX
+from .heartbeat import RECONNECT_MAX, HeartbeatWorker
+from .streams import StreamingThreads
+from .wire import MDP01Wire, MDP02Wire
+
+__all__ = ["MajordomoBase", "MajordomoWorker", "service_name"]
+
+_WIRES: dict[str, type[MDP02Wire]] = {"0.1": MDP01Wire, "0.2": MDP02Wire}
+
+
+class MajordomoBase(HeartbeatWorker):
+    """What a worker of Majordomo serves, whatever calls its handler."""
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        service: bytes | str,
+        handler: Callable[[Any], Any],
+        *,
+        capacity: int = 1,
+        heartbeat_interval: float = 1.0,
+        announce_interval: bool = False,
+        liveness: int = 3,
+        version: Literal["0.1", "0.2"] = "0.2",
+        reconnect_min: float | None = None,
+        reconnect_max: float = RECONNECT_MAX,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self._service = service_name(service)
+        if version not in _WIRES:
+            raise ConfigError(f'version must be "0.1" or "0.2", not {version!r}')
+        self._version = version
+        super().__init__(
+            brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
+            reconnect_min, reconnect_max, context,
+        )  # fmt: skip
+
+    def _wire(self) -> MDP02Wire:
+        return _WIRES[self._version](self._service, self._capacity, self._interval_ms)
+
+    def _words(self) -> str:
+        return f"service={self._service!r} {super()._words()}"
+
+
+class MajordomoWorker(MajordomoBase, StreamingThreads):
+    """Serves ``service`` at brokers that speak MDP, such as :class:`~brigantine.MajordomoBroker`:
+    calls ``handler(body)`` for each request::
+
+        MajordomoWorker("tcp://127.0.0.1:5555", "upper", bytes.upper).run()
+
+    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
+    It may be a generator function: each value that it yields goes to the client at once, as a part
+    of the reply (PARTIAL).  What it returns ends the reply (FINAL); when it returns nothing, the
+    FINAL is one empty frame, which brigantine's clients don't give to their callers.  With
+    ``version="0.1"`` all that it yields and returns is joined into one reply.  For clients of that
+    version the broker joins PARTIALs and FINAL, the empty frame included.  What a handler raises
+    goes to the log ``brigantine.worker`` and to the client, as
+    :func:`~brigantine.wire.error_reply`, after the parts that came before.
+
+    ``service`` is bytes or a str (sent as UTF-8).  ``version`` is that of the protocol.
+
+    ``brokers`` are the workers' endpoints of one broker or of several.  The worker is registered
+    with all of them at once.  Each is told ``capacity``; at most ``capacity`` requests are handled
+    at once over all of them, each in a thread, and the others wait here, first come first served.
+    So do requests of a new connection while handlers are still busy with those of one that ended.
+    A broker that is not brigantine's may refuse a READY with a capacity above 1.
+
+    A thread of its own holds the connections and sends a heartbeat whenever nothing else was sent
+    for ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  It can't
+    do so while the handler is in C code that does not let go of the GIL.  To the broker such a
+    worker is silent, but its connection stands, since libzmq needs no GIL: give the broker a
+    ``busy_liveness`` that outlasts the longest such call.  A worker that has died is still noticed
+    at once, by its connection.  How long the call took is not taken for the broker's silence.
+
+    A broker that was silent for ``heartbeat_interval * liveness`` seconds, said DISCONNECT, or whose
+    connection broke, is connected to again on a new socket after a pause: ``reconnect_min`` seconds
+    (by default the ``heartbeat_interval``), doubling up to ``reconnect_max`` until it is heard
+    again.  Use the broker's interval, or the two will take each other for dead; or, at brigantine's
+    brokers, have the interval announced (``announce_interval=True``): the broker then keeps to the
+    worker's.  A broker of another make may refuse such a READY.  A reply to a connection that has
+    ended is discarded: its ticket is void.
+
+    A worker runs once.  When it stops it tells each broker with DISCONNECT as soon as that
+    broker's requests are done; the broker sends another worker what was still on the way.
+    With ``context`` the sockets live in that ``zmq.Context``, which inproc endpoints need.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an endpoint, service or number that can't work
+    and ``TypeError`` for a handler that can't be called.
+    Source: ZeroMQ RFC 7/MDP and RFC 18/MDP; the guide, chapter 4 "Majordomo Pattern".
+    """
+
+
+def service_name(service: bytes | str) -> bytes:
+    """The name of a service as it is sent.
+
+    Raises :class:`~brigantine.errors.ConfigError` for one that no worker can have.
+    """
+    if not isinstance(service, (bytes, str)):
+        raise ConfigError(f"service must be bytes or a str, not {cast(object, service)!r}")
+    try:
+        name = service.encode() if isinstance(service, str) else service
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"service: {service!r} can't be sent as UTF-8: {error}") from None
+    if not name:
+        raise ConfigError("service: a worker needs the name of its service, such as 'echo'")
+    if name.startswith(MMI_PREFIX):
+        raise ConfigError(
+            f"service: {name!r} begins with {MMI_PREFIX!r}; the broker serves these itself"
+        )
+    return name

@@ -1,0 +1,80 @@
+"""The worker of the Paranoid Pirate Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+
+from .heartbeat import RECONNECT_MAX, HeartbeatWorker
+from .streams import StreamingThreads
+from .wire import PPPWire
+
+__all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
+
+
+class ParanoidPirateBase(HeartbeatWorker):
+    """How a worker of PPP connects, whatever calls its handler."""
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        handler: Callable[[Any], Any],
+        *,
+        capacity: int = 1,
+        heartbeat_interval: float = 1.0,
+        announce_interval: bool = False,
+        liveness: int = 3,
+        reconnect_min: float | None = None,
+        reconnect_max: float = RECONNECT_MAX,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        super().__init__(
+            brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
+            reconnect_min, reconnect_max, context,
+        )  # fmt: skip
+
+    def _wire(self) -> PPPWire:
+        return PPPWire(self._capacity, self._interval_ms)
+
+
+class ParanoidPirateWorker(ParanoidPirateBase, StreamingThreads):
+    """Calls ``handler(body)`` for each request of a broker that speaks PPP, such as
+    :class:`~brigantine.ParanoidPirateBroker`::
+
+        ParanoidPirateWorker("tcp://127.0.0.1:5556", bytes.upper).run()
+
+    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
+    When it is a generator function, all that it yields and returns is joined into one reply.  What
+    it raises goes to the log ``brigantine.worker`` and to the client, as
+    :func:`~brigantine.wire.error_reply`.
+
+    ``brokers`` are the workers' endpoints of one broker or of several.  The worker is registered
+    with all of them at once.  Each is told ``capacity``; at most ``capacity`` requests are handled
+    at once over all of them, each in a thread, and the others wait here, first come first served.
+    So do requests of a new connection while handlers are still busy with those of one that ended.
+
+    A thread of its own holds the connections and sends a heartbeat whenever nothing else was sent
+    for ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  It can't
+    do so while the handler is in C code that does not let go of the GIL.  To the broker such a
+    worker is silent, but its connection stands, since libzmq needs no GIL: give the broker a
+    ``busy_liveness`` that outlasts the longest such call.  A worker that has died is still noticed
+    at once, by its connection.  How long the call took is not taken for the broker's silence.
+
+    A broker that was silent for ``heartbeat_interval * liveness`` seconds, or whose connection
+    broke, is connected to again on a new socket after a pause: ``reconnect_min`` seconds (by default
+    the ``heartbeat_interval``), doubling up to ``reconnect_max`` until it is heard again.  Use
+    the broker's interval, or the two will take each other for dead; or, at brigantine's brokers, have
+    the interval announced (``announce_interval=True``): the broker then keeps to the worker's.  A
+    broker of another make may refuse such a READY.  A reply to a connection that has ended is
+    discarded: its ticket is void.
+
+    A worker runs once.  The protocol has no word for leaving: a request that the broker sends to a
+    worker just as it stops is lost to it, and saved by the broker's ``retries`` or the client's.
+    With ``context`` the sockets live in that ``zmq.Context``, which inproc endpoints need.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work and
+    ``TypeError`` for a handler that can't be called.
+    Source: ZeroMQ RFC 6/PPP; the guide, chapter 4 "Paranoid Pirate Pattern".
+    """

@@ -1,0 +1,53 @@
+"""How far a handler may be ahead of its connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+__all__ = ["Room"]
+
+
+class Room:
+    """Room for parts of one reply that wait to be sent; without any, their handler waits.
+
+    One handler, in a thread or in a task, takes room; the I/O thread gives it back.
+    """
+
+    def __init__(self, parts: int) -> None:
+        self._free = threading.Semaphore(parts)
+        #: Wakes a task that waits.
+        self._wake: Callable[[], None] | None = None
+
+    def release(self) -> None:
+        """Give back the room of one part."""
+        self._free.release()
+        wake = self._wake
+        if wake is not None:
+            wake()
+
+    def take(self, timeout: float | None) -> bool:
+        """Take the room of one part, which may take until ``timeout`` seconds are over."""
+        return self._free.acquire(timeout=timeout)
+
+    async def take_in_task(self) -> None:
+        """Take the room of one part.  Lets other tasks run even if there is room."""
+        import asyncio  # whoever has a task has loaded it; a program of threads need not
+
+        loop, freed = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(freed.set)
+            except RuntimeError:  # the loop was closed while the task waited
+                self._wake = None
+
+        await asyncio.sleep(0)
+        # In this order: what is given back from here on either is seen at once or wakes this task.
+        self._wake = wake
+        try:
+            while not self._free.acquire(blocking=False):
+                await freed.wait()
+                freed.clear()
+        finally:
+            self._wake = None

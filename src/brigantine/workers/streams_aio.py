@@ -1,0 +1,44 @@
+"""Handlers that give their reply in parts: async generators."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+from .base import as_reply
+from .dialog import Job
+from .heartbeat import HeartbeatWorker
+from .heartbeat_link import HeartbeatLink
+from .io_thread import WorkerIO
+from .streams import end_of_reply
+from .tasks import TaskWorker
+
+__all__ = ["StreamingTasks"]
+
+
+class StreamingTasks(HeartbeatWorker, TaskWorker[Job]):
+    """Each handler in a task; it may be an async generator function."""
+
+    _takes_generators = True
+
+    async def _reply(self, link: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
+        if not inspect.isasyncgen(value):
+            return as_reply(await value)
+        assert isinstance(link, HeartbeatLink)
+        return await self._stream(link, request, cast(AsyncGenerator[Any, None], value))
+
+    async def _stream(
+        self, link: HeartbeatLink, job: Job, values: AsyncGenerator[Any, None]
+    ) -> list[bytes]:
+        """As that of threads; only, an async generator can't return a value."""
+        joined: list[bytes] = []
+        async with aclosing(values):
+            async for value in values:
+                part = as_reply(value)
+                if not self._spoken.partials:
+                    joined += part
+                if job.void or (self._spoken.partials and not await link.part_from_task(job, part)):
+                    return part
+        return end_of_reply(joined, self._spoken.end)

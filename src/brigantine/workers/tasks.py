@@ -1,0 +1,222 @@
+"""How workers for asyncio run and stop: one task for each handler that is at work."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..body import from_frames
+from .base import Worker, as_reply
+from .io_thread import Given, WorkerIO
+from .kinds import is_async_generator, is_coroutine, name_of
+
+__all__ = ["TaskWorker"]
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_log = logging.getLogger("brigantine.worker")
+
+
+class TaskWorker(Worker[Given]):
+    """A worker whose handler is a coroutine function.
+
+    The I/O thread is that of the workers for threads: it has the sockets and the heartbeats, so a
+    handler that blocks the event loop does not make the worker look dead.
+    """
+
+    _module: ClassVar[str] = "aio."
+    #: Whether the handler may be an async generator function.
+    _takes_generators: ClassVar[bool] = False
+    _task: asyncio.Task[None] | None = None
+    #: Handlers are being cancelled: this worker's end, and none of a request.
+    _giving_up = False
+
+    # -- how it runs --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until :meth:`stop`; return at once if that was called before.
+
+        Cancelling it stops the worker at once: its handlers are cancelled and waited for, replies
+        that are ready are sent, brokers are told with DISCONNECT (MDP), and the requests of
+        cancelled handlers get no reply: the broker gives them to another worker if it has
+        ``retries`` left.  Whatever ends it, no task, thread or socket is left then.
+
+        Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect,
+        ``RuntimeError`` when this worker was run before.
+        """
+        self._claim()
+        await self._serve()
+
+    def stop(self) -> None:
+        """Finish the requests in hand, send their replies, take no other.  May be called again.
+
+        From any thread, and from a signal handler.  It does not wait: :meth:`run` returns, and the
+        ``async with`` block is left, when all is done.
+        """
+        self._tell_to_stop()
+
+    async def __aenter__(self) -> Self:
+        """:meth:`run` in a task of its own.  Raises ``RuntimeError`` if it was run before."""
+        self._claim()
+        self._task = asyncio.get_running_loop().create_task(self._serve())
+        self._task.add_done_callback(self._log_failure)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop and wait for the end; at once (see :meth:`run`) when the block was cancelled.
+
+        Raises what has ended the worker before, unless the block raised something itself.
+        """
+        task = self._task
+        assert task is not None
+        self.stop()
+        if error is not None and not isinstance(error, Exception):
+            task.cancel()
+        if (cancelled := await _settled([task], task.cancel)) is not None:
+            raise cancelled
+        if error is None and not task.cancelled() and (failure := task.exception()) is not None:
+            raise failure
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _check_kind(self, handler: Callable[[Any], Any]) -> None:
+        if is_coroutine(handler) or (self._takes_generators and is_async_generator(handler)):
+            return
+        if is_async_generator(handler):
+            raise TypeError(
+                f"handler must be a coroutine function, not the async generator function "
+                f"{name_of(handler)!r}: only Majordomo has replies in parts"
+            )
+        raise TypeError(
+            f"handler must be a coroutine function (async def), not {name_of(handler)!r}; "
+            f"brigantine.{type(self).__name__} is for plain functions"
+        )
+
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # The block that could be told may never end; without a word the service would be gone.
+            _log.critical("%r has ended", self, exc_info=error)
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        requests: asyncio.Queue[Given | None] = asyncio.Queue()
+        ended = loop.create_future()
+        link = self._make_link()
+
+        def take(request: Given | None) -> None:
+            requests.put_nowait(request)
+            if request is None:
+                ended.set_result(None)
+
+        def give(request: Given | None) -> None:  # in the I/O thread
+            try:
+                loop.call_soon_threadsafe(take, request)
+            except RuntimeError:  # the loop was closed without a word
+                link.hurry()
+
+        link.give_to(give)
+        atexit.register(link.cut)  # for a loop that never goes on
+        try:
+            self._link = link
+            if self._stopping:  # stop() came before there was a link to stop
+                return
+            link.start()
+            await self._dispatch(link, requests, ended)
+        finally:
+            link.cut()
+            atexit.unregister(link.cut)
+
+    async def _dispatch(
+        self,
+        link: WorkerIO[Given, Any],
+        requests: asyncio.Queue[Given | None],
+        ended: asyncio.Future[None],
+    ) -> None:
+        """Begin a task for each request until the I/O thread has ended, or else end it."""
+        tasks: set[asyncio.Task[list[bytes]]] = set()
+        try:
+            while (request := await requests.get()) is not None:
+                task = asyncio.get_running_loop().create_task(self._handle(link, request))
+                tasks.add(task)
+                task.add_done_callback(partial(self._done, link, request))
+                task.add_done_callback(tasks.discard)
+            link.check()
+        except (
+            GeneratorExit
+        ):  # forgotten with its loop, on which nothing can be waited for any more
+            raise
+        except BaseException:
+            self._giving_up = True
+
+            def cancel() -> None:
+                for task in tasks:
+                    task.cancel()
+
+            cancel()
+            await _settled(tasks, cancel)
+            link.hurry()
+            await _settled([ended], lambda: None)
+            raise
+
+    async def _handle(self, link: WorkerIO[Given, Any], request: Given) -> list[bytes]:
+        """The frames that end the reply to a request."""
+        try:
+            return await self._reply(link, request, self._handler(from_frames(request.body)))
+        except Exception as error:
+            return self._failed(error)
+
+    async def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
+        """The frames that end the reply, from what the handler gave when it was called."""
+        return as_reply(await value)
+
+    def _done(
+        self, link: WorkerIO[Given, Any], request: Given, task: asyncio.Task[list[bytes]]
+    ) -> None:
+        """Answer a request whose task has ended.
+
+        Not in the task itself: when the loop's tasks are cancelled all at once, as ``asyncio.run``
+        does in the end, :meth:`run` has noticed by now, and the request is left to another worker.
+        """
+        try:
+            body = task.result()
+        except asyncio.CancelledError as error:
+            if self._giving_up:
+                return
+            cancelled = asyncio.CancelledError(str(error) or "the handler was cancelled")
+            cancelled.__cause__ = error
+            body = self._failed(cancelled)
+        except BaseException as error:  # what ends one handler ends the worker
+            link.fail(error)
+            return
+        link.answer(request, body)
+
+
+async def _settled(
+    futures: Iterable[asyncio.Future[Any]], when_cancelled: Callable[[], object]
+) -> asyncio.CancelledError | None:
+    """Wait until all are done and have told so, however often this task is cancelled meanwhile.
+
+    The last cancellation is returned, for the caller to raise.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    waited = list(futures)
+    while waited:
+        try:
+            await asyncio.wait(waited)
+            break
+        except asyncio.CancelledError as error:
+            cancelled = error
+            when_cancelled()
+    return cancelled

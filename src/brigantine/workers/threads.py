@@ -1,0 +1,139 @@
+"""How workers for threads run and stop: one thread for each handler that may be at work."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..body import from_frames
+from .base import Worker, as_reply
+from .io_thread import Given, WorkerIO
+from .kinds import is_async, name_of
+
+__all__ = ["ThreadWorker"]
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_log = logging.getLogger("brigantine.worker")
+
+
+class ThreadWorker(Worker[Given]):
+    """A worker whose handler is a plain function."""
+
+    _thread: threading.Thread | None = None
+    #: Threads beside the one that serves.
+    _helpers: Sequence[threading.Thread] = ()
+
+    # -- how it runs --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve in this thread until :meth:`stop`; return at once if that was called before.
+
+        Ctrl-C ends it with KeyboardInterrupt, and with no reply to the requests in hand.  Whatever
+        ends it, its sockets are closed then.
+
+        Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect,
+        ``RuntimeError`` when this worker was run before.
+        """
+        self._claim()
+        self._serve()
+
+    def start(self) -> Self:
+        """:meth:`run` in a background thread, which does not keep the program from ending.
+
+        Raises ``RuntimeError`` when this worker was run before.
+        """
+        self._claim()
+        thread = threading.Thread(target=self._serve_and_log, name="brigantine-worker", daemon=True)
+        thread.start()
+        self._thread = thread
+        return self
+
+    def stop(self) -> None:
+        """Finish the requests in hand, send their replies, take no other.  May be called again.
+
+        From any thread.  After :meth:`start` it waits until the worker has ended, unless the
+        handler itself calls it.  It does not wait for :meth:`run` to return, so a signal handler
+        may call it then.
+        """
+        if self._tell_to_stop() and self._thread is not None and not self._in_own_thread():
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _check_kind(self, handler: Callable[[Any], Any]) -> None:
+        if is_async(handler):
+            raise TypeError(
+                f"handler must be a plain function, not the async function {name_of(handler)!r}; "
+                f"brigantine.aio.{type(self).__name__} is for these"
+            )
+
+    def _in_own_thread(self) -> bool:
+        current = threading.current_thread()
+        return current is self._thread or current in self._helpers
+
+    def _serve_and_log(self) -> None:
+        try:
+            self._serve()
+        except BaseException:
+            # Nobody waits for this thread's exception; without a word the service would be gone.
+            _log.critical("%r has ended", self, exc_info=True)
+
+    def _serve(self) -> None:
+        link = self._make_link()
+        # A program may end while a background thread is in the handler: the connection is closed
+        # then, the handler is not waited for.
+        atexit.register(link.cut)
+        try:
+            self._link = link
+            if self._stopping:  # stop() came before there was a link to stop
+                return
+            link.start()
+            self._helpers = [
+                threading.Thread(
+                    target=self._help, args=(link,), name=f"brigantine-worker-{n}", daemon=True
+                )
+                for n in range(1, self._capacity)
+            ]
+            for helper in self._helpers:
+                helper.start()
+            self._work(link)
+            for helper in self._helpers:
+                helper.join()  # it has nothing in hand
+        finally:
+            link.cut()
+            atexit.unregister(link.cut)
+
+    def _work(self, link: WorkerIO[Given, Any]) -> None:
+        while (request := link.next_request()) is not None:
+            try:
+                body = self._reply(link, request, self._handler(from_frames(request.body)))
+            except Exception as error:
+                body = self._failed(error)
+            link.answer(request, body)
+
+    def _help(self, link: WorkerIO[Given, Any]) -> None:
+        try:
+            self._work(link)
+        except BaseException as error:  # what ends one thread ends the worker
+            link.fail(error)
+
+    def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
+        """The frames that end the reply, from what the handler has returned."""
+        return as_reply(value)

@@ -1,0 +1,104 @@
+"""Every black-box test runs on both implementations; a run in which one of them is missing fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import zmq
+from harness import Peers
+
+from brigantine import LRUBroker
+from brigantine._impl import implementation
+
+IMPLEMENTATIONS = ("core", "pure")
+
+_ran: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--impl", choices=IMPLEMENTATIONS, help="run the tests of one implementation only"
+    )
+    parser.addoption(
+        "--long", action="store_true", help="run the tests marked long, and only those"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    only, long = config.getoption("--impl"), config.getoption("--long")
+    kept, left = [], []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        impl = callspec.params.get("impl") if callspec else None
+        wanted = only in (None, impl) or impl is None
+        is_long = item.get_closest_marker("long") is not None
+        (kept if wanted and is_long == long else left).append(item)
+    items[:] = kept
+    if left:
+        config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def impl(request: pytest.FixtureRequest) -> str:
+    """The implementation under test: "core", then "pure"."""
+    name: str = request.param
+    module = implementation(name)
+    assert module.__name__ == f"brigantine.{name}"
+    _ran[name] += 1
+    return name
+
+
+@pytest.fixture
+def rooms(impl: str) -> ModuleType:
+    """The package of the implementation under test: ``rooms.LRUQueue`` and so on."""
+    return implementation(impl)
+
+
+@pytest.fixture
+def peers() -> Iterator[Peers]:
+    """Raw pyzmq sockets, all closed at the end."""
+    with Peers() as made:
+        yield made
+
+
+@pytest.fixture
+def broker(impl: str) -> Iterator[Callable[..., LRUBroker]]:
+    """``broker(**options)`` starts an LRUBroker on free tcp ports; all are stopped at the end."""
+    running: list[LRUBroker] = []
+
+    def start(
+        frontend: Any = "tcp://127.0.0.1:*", backend: Any = "tcp://127.0.0.1:*", **options: Any
+    ) -> LRUBroker:
+        running.append(LRUBroker(frontend, backend, impl=impl, **options))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_socket_left() -> Iterator[None]:
+    """A test that leaves the process-wide context in use would make the next one wait."""
+    yield
+    assert not zmq.Context._instance or zmq.Context._instance.closed
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    counts = ", ".join(f"{name} {_ran[name]}" for name in IMPLEMENTATIONS)
+    terminalreporter.write_line(f"tests by implementation: {counts}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """An unfiltered, green run that never tried one of the implementations is not green."""
+    option = session.config.option
+    filtered = (
+        option.impl or option.keyword or option.markexpr or option.collectonly or option.long
+        or session.config.args != session.config.getini("testpaths")
+    )  # fmt: skip
+    if exitstatus == 0 and not filtered and not all(_ran[name] for name in IMPLEMENTATIONS):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

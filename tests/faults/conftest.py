@@ -1,0 +1,98 @@
+"""Fault tests record what they measured; the figures stand in a table at the end of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from programs import BrokerProcess, Process, WorkerProcess
+
+from brigantine import LRUBroker, ledger_holds
+
+#: (row of the fault list, implementation, test, figures) of every call of ``record``.
+_figures: list[tuple[int, str, str, dict[str, Any]]] = []
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest, impl: str) -> Callable[..., None]:
+    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
+
+    name, _, case = request.node.name.removeprefix("test_").partition("[")
+    case = case.removesuffix("]").replace(impl, "").strip("-")
+    shown = f"{name.replace('_', ' ')}: {case}" if case else name.replace("_", " ")
+
+    def keep(row: int, **figures: Any) -> None:
+        _figures.append((row, impl, shown, figures))
+
+    return keep
+
+
+@pytest.fixture
+def broker(broker: Callable[..., LRUBroker]) -> Iterator[Callable[..., LRUBroker]]:
+    """``broker(**options)`` as everywhere; here every ledger is checked, running and stopped."""
+    made: list[LRUBroker] = []
+
+    def start(*endpoints: Any, **options: Any) -> LRUBroker:
+        made.append(broker(*endpoints, **options))
+        return made[-1]
+
+    yield start
+    for each in made:
+        assert each.running, "the broker ended by itself"
+        assert ledger_holds(each.stats()), each.stats()
+        each.stop()
+        stats = each.stats()
+        assert ledger_holds(stats), stats
+        assert stats["queued"] == stats["in_flight"] == stats["queued_bytes"] == 0, stats
+
+
+@pytest.fixture
+def processes() -> Iterator[list[Process]]:
+    """Whatever is appended is killed at the end, also when the test failed."""
+    made: list[Process] = []
+    yield made
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def broker_process(impl: str, processes: list[Process]) -> Iterator[Callable[..., BrokerProcess]]:
+    """``broker_process(**options)`` starts a broker alone in a process; its ledger is checked."""
+    made: list[BrokerProcess] = []
+
+    def start(*endpoints: str, **options: Any) -> BrokerProcess:
+        made.append(BrokerProcess(impl, *endpoints, **options))
+        processes.append(made[-1])
+        return made[-1].ready()
+
+    yield start
+    for each in made:
+        if each.running():
+            stats = each.stats()
+            assert ledger_holds(stats), stats
+
+
+@pytest.fixture
+def worker_process(processes: list[Process]) -> Callable[..., WorkerProcess]:
+    """``worker_process(endpoint, name)`` starts a bare REQ worker in a process."""
+
+    def start(endpoint: str, name: str = "worker", **options: str) -> WorkerProcess:
+        made = WorkerProcess(endpoint, name, **options)
+        processes.append(made)
+        return made
+
+    return start
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not _figures:
+        return
+    terminalreporter.section("fault figures (row of the list, implementation)")
+    for row, impl, test, figures in sorted(_figures, key=lambda each: (each[0], each[2], each[1])):
+        shown = "  ".join(f"{name}={_shown(value)}" for name, value in figures.items())
+        terminalreporter.write_line(f"{row:3} {impl:4}  {shown}  [{test}]")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ it holds, ``muted SECONDS`` (monotonic), ``disconnect``, ``silence`` (it gave it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -184,4 +185,6 @@ class Pirate:
         self._say(f"stats {json.dumps(self._count)}")
 
     def _say(self, line: str) -> None:
-        self._control.sendall(line.encode() + b"\n")
+        # The other end may close at any moment; ``_obey`` then sees that it did.
+        with contextlib.suppress(ConnectionError):
+            self._control.sendall(line.encode() + b"\n")

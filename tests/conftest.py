@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import zmq
+from figures import measured, table
 from harness import Peers
 
 from brigantine import LRUBroker
@@ -16,6 +17,7 @@ from brigantine._impl import implementation
 
 IMPLEMENTATIONS = ("core", "pure")
 
+#: How many tests ran on each implementation.
 _ran: Counter[str] = Counter()
 
 
@@ -89,12 +91,37 @@ def _no_socket_left() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if measured:
+        terminalreporter.section("fault figures (row of the list, implementation)")
+        for line in table():
+            terminalreporter.write_line(line)
     counts = ", ".join(f"{name} {_ran[name]}" for name in IMPLEMENTATIONS)
     terminalreporter.write_line(f"tests by implementation: {counts}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Reports travel from process to process as UTF-8, which can't hold what some tests log."""
+    report = yield
+    report.sections = [
+        (title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of several processes has ended: what it counted and measured."""
+    found = getattr(node, "workeroutput", {})
+    _ran.update(found.get("ran", {}))
+    measured.extend(found.get("measured", ()))
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """An unfiltered, green run that never tried one of the implementations is not green."""
+    if hasattr(session.config, "workeroutput"):  # one of several processes
+        session.config.workeroutput |= {"ran": dict(_ran), "measured": measured}
+        return
     option = session.config.option
     filtered = (
         option.impl or option.keyword or option.markexpr or option.collectonly or option.long

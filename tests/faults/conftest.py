@@ -1,4 +1,4 @@
-"""Fault tests record what they measured; the figures stand in a table at the end of the run."""
+"""Brokers, workers and processes that are watched while faults are done to them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from figures import measured
 from programs import BrokerProcess, Process, WorkerProcess
 
 from brigantine import LRUBroker, ledger_holds
-
-#: (row of the fault list, implementation, test, figures) of every call of ``record``.
-_figures: list[tuple[int, str, str, dict[str, Any]]] = []
 
 
 @pytest.fixture
@@ -23,7 +21,7 @@ def record(request: pytest.FixtureRequest, impl: str) -> Callable[..., None]:
     shown = f"{name.replace('_', ' ')}: {case}" if case else name.replace("_", " ")
 
     def keep(row: int, **figures: Any) -> None:
-        _figures.append((row, impl, shown, figures))
+        measured.append((row, impl, shown, figures))
 
     return keep
 
@@ -83,16 +81,3 @@ def worker_process(processes: list[Process]) -> Callable[..., WorkerProcess]:
         return made
 
     return start
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if not _figures:
-        return
-    terminalreporter.section("fault figures (row of the list, implementation)")
-    for row, impl, test, figures in sorted(_figures, key=lambda each: (each[0], each[2], each[1])):
-        shown = "  ".join(f"{name}={_shown(value)}" for name, value in figures.items())
-        terminalreporter.write_line(f"{row:3} {impl:4}  {shown}  [{test}]")
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)

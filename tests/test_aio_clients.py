@@ -180,7 +180,9 @@ def test_tasks_get_each_their_own_reply_while_others_are_cancelled(
         nonlocal ended, cancelled
         right = await answered(client, n)
         ended += 1
-        if ended == 20:  # of the others some wait, some read, some have what they do not know of yet
+        if (
+            ended == 20
+        ):  # of the others some wait, some read, some have what they do not know of yet
             cancelled = sum(tasks[n].cancel() for n in doomed)
         return right
 

@@ -7,13 +7,13 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from dialects import DIALECTS, TalkRig
-from models import BACKEND, FULL, GONE, NO_CONNECTION, Call
+from dialects import DIALECTS, TalkRig, asks
+from models import BACKEND, FRONTEND, FULL, GONE, NO_CONNECTION, Call
 
 TTL = 64.0
 #: An interval so long that no heartbeat is due.
 SILENCE = 1000.0
-C = b"client"
+C, D, E = b"client", b"client 2", b"client 3"
 V, W, X = b"worker 1", b"worker 2", b"worker 3"
 TWO, THREE, EIGHT = b"\x02", b"\x03", b"\x08"
 
@@ -197,6 +197,12 @@ def join_at_once(rig: TalkRig, capacities: dict[bytes, bytes]) -> list[Call]:
     return rig.burst([(BACKEND, each, NO_CONNECTION) for each in frames])
 
 
+def ask_at_once(rig: TalkRig, requests: list[tuple[bytes, bytes]]) -> list[Call]:
+    """Requests that the broker reads in one turn."""
+    frames = [asks(rig.version, client, rig.service, body) for client, body in requests]
+    return rig.burst([(FRONTEND, each, NO_CONNECTION) for each in frames])
+
+
 def test_without_a_backlog_each_request_goes_to_the_next_worker(
     make: Callable[..., TalkRig],
 ) -> None:
@@ -213,16 +219,49 @@ def test_few_that_wait_are_spread_over_all_that_are_free(make: Callable[..., Tal
     assert handed_out(join_at_once(rig, {V: EIGHT, W: EIGHT, X: EIGHT})) == [V, W, X]
 
 
-def test_a_backlog_is_handed_out_in_shares_of_several_in_a_row(
+def test_the_more_workers_have_in_hand_the_more_of_a_backlog_they_get_in_a_row(
     make: Callable[..., TalkRig],
 ) -> None:
     rig = make()
-    for number in range(7):
+    for number in range(12):
         rig.request(C, b"%d" % number)
     calls = join_at_once(rig, {V: EIGHT, W: EIGHT})
-    assert handed_out(calls) == [V, V, V, W, W, V, W]
+    # With n in hand the next one waits for at most n to be handed to another.
+    assert handed_out(calls) == [V, W, V, W, W, V, V, V, W, W, W, W]
     bodies = [call.frames[-1] for call in calls if call.port == BACKEND]
-    assert bodies == [b"%d" % number for number in range(7)], "who waits longest is sent first"
+    assert bodies == [b"%d" % number for number in range(12)], "who waits longest is sent first"
+
+
+def test_a_turn_ends_with_what_was_there_to_hand_out(make: Callable[..., TalkRig]) -> None:
+    rig = make()
+    for worker in (V, W):
+        rig.join(worker, EIGHT)
+    for number in range(4):
+        rig.request(C, b"%d" % number)
+    # Each has two in hand, so there would be two in a row, had they come together.
+    assert [rig.request(C, b"%d" % number)[0].to for number in range(4)] == [V, W] * 2
+    calls = ask_at_once(rig, [(C, b"%d" % number) for number in range(6)])
+    assert handed_out(calls) == [V, V, V, V, W, W]
+
+
+def test_requests_of_one_client_that_came_together_are_handed_out_side_by_side(
+    make: Callable[..., TalkRig],
+) -> None:
+    rig = make()
+    rig.join(V, EIGHT)
+    came = [(C, b"C1"), (D, b"D1"), (C, b"C2"), (E, b"E1"), (D, b"D2"), (C, b"C3")]
+    bodies = [call.frames[-1] for call in ask_at_once(rig, came)]
+    assert bodies == [b"C1", b"C2", b"C3", b"D1", b"D2", b"E1"]
+
+
+def test_nobody_is_overtaken_by_a_client_that_came_again_later(
+    make: Callable[..., TalkRig],
+) -> None:
+    rig = make()
+    for client, body in ((C, b"C1"), (D, b"D1"), (C, b"C2"), (D, b"D2")):
+        rig.request(client, body)
+    bodies = [call.frames[-1] for call in join_at_once(rig, {V: EIGHT}) if call.port == BACKEND]
+    assert bodies == [b"C1", b"D1", b"C2", b"D2"]
 
 
 def test_nobody_gets_more_than_it_has_places_for(make: Callable[..., TalkRig]) -> None:

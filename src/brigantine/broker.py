@@ -26,6 +26,7 @@ from .event_hub import END, EventHub, events_pair
 from .events import Events
 from .inproc import pipes_end, witnesses
 from .protocols import Protocol
+from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread, longest_wait
 from .sockets import backend_router, frontend_router, watch_connections
 
@@ -373,6 +374,7 @@ class Broker:
             if self._server is not None:
                 self._server.start()
             started.set()
+            let_others_finish()
             self._loop.run()
         except BaseException as error:
             self._error = error

@@ -53,6 +53,19 @@ cdef inline void chain_prepend(Chain *chain, Link *links, int index) noexcept no
     chain.length += 1
 
 
+cdef inline void chain_insert(Chain *chain, Link *links, int index, int before) noexcept nogil:
+    """Put an index that is in no chain right behind one that is in this chain."""
+    cdef int after = links[before].next
+    links[index].prev = before
+    links[index].next = after
+    links[before].next = index
+    if after == NIL:
+        chain.tail = index
+    else:
+        links[after].prev = index
+    chain.length += 1
+
+
 cdef inline void chain_remove(Chain *chain, Link *links, int index) noexcept nogil:
     """Take out an index that is in this chain."""
     cdef Link *link = &links[index]

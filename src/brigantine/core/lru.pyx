@@ -68,6 +68,11 @@ cdef class LRUQueue:
         self.identities.forget(worker)
         return identity
 
+    def head(self):
+        """The least recently used worker, left where it is; ``None`` when no worker is free."""
+        cdef int worker = self.order.chain.head
+        return None if worker == NIL else self.identities.name(worker)
+
     def remove(self, bytes identity not None):
         """Take a worker out wherever it stands.  ``False`` when it is not in the queue."""
         cdef int worker = self.identities.find(identity, len(identity))

@@ -17,6 +17,7 @@ cdef struct Worker:
     int capacity       # requests it takes at once
     int connection     # the descriptor it speaks on, or NO_CONNECTION
     int occupied       # places taken: live requests, and those that expired while it was at work
+    int run            # requests that it was given since it came to the head of `free`
     int live           # requests of this conversation that have not ended
     bint lost          # not registered any more; `requests` may still be answered
     Chain requests     # slots of the requests it may answer, in the order they were sent

@@ -237,9 +237,11 @@ cdef class SwitchboardRounds:
                 frames_append(&self.inbox, NULL, 0)
                 frames_append(&self.inbox, body, size)
                 self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION)
+                self.switchboard.settle(0)
                 frames_clear(&self.inbox)
                 frames_swap(&self.inbox, &self.wire.last)
                 self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION)
+                self.switchboard.settle(0)
 
     def replied(self):
         """Rounds done so far."""
@@ -292,10 +294,12 @@ cdef class MajordomoRounds:
         frames_append(&self.inbox, name.data(), name.size())
         frames_append(&self.inbox, body, size)
         self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION)
+        self.switchboard.settle(0)
         frames_clear(&self.inbox)
         frames_swap(&self.inbox, &self.wire.last)
         (<char *>zmq_msg_data(&self.inbox.at[COMMAND_AT]))[0] = FINAL
         self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION)
+        self.switchboard.settle(0)
         return 0
 
     def replied(self):

@@ -8,7 +8,7 @@ its ticket.  Invariants between two calls:
 - a registered worker with occupied < capacity is in its service's `free` or in `parked`, any other
   in neither; one of PPP or MDP has a deadline in `idle` or `busy`, and one in `beats`;
 - a record of a lost worker stays only while its `requests` is not empty;
-- no request waits for a service in which a worker is free;
+- after c_tick no request waits for a service in which a worker is free;
 - accepted == replied + queued + in_flight + shed + failed.
 """
 
@@ -18,6 +18,7 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
+from .arrivals cimport Arrivals
 from .chain cimport Chain, Link
 from .commands cimport Command
 from .counters cimport COUNTER_COUNT
@@ -49,6 +50,7 @@ cdef class Switchboard:
     cdef TicketTable tickets
     cdef vector[Request] requests
     cdef vector[Link] request_links     # of every service's `queue` and every worker's `requests`
+    cdef Arrivals arrivals              # of the requests that wait to be handed out for the first time
     cdef ExpiryOrder deadlines
     # those that wait for a service without a worker, and whose clients want to be told, and not late
     cdef ExpiryOrder vacancies
@@ -76,7 +78,7 @@ cdef class Switchboard:
     cdef Frames scratch                 # owned: body copies of a request that may be sent again
 
     # Handle one message as the ROUTER on `port` received it.  Takes what it needs out of `frames`.
-    # A worker that becomes free gets its next request in c_tick, which must follow the last message.
+    # Requests are handed to workers in c_tick, which must follow the last message.
     cdef int c_take(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil
     # Do what is due: fail requests, give up workers, send heartbeats, try full pipes again.
     cdef int c_tick(self, int64_t now) except -1 nogil
@@ -106,8 +108,8 @@ cdef class Switchboard:
     ) except -1 nogil
     cdef int find_service(self, const char *name, size_t size, bint by_worker) except -2 nogil
     cdef int leave_service(self, int service) except -1 nogil
-    cdef int enqueue(self, int slot) except -1 nogil
-    cdef int dispatch(self, int slot, int64_t now, bint stay) except -2 nogil
+    cdef int enqueue(self, int slot, int64_t now) except -1 nogil
+    cdef int dispatch(self, int slot, int64_t now) except -2 nogil
     cdef int send_to_worker(self, int slot, int worker) except -1 nogil
     cdef int settle(self, int64_t now) except -1 nogil
     # workers

@@ -7,6 +7,7 @@ from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport zmq_msg_data, zmq_msg_size, zmq_msg_t
 
 from . cimport zmqapi
+from .arrivals cimport Arrivals
 from .chain cimport (
     NIL,
     OFF,
@@ -14,6 +15,7 @@ from .chain cimport (
     chain_append,
     chain_has,
     chain_init,
+    chain_insert,
     chain_prepend,
     chain_remove,
 )
@@ -179,6 +181,7 @@ cdef class Switchboard:
         self.worker_port = BACKEND
         self.client_port = FRONTEND
         self.tickets = TicketTable(seed)
+        self.arrivals = Arrivals()
         self.deadlines = ExpiryOrder(config.request_ttl)
         self.service_names = Identities()
         self.identities = Identities()
@@ -309,6 +312,7 @@ cdef class Switchboard:
         cdef int slot = self.deadlines.chain.head
         cdef int index
         self.mute = not goodbyes
+        self.arrivals.clear()
         while slot != NIL:
             self.finish(slot, FAILED, FAILED_STOPPED, LATE)
             slot = self.deadlines.chain.head
@@ -338,8 +342,6 @@ cdef class Switchboard:
             self.count[DROP_MALFORMED_REQUEST] += 1
             return 0
         self.count[ACCEPTED] += 1
-        if self.due.length:
-            self.settle(now)  # whoever waits comes before a new request, and may make room for it
         if command.service == NONE:
             name = self.default_service.data()
             size = self.default_service.size()
@@ -363,9 +365,7 @@ cdef class Switchboard:
         slot = self.open_request(frames, &command, service, now)
         if vacant:
             self.vacancies.refresh(slot, now)
-        if self.services[service].queue.length == 0 and self.dispatch(slot, now, False) != NIL:
-            return 0
-        return self.enqueue(slot)
+        return self.enqueue(slot, now)
 
     cdef int open_request(
         self, Frames *frames, Command *command, int service, int64_t now
@@ -380,6 +380,7 @@ cdef class Switchboard:
             link.prev = OFF
             link.next = NIL
             self.request_links.push_back(link)
+            self.arrivals.reserve(slot + 1)
             self.deadlines.reserve(slot + 1)
             self.vacancies.reserve(slot + 1)
             self.requests.push_back(fresh)
@@ -518,24 +519,41 @@ cdef class Switchboard:
             self.count[SERVICES] -= 1
         return 0
 
-    cdef int enqueue(self, int slot) except -1 nogil:
-        """Let a new request wait, or shed it at the bounds of the queue."""
+    cdef int enqueue(self, int slot, int64_t now) except -1 nogil:
+        """Let a new request wait for its turn in settle, or shed it at the bounds of the queue.
+
+        It stands behind the one that its client sent before, if that came since the last settle.
+        """
         cdef Request *request = &self.requests[slot]
-        if self.count[QUEUED] > self.queue_limit:
-            return self.finish(slot, SHED, SHED_QUEUE_FULL, LATE)
-        if self.count[QUEUED_BYTES] > self.queue_bytes:
-            return self.finish(slot, SHED, SHED_QUEUE_BYTES, LATE)
-        if self.count[QUEUED] > COMPACT_AFTER:
+        cdef zmq_msg_t *client = request.frames.at
+        cdef Service *service = &self.services[request.service]
+        cdef int before = self.arrivals.note(
+            slot, data_of(client), zmq_msg_size(client), request.service
+        )
+        if before == NIL:
+            chain_append(&service.queue, self.request_links.data(), slot)
+        else:
+            chain_insert(&service.queue, self.request_links.data(), slot, before)
+        if service.free.length:
+            self.mark(request.service)
+        if self.count[QUEUED] > self.queue_limit or self.count[QUEUED_BYTES] > self.queue_bytes:
+            self.settle(now)  # which may make room
+            if request.worker == NIL and self.count[QUEUED] > self.queue_limit:
+                return self.finish(slot, SHED, SHED_QUEUE_FULL, LATE)
+            if request.worker == NIL and self.count[QUEUED_BYTES] > self.queue_bytes:
+                return self.finish(slot, SHED, SHED_QUEUE_BYTES, LATE)
+        if request.worker == NIL and self.count[QUEUED] > COMPACT_AFTER:
             frames_compact(&request.frames, 0, request.frames.count)
-        chain_append(&self.services[request.service].queue, self.request_links.data(), slot)
         return 0
 
-    cdef int dispatch(self, int slot, int64_t now, bint stay) except -2 nogil:
+    cdef int dispatch(self, int slot, int64_t now) except -2 nogil:
         """Send a waiting request to the least recently used worker that takes it.
 
-        Returns the worker, or NIL.  With `stay` its turn goes on if it has places left.
+        Returns the worker, or NIL.  Messages to one peer share a system call, so a worker's turn goes on
+        while it was given fewer in a row than the next one has in hand: with an idle one next to it
+        each gets one, and the busier all are, the more they get at once.
         """
-        cdef int index, sent
+        cdef int index, sent, following
         cdef int service = self.requests[slot].service
         cdef Worker *worker
         cdef Request *request
@@ -552,6 +570,7 @@ cdef class Switchboard:
                 self.lose(index, WORKERS_LOST)
             else:
                 self.count[WORKER_FULL] += 1
+                self.workers[index].run = 0
                 self.parked.ready(index)
         worker = &self.workers[index]
         request = &self.requests[slot]
@@ -565,10 +584,15 @@ cdef class Switchboard:
         self.count[QUEUED] -= 1
         self.count[QUEUED_BYTES] -= request.charge
         self.count[IN_FLIGHT] += 1
-        if worker.occupied < worker.capacity:
-            if stay:
+        worker.run += 1
+        following = self.services[service].free.head
+        if worker.occupied == worker.capacity:
+            worker.run = 0
+        else:
+            if following != NIL and worker.run < self.workers[following].occupied:
                 lru_again(&self.services[service].free, self.free_links.data(), index)
             else:
+                worker.run = 0
                 lru_ready(&self.services[service].free, self.free_links.data(), index)
             self.count[WORKERS_IDLE] += 1
         if worker.protocol != REQ:
@@ -595,28 +619,22 @@ cdef class Switchboard:
         return self.outbox.send(self.worker_port, self.head.at, self.head.count, body, bodies)
 
     cdef int settle(self, int64_t now) except -1 nogil:
-        """Send waiting requests as long as workers are free, oldest first.
-
-        Messages to one peer share a system call, so a worker gets several in a row; but no more
-        than its share, so that all work when there is not enough for everybody's places.
-        """
-        cdef int service, worker, run = 0
+        """Send waiting requests as long as workers are free, oldest first.  Then a turn has ended."""
+        cdef int service, worker
         cdef Chain *queue
         cdef Chain *free
+        self.arrivals.clear()
         while self.due.length:
             service = self.due.head
             queue = &self.services[service].queue
             free = &self.services[service].free
-            run = 0
-            while queue.length and free.length:
-                if run == 0:
-                    run = max(1, queue.length // free.length)
-                run -= 1
-                worker = self.dispatch(queue.head, now, run > 0)
-                if worker == NIL:
-                    break
-                if self.workers[worker].occupied >= self.workers[worker].capacity:
-                    run = 0
+            while queue.length and self.dispatch(queue.head, now) != NIL:
+                pass
+            worker = free.head
+            if worker != NIL and self.workers[worker].run:
+                self.workers[worker].run = 0
+                lru_next(free, self.free_links.data())
+                lru_ready(free, self.free_links.data(), worker)
             if chain_has(self.due_links.data(), service):
                 chain_remove(&self.due, self.due_links.data(), service)
         return 0
@@ -860,7 +878,7 @@ cdef class Switchboard:
         worker.protocol = command.protocol
         worker.capacity = command.capacity
         worker.connection = connection
-        worker.occupied = worker.live = 0
+        worker.occupied = worker.live = worker.run = 0
         worker.lost = False
         if connection != NO_CONNECTION:
             self.connections[connection] = index
@@ -1108,7 +1126,7 @@ cdef class Switchboard:
         self.settle(nanoseconds(now))
 
     def take(self, int port, frames, double now, int connection=NO_CONNECTION):
-        """As :meth:`receive`, but a worker that becomes free gets its next request in :meth:`tick`."""
+        """As :meth:`receive`, but requests are handed to workers in :meth:`tick`."""
         cdef Frames parts
         frames_init(&parts)
         try:

@@ -39,6 +39,10 @@ class LRUQueue:
         """Take out and return the least recently used worker; ``None`` when no worker is free."""
         return self._order.popitem(last=False)[0] if self._order else None
 
+    def head(self) -> bytes | None:
+        """The least recently used worker, left where it is; ``None`` when no worker is free."""
+        return next(iter(self._order), None)
+
     def remove(self, identity: bytes) -> bool:
         """Take a worker out wherever it stands.  ``False`` when it is not in the queue."""
         if identity not in self._order:

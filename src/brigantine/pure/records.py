@@ -36,7 +36,7 @@ class Worker:
 
     __slots__ = (
         "capacity", "connection", "identity", "live", "lost", "occupied", "protocol", "requests",
-        "service",
+        "run", "service",
     )  # fmt: skip
 
     def __init__(self, identity: bytes) -> None:
@@ -53,6 +53,8 @@ class Worker:
         self.lost = False
         #: Places taken: by live requests, and by those that expired while it was at work on them.
         self.occupied = 0
+        #: Requests that it was given since it came to the head of the service's ``free``.
+        self.run = 0
         #: Requests of this conversation that have not ended.
         self.live = 0
 

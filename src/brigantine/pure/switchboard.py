@@ -93,6 +93,8 @@ class Switchboard:
         self._default = default_service or b""
         self._tickets = TicketTable(seed)
         self._requests: dict[int, Request] = {}
+        #: The waiting requests that came since the last settle, by client and service.
+        self._arrivals: dict[tuple[bytes, Service], list[int]] = {}
         self._deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
         #: Requests in flight whose worker was lost.
         self._orphans = 0
@@ -140,7 +142,7 @@ class Switchboard:
     def take(
         self, port: int, frames: list[bytes], now: float, connection: int = NO_CONNECTION
     ) -> None:
-        """As :meth:`receive`, but a worker that becomes free gets its next request in :meth:`tick`."""
+        """As :meth:`receive`, but requests are handed to workers in :meth:`tick`."""
         self._begin(now)
         if port == Port.BOTH:
             self._worker_port = self._client_port = Port.BOTH
@@ -228,6 +230,7 @@ class Switchboard:
         is sent any more.
         """
         self._mute = not goodbyes
+        self._arrivals.clear()
         for request in list(self._requests.values()):
             self._finish(request, "failed", "failed_stopped", Verdict.LATE)
         if self._mute:
@@ -247,8 +250,6 @@ class Switchboard:
             self._count["drop_malformed_request"] += 1
             return
         self._count["accepted"] += 1
-        if self._due:
-            self._settle(now)  # whoever waits comes before a new request, and may make room for it
         name = self._name(frames, command)
         if self._protocols & MDP and name.startswith(MMI_PREFIX):
             self._answer_mmi(frames, command, name)
@@ -284,8 +285,7 @@ class Switchboard:
         self._deadlines.refresh(request.slot, now)
         if vacant:
             self._vacancies.refresh(request.slot, now)
-        if service.queue or self._dispatch(request, now, stay=False) is None:
-            self._enqueue(request)
+        self._enqueue(request, now)
 
     def _name(self, frames: list[bytes], command: Command) -> bytes:
         """The service that a request or a READY is for."""
@@ -345,19 +345,39 @@ class Switchboard:
         if not service.users:
             del self._services[service.name]
 
-    def _enqueue(self, request: Request) -> None:
-        """Let a new request wait, or shed it at the bounds of the queue."""
-        if self._count["queued"] > self._config.queue_limit:
+    def _enqueue(self, request: Request, now: float) -> None:
+        """Let a new request wait for its turn in settle, or shed it at the bounds of the queue."""
+        service, count, config = request.service, self._count, self._config
+        service.queue[request.slot] = None
+        self._arrivals.setdefault((request.address[0], service), []).append(request.slot)
+        if service.free:
+            self._due[service] = None
+        if count["queued"] <= config.queue_limit and count["queued_bytes"] <= config.queue_bytes:
+            return
+        self._settle(now)  # which may make room
+        if request.worker is not None:
+            return
+        if count["queued"] > config.queue_limit:
             self._finish(request, "shed", "shed_queue_full", Verdict.LATE)
-        elif self._count["queued_bytes"] > self._config.queue_bytes:
+        elif count["queued_bytes"] > config.queue_bytes:
             self._finish(request, "shed", "shed_queue_bytes", Verdict.LATE)
-        else:
-            request.service.queue[request.slot] = None
 
-    def _dispatch(self, request: Request, now: float, *, stay: bool) -> Worker | None:
+    def _stand_together(self) -> None:
+        """Have the requests that each client sent since the last settle follow each other.
+
+        Replies that leave together for one connection share a system call, and so do the requests
+        that its client sends when it has them.
+        """
+        for (_, service), slots in self._arrivals.items():
+            for slot in slots:
+                service.queue.move_to_end(slot)
+
+    def _dispatch(self, request: Request, now: float) -> Worker | None:
         """Send a waiting request to the least recently used worker that takes it.
 
-        Returns the worker.  With ``stay`` its turn goes on if it has places left.
+        Returns the worker.  Messages to one peer share a system call, so a worker's turn goes on
+        while it was given fewer in a row than the next one has in hand: with an idle one next to it
+        each gets one, and the busier all are, the more they get at once.
         """
         service = request.service
         while True:
@@ -373,6 +393,7 @@ class Switchboard:
                 self._lose(worker)
             else:
                 self._count["worker_full"] += 1
+                worker.run = 0
                 self._parked.ready(identity)
         service.queue.pop(request.slot, None)
         worker.requests[request.slot] = None
@@ -383,11 +404,15 @@ class Switchboard:
         self._count["queued"] -= 1
         self._count["queued_bytes"] -= request.charge
         self._count["in_flight"] += 1
-        if worker.occupied < worker.capacity:
-            if stay:
-                service.free.again(identity)
-            else:
-                service.free.ready(identity)
+        worker.run += 1
+        following = service.free.head()
+        if worker.occupied == worker.capacity:
+            worker.run = 0
+        elif following is not None and worker.run < self._workers[following].occupied:
+            service.free.again(identity)
+        else:
+            worker.run = 0
+            service.free.ready(identity)
         if worker.protocol != REQ:
             self._beats.refresh(identity, now)
             if worker.occupied == 1 and self._busy is not self._idle:
@@ -395,24 +420,21 @@ class Switchboard:
         return worker
 
     def _settle(self, now: float) -> None:
-        """Send waiting requests as long as workers are free, oldest first.
-
-        Messages to one peer share a system call, so a worker gets several in a row; but no more
-        than its share, so that all work when there is not enough for everybody's places.
-        """
+        """Send waiting requests as long as workers are free, oldest first.  Then a turn has ended."""
+        if self._arrivals:
+            self._stand_together()
+            self._arrivals.clear()
         while self._due:
             service = next(iter(self._due))
-            run = 0
-            while service.queue and service.free:
-                if run == 0:
-                    run = max(1, len(service.queue) // len(service.free))
-                run -= 1
+            while service.queue:
                 request = self._requests[next(iter(service.queue))]
-                worker = self._dispatch(request, now, stay=run > 0)
-                if worker is None:
+                if self._dispatch(request, now) is None:
                     break
-                if worker.occupied >= worker.capacity:
-                    run = 0
+            head = service.free.head()
+            if head is not None and self._workers[head].run:
+                self._workers[head].run = 0
+                service.free.next()
+                service.free.ready(head)
             del self._due[service]
 
     # -- workers ------------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+"""How a broker's loop is scheduled, seen from outside."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Peers
+
+from brigantine import LRUBroker
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "SCHED_BATCH") or not Path("/proc/self/task").exists(), reason="not Linux"
+)
+
+
+def policies() -> dict[int, int]:
+    """Scheduling policy of every thread of this process."""
+    found = {}
+    for task in Path("/proc/self/task").iterdir():
+        found[int(task.name)] = os.sched_getscheduler(int(task.name))
+    return found
+
+
+def test_the_loop_does_not_cut_in_and_no_other_thread_is_changed(
+    broker: Callable[..., LRUBroker], peers: Peers
+) -> None:
+    before = policies()
+    running = broker()
+    worker = peers.worker(running.backend)  # the broker has read its READY once it answers
+    client = peers.req(running.frontend)
+    client.send(b"there?")
+    worker.recv_multipart()
+    after = policies()
+    batch = [thread for thread, policy in after.items() if policy == os.SCHED_BATCH]
+    assert [after[thread] for thread in before if thread in after] == [
+        policy for thread, policy in before.items() if thread in after
+    ]
+    assert len([thread for thread in batch if thread not in before]) == 1
+
+
+def test_a_policy_that_the_caller_has_chosen_is_kept(broker: Callable[..., LRUBroker]) -> None:
+    found: dict[int, int] = {}
+
+    def start() -> None:  # in a thread of its own: nothing need be put back
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        before = policies()
+        broker()
+        found.update({task: each for task, each in policies().items() if task not in before})
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert found
+    assert set(found.values()) == {os.SCHED_IDLE}

@@ -35,6 +35,7 @@ cdef class Loop(Outbox):
     cdef void *handles[HANDLES]      # MONITOR is NULL where connections are not watched
     cdef pollfd signals[SOCKETS]     # descriptors that become readable when there is news
     cdef bint news[SOCKETS]          # what the last wait() found
+    cdef bint quiet[SIDES]           # found empty and not used since: its descriptor will tell of news
     cdef object sockets
     cdef Frames inbox                # owned: the message that is being received
     cdef Frames event                # owned: the message of monitor or control that is being received

@@ -222,16 +222,18 @@ default_service=b"", events=None)\n--\n
         """Instead of zmq_poll, which polls twice and asks every socket each time.
 
         The descriptor of a socket is readable when libzmq has put something in its mailbox, and
-        using the socket may empty the mailbox without a word.  So both routers, which every turn
-        uses, are asked before the sleep; the others are read until they are empty.
+        using the socket may empty the mailbox without a word.  So a router that was used since it was
+        found empty is asked before the sleep; the others are read until they are empty.
         """
         cdef int index, ready = 0
         for index in range(SOCKETS):
-            self.news[index] = (
-                index < SIDES and self.handles[index] != NULL and self.readable(index)
-            )
-            if self.news[index]:
-                sleep = 0
+            self.news[index] = False
+        for index in range(SIDES):
+            if self.handles[index] != NULL and not self.quiet[index]:
+                self.news[index] = self.readable(index)
+                self.quiet[index] = not self.news[index]
+                if self.news[index]:
+                    sleep = 0
         # poll counts whole milliseconds: round up, or it would spin until the deadline.
         ready = poll(self.signals, SOCKETS, <int>((sleep + MILLISECOND - 1) // MILLISECOND))
         if ready < 0:
@@ -313,10 +315,12 @@ default_service=b"", events=None)\n--\n
         cdef Frames *inbox = &self.inbox
         cdef void *router = self.handles[side]
         frames_clear(inbox)
+        self.quiet[side] = False
         while True:
             frames_reserve(inbox, inbox.count + 1)
             if zmq_msg_recv(&inbox.at[inbox.count], router, ZMQ_DONTWAIT) < 0:
                 if zmq_errno() == EAGAIN and inbox.count == 0:
+                    self.quiet[side] = True
                     return 0
                 if zmq_errno() == EINTR:
                     self.interrupted()
@@ -353,10 +357,12 @@ default_service=b"", events=None)\n--\n
     cdef int send(
         self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
     ) except -1 nogil:
-        cdef void *router = self.handles[FRONTEND if self.single else port]
+        cdef int side = FRONTEND if self.single else port
+        cdef void *router = self.handles[side]
         cdef int index, number, total = heads + bodies
         cdef int flags = ZMQ_DONTWAIT | ZMQ_SNDMORE
         cdef zmq_msg_t *frame
+        self.quiet[side] = False
         for index in range(total):
             frame = &head[index] if index < heads else &body[index - heads]
             if index == total - 1:

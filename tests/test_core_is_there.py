@@ -17,8 +17,9 @@ from brigantine import ConfigError, LRUBroker
 from brigantine.core import zmqapi
 
 ROOMS = (
-    "envelope", "events", "expiry", "identities", "loop", "lru", "outbox", "report", "switchboard",
-    "tickets",
+    "board", "dispatch", "endings", "envelope", "events", "expiry", "from_client", "from_worker",
+    "identities", "loop", "lru", "mmi", "outbox", "packing", "report", "requests", "services",
+    "switchboard", "tick", "tickets", "watching", "workers",
 )  # fmt: skip
 
 

@@ -56,6 +56,10 @@ cdef int frames_copy(Frames *to, zmq_msg_t *source, int count) except -1 nogil
 cdef int find_delimiter(const Frames *frames, int max_depth) noexcept nogil
 
 
+cdef inline const char *data_of(zmq_msg_t *frame) noexcept nogil:
+    return <const char *>zmq_msg_data(frame)
+
+
 cdef inline size_t frame_size(const Frames *frames, int index) noexcept nogil:
     return zmq_msg_size(&frames.at[index])
 

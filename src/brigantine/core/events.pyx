@@ -1,6 +1,6 @@
 """What is told to who watches a broker."""
 
-from .mmi cimport pack_array, pack_bytes, pack_nil, pack_uint
+from .packing cimport pack_array, pack_bytes, pack_nil, pack_uint
 
 from ..events import KINDS
 

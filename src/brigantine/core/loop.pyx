@@ -51,7 +51,8 @@ from .events cimport (
 )
 from .expiry cimport nanoseconds
 from .outbox cimport BACKEND, BOTH, FRONTEND, FULL, GONE, OK, Outbox
-from .switchboard cimport NO_CONNECTION, Switchboard
+from .records cimport NO_CONNECTION
+from .switchboard cimport Switchboard
 from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, handle_of, raise_zmq_error
 
 from ..config import BATCH as _BATCH

@@ -1,12 +1,20 @@
-"""The little of msgpack that the broker's own answers need."""
+"""The services that the broker answers itself: `mmi.service` (RFC 8/MMI) and ours, see docs/mdp.md."""
 
-from libc.stdint cimport int64_t
+from libc.string cimport memcmp
 from libcpp.string cimport string
+from zmq.backend.cython.libzmq cimport zmq_msg_t
+
+from .board cimport Board
+
+cdef enum:
+    MMI_PREFIX_SIZE = 4  # "mmi."
 
 
-cdef void pack_map(string *out, size_t entries) noexcept nogil
-cdef void pack_array(string *out, size_t entries) noexcept nogil
-cdef void pack_nil(string *out) noexcept nogil
-cdef void pack_uint(string *out, int64_t value) noexcept nogil
-cdef void pack_text(string *out, const char *data, size_t size) noexcept nogil
-cdef void pack_bytes(string *out, const char *data, size_t size) noexcept nogil
+cdef inline bint is_mmi(const char *name, size_t size) noexcept nogil:
+    return size >= MMI_PREFIX_SIZE and memcmp(name, b"mmi.", MMI_PREFIX_SIZE) == 0
+
+
+# The body of the reply to a request for the service `name`, whose own body begins with `asked`.
+cdef int answer_mmi(
+    Board board, const char *name, size_t size, zmq_msg_t *asked, string *body
+) except -1 nogil

@@ -1,83 +1,58 @@
-"""The little of msgpack that the broker's own answers need: maps and lists of names and counts."""
+"""The services that the broker answers itself."""
 
-from libc.stdint cimport uint64_t
+from libcpp.vector cimport vector
+from zmq.backend.cython.libzmq cimport zmq_msg_size
 
-cdef enum:
-    FIXMAP = 0x80
-    FIXARRAY = 0x90
-    FIXSTR = 0xA0
-    NIL = 0xC0
-    BIN8 = 0xC4
-    UINT8 = 0xCC
-    STR8 = 0xD9
-    ARRAY16 = 0xDC
-    MAP16 = 0xDE
+from . cimport zmqapi
+from .chain cimport NIL
+from .counters cimport COUNTER_COUNT, WORKERS, WORKERS_IDLE, WORKERS_JOINED, WORKERS_LOST
+from .envelope cimport data_of
+from .packing cimport pack_map, pack_text, pack_uint
+from .report cimport pack_services
+from .zmqapi cimport brigantine_zmq
 
+from ..counters import COUNTERS
 
-cdef void pack_number(string *out, uint64_t value, int size) noexcept nogil:
-    """Big end first."""
-    cdef int shift
-    for shift in range(8 * (size - 1), -1, -8):
-        out.push_back(<char>((value >> shift) & 0xFF))
+zmqapi.bind(&brigantine_zmq)
 
-
-cdef void pack_count(string *out, size_t entries, int fixed, int first) noexcept nogil:
-    """The head of a list or map: one byte, or one that says that 2 or 4 bytes of count follow."""
-    if entries < 16:
-        out.push_back(<char>(fixed | entries))
-    elif entries < 1 << 16:
-        out.push_back(<char>first)
-        pack_number(out, entries, 2)
-    else:
-        out.push_back(<char>(first + 1))
-        pack_number(out, entries, 4)
+cdef vector[string] COUNTER_NAMES
+for _name in COUNTERS:
+    COUNTER_NAMES.push_back(<string>(<bytes>_name.encode()))
 
 
-cdef void pack_map(string *out, size_t entries) noexcept nogil:
-    pack_count(out, entries, FIXMAP, MAP16)
+cdef inline bint name_is(const char *name, size_t size, const char *other, size_t length) noexcept nogil:
+    return size == length and memcmp(name, other, length) == 0
 
 
-cdef void pack_array(string *out, size_t entries) noexcept nogil:
-    pack_count(out, entries, FIXARRAY, ARRAY16)
-
-
-cdef void pack_nil(string *out) noexcept nogil:
-    out.push_back(<char>NIL)
-
-
-cdef void pack_uint(string *out, int64_t value) noexcept nogil:
+cdef int answer_mmi(
+    Board board, const char *name, size_t size, zmq_msg_t *asked, string *body
+) except -1 nogil:
     cdef int index
-    if value < 128:
-        out.push_back(<char>value)
-        return
-    for index in range(4):
-        if index == 3 or value < <int64_t>1 << (8 << index):
-            out.push_back(<char>(UINT8 + index))
-            pack_number(out, <uint64_t>value, 1 << index)
-            return
-
-
-cdef void pack_sized(string *out, const char *data, size_t size, int first) noexcept nogil:
-    """A head of 1, 2 or 4 bytes of length, whichever is enough; then the data."""
-    if size < 1 << 8:
-        out.push_back(<char>first)
-        pack_number(out, size, 1)
-    elif size < 1 << 16:
-        out.push_back(<char>(first + 1))
-        pack_number(out, size, 2)
+    if name_is(name, size, b"mmi.service", 11):
+        index = board.service_names.find(data_of(asked), zmq_msg_size(asked))
+        if index != NIL and board.services[index].workers:
+            body.assign(b"200", 3)
+        else:
+            body.assign(b"404", 3)
+    elif name_is(name, size, b"mmi.services", 12):
+        pack_services(body, board.service_names, &board.services)
+    elif name_is(name, size, b"mmi.workers", 11):
+        pack_map(body, 5)
+        pack_text(body, b"known", 5)
+        pack_uint(body, board.count[WORKERS])
+        pack_text(body, b"idle", 4)
+        pack_uint(body, board.count[WORKERS_IDLE])
+        pack_text(body, b"busy", 4)
+        pack_uint(body, board.count[WORKERS] - board.count[WORKERS_IDLE])
+        pack_text(body, b"joined", 6)
+        pack_uint(body, board.count[WORKERS_JOINED])
+        pack_text(body, b"lost", 4)
+        pack_uint(body, board.count[WORKERS_LOST])
+    elif name_is(name, size, b"mmi.stats", 9):
+        pack_map(body, COUNTER_COUNT)
+        for index in range(COUNTER_COUNT):
+            pack_text(body, COUNTER_NAMES[index].data(), COUNTER_NAMES[index].size())
+            pack_uint(body, board.count[index])
     else:
-        out.push_back(<char>(first + 2))
-        pack_number(out, size, 4)
-    out.append(data, size)
-
-
-cdef void pack_text(string *out, const char *data, size_t size) noexcept nogil:
-    if size < 32:
-        out.push_back(<char>(FIXSTR | size))
-        out.append(data, size)
-    else:
-        pack_sized(out, data, size, STR8)
-
-
-cdef void pack_bytes(string *out, const char *data, size_t size) noexcept nogil:
-    pack_sized(out, data, size, BIN8)
+        body.assign(b"501", 3)
+    return 0

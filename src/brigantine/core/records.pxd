@@ -5,6 +5,9 @@ from libc.stdint cimport int64_t
 from .chain cimport Chain
 from .envelope cimport Frames
 
+cdef enum:
+    NO_CONNECTION = -1  # of a peer that has none to name (inproc, and tests)
+
 cdef struct Service:
     Chain free         # workers that could take a request now, least recently used at the head
     Chain queue        # slots of the waiting requests, next one at the head

@@ -7,7 +7,7 @@ from libcpp.utility cimport pair
 
 from .chain cimport chain_has
 from .commands cimport MDP01, MDP02, PPP, REQ
-from .mmi cimport pack_array, pack_bytes, pack_map, pack_text, pack_uint
+from .packing cimport pack_array, pack_bytes, pack_map, pack_text, pack_uint
 
 from ..protocols import Protocol
 

@@ -12,6 +12,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_data, zmq_msg_t
 from . cimport zmqapi
 from .chain cimport NIL
 from .codec_req cimport head_req
+from .dispatch cimport settle
 from .envelope cimport (
     Frames,
     find_delimiter,
@@ -27,7 +28,8 @@ from .envelope cimport (
 from .expiry cimport ExpiryOrder, nanoseconds
 from .lru cimport LRUOrder
 from .outbox cimport BACKEND, FRONTEND, OK, Outbox
-from .switchboard cimport NO_CONNECTION, Switchboard
+from .records cimport NO_CONNECTION
+from .switchboard cimport Switchboard
 from .tickets cimport ANSWERED, TicketTable
 from .zmqapi cimport brigantine_zmq
 
@@ -237,11 +239,11 @@ cdef class SwitchboardRounds:
                 frames_append(&self.inbox, NULL, 0)
                 frames_append(&self.inbox, body, size)
                 self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION)
-                self.switchboard.settle(0)
+                settle(self.switchboard, 0)
                 frames_clear(&self.inbox)
                 frames_swap(&self.inbox, &self.wire.last)
                 self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION)
-                self.switchboard.settle(0)
+                settle(self.switchboard, 0)
 
     def replied(self):
         """Rounds done so far."""
@@ -294,12 +296,12 @@ cdef class MajordomoRounds:
         frames_append(&self.inbox, name.data(), name.size())
         frames_append(&self.inbox, body, size)
         self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION)
-        self.switchboard.settle(0)
+        settle(self.switchboard, 0)
         frames_clear(&self.inbox)
         frames_swap(&self.inbox, &self.wire.last)
         (<char *>zmq_msg_data(&self.inbox.at[COMMAND_AT]))[0] = FINAL
         self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION)
-        self.switchboard.settle(0)
+        settle(self.switchboard, 0)
         return 0
 
     def replied(self):

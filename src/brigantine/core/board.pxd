@@ -1,0 +1,75 @@
+"""All that a switchboard knows, and that its rooms work on: nothing happens here.
+
+What happens are functions that take the board, each in the room of its concept: services, requests,
+workers, dispatch and so on.  None of them needs the GIL.
+
+A request lives in one Request record from acceptance to its end; the record's index is the slot of
+its ticket.  Invariants between two calls:
+
+- a request waits (worker == NIL, in its service's `queue`) or is in flight (worker >= 0, in that
+  worker's `requests`), and has a deadline either way;
+- a registered worker with occupied < capacity is in its service's `free` or in `parked`, any other
+  in neither; one of PPP or MDP has a deadline in `idle` or `busy`, and one in `beats`;
+- a record of a lost worker stays only while its `requests` is not empty;
+- after c_tick no request waits for a service in which a worker is free;
+- accepted == replied + queued + in_flight + shed + failed.
+"""
+
+from libc.stdint cimport int64_t
+from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+
+from .arrivals cimport Arrivals
+from .chain cimport Chain, Link
+from .counters cimport COUNTER_COUNT
+from .envelope cimport Frames
+from .expiry cimport ExpiryOrder
+from .identities cimport Identities
+from .lru cimport LRUOrder
+from .outbox cimport Outbox
+from .pace cimport PaceOrder
+from .records cimport Request, Service, Worker
+from .tickets cimport TicketTable
+
+
+cdef class Board:
+    cdef Outbox outbox
+    cdef int64_t count[COUNTER_COUNT]
+    # limits, from BrokerConfig
+    cdef int max_frames, max_depth, retries, liveness, busy_liveness
+    cdef int64_t queue_limit, queue_bytes, max_message_bytes, max_services
+    # protocols allowed, as flags of commands.pxd: of workers, of clients
+    cdef int protocols, client_protocols
+    cdef string default_service         # of clients and workers that name none
+    cdef int worker_port, client_port   # where they are
+    # requests, by slot
+    cdef TicketTable tickets
+    cdef vector[Request] requests
+    cdef vector[Link] request_links     # of every service's `queue` and every worker's `requests`
+    cdef Arrivals arrivals              # of the requests that wait to be handed out for the first time
+    cdef ExpiryOrder deadlines
+    # those that wait for a service without a worker, and whose clients want to be told, and not late
+    cdef ExpiryOrder vacancies
+    cdef int64_t orphans                # requests in flight whose worker was lost
+    # services, by index
+    cdef Identities service_names
+    cdef vector[Service] services
+    cdef vector[Link] due_links
+    cdef int64_t present                # the time of the last call; -1 before the first
+    cdef int64_t vacated                # when last a service was left without a worker; at first: the start
+    cdef Chain due                      # services in which a request or a worker may go on
+    # workers, by index
+    cdef Identities identities
+    cdef vector[Worker] workers
+    cdef vector[Link] free_links        # of every service's `free`: the LRU order
+    cdef LRUOrder parked                # workers whose pipe was full, to try again at the next tick
+    # deadlines of workers of PPP and MDP: gone when idle, gone when at work, HEARTBEAT due to them
+    cdef PaceOrder idle, busy, beats
+    cdef bint split                     # busy is not idle
+    # open connections: descriptor -> worker, or NIL while none said READY on it
+    cdef unordered_map[int, int] connections
+    cdef bint draining
+    cdef bint mute                      # the sockets can't be used any more
+    cdef Frames head                    # owned: what stands in front of what is being sent
+    cdef Frames scratch                 # owned: body copies of a request that may be sent again

@@ -1,0 +1,62 @@
+"""All that a switchboard knows."""
+
+from libc.string cimport memset
+
+from .chain cimport chain_init
+from .commands cimport MDP, REQ
+from .envelope cimport frames_free, frames_init
+from .outbox cimport BACKEND, FRONTEND, CallableOutbox
+
+
+cdef class Board:
+    """The data of a :class:`Switchboard`, which takes the same arguments."""
+
+    def __cinit__(
+        self, config, outbox, seed=0, sync_connections=None, int protocols=REQ, default_service=b""
+    ):
+        memset(self.count, 0, sizeof(self.count))
+        frames_init(&self.head)
+        frames_init(&self.scratch)
+        chain_init(&self.due)
+        if isinstance(outbox, Outbox):
+            self.outbox = outbox
+        else:
+            self.outbox = CallableOutbox(outbox, sync_connections)
+        self.max_frames = config.max_frames
+        self.max_depth = config.max_depth
+        self.max_message_bytes = config.max_message_bytes
+        self.max_services = config.max_services
+        self.queue_limit = config.queue_limit
+        self.queue_bytes = config.queue_bytes
+        self.retries = config.retries
+        self.liveness = config.liveness
+        self.busy_liveness = config.busy_liveness
+        self.protocols = protocols
+        self.client_protocols = protocols & MDP
+        if default_service is not None:
+            self.client_protocols |= REQ
+        self.default_service = <bytes>(default_service or b"")
+        self.worker_port = BACKEND
+        self.client_port = FRONTEND
+        self.tickets = TicketTable(seed)
+        self.arrivals = Arrivals()
+        self.deadlines = ExpiryOrder(config.request_ttl)
+        self.service_names = Identities()
+        self.identities = Identities()
+        self.parked = LRUOrder()
+        self.idle = self.busy = PaceOrder(config.heartbeat_interval * config.liveness)
+        self.split = config.busy_liveness > 0
+        if self.split:
+            self.busy = PaceOrder(config.heartbeat_interval * config.busy_liveness)
+        self.beats = PaceOrder(config.heartbeat_interval)
+        # Within this time a worker that lives has said READY anew.
+        self.vacancies = ExpiryOrder(config.heartbeat_interval * config.liveness)
+        self.present = self.vacated = -1
+
+    def __dealloc__(self):
+        cdef size_t slot
+        for slot in range(self.requests.size()):
+            frames_free(&self.requests[slot].frames)
+            frames_free(&self.requests[slot].partial)
+        frames_free(&self.head)
+        frames_free(&self.scratch)

@@ -1,0 +1,160 @@
+"""Which waiting request goes to which worker, and when."""
+
+from libcpp.string cimport string
+from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
+
+from . cimport zmqapi
+from .chain cimport NIL, Chain, Link, chain_append, chain_has, chain_insert, chain_remove
+from .codec cimport request_head
+from .commands cimport REQ
+from .counters cimport (
+    IN_FLIGHT,
+    QUEUED,
+    QUEUED_BYTES,
+    SHED,
+    SHED_QUEUE_BYTES,
+    SHED_QUEUE_FULL,
+    WORKER_FULL,
+    WORKERS_IDLE,
+    WORKERS_LOST,
+)
+from .endings cimport finish
+from .envelope cimport data_of, frames_clear, frames_compact, frames_copy
+from .lru cimport lru_again, lru_next, lru_ready
+from .outbox cimport GONE, OK
+from .records cimport Request, Service, Worker
+from .services cimport mark
+from .tickets cimport LATE, TICKET_SIZE
+from .workers cimport heard, lose
+from .zmqapi cimport brigantine_zmq
+
+from ..config import COMPACT_AFTER as _COMPACT_AFTER
+
+zmqapi.bind(&brigantine_zmq)
+
+cdef int COMPACT_AFTER = _COMPACT_AFTER
+
+
+cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
+    cdef Request *request = &board.requests[slot]
+    cdef zmq_msg_t *client = request.frames.at
+    cdef Service *service = &board.services[request.service]
+    cdef int before = board.arrivals.note(
+        slot, data_of(client), zmq_msg_size(client), request.service
+    )
+    if before == NIL:
+        chain_append(&service.queue, board.request_links.data(), slot)
+    else:
+        chain_insert(&service.queue, board.request_links.data(), slot, before)
+    if service.free.length:
+        mark(board, request.service)
+    if board.count[QUEUED] > board.queue_limit or board.count[QUEUED_BYTES] > board.queue_bytes:
+        settle(board, now)  # which may make room
+        if request.worker == NIL and board.count[QUEUED] > board.queue_limit:
+            return finish(board, slot, SHED, SHED_QUEUE_FULL, LATE)
+        if request.worker == NIL and board.count[QUEUED_BYTES] > board.queue_bytes:
+            return finish(board, slot, SHED, SHED_QUEUE_BYTES, LATE)
+    if request.worker == NIL and board.count[QUEUED] > COMPACT_AFTER:
+        frames_compact(&request.frames, 0, request.frames.count)
+    return 0
+
+
+cdef int settle(Board board, int64_t now) except -1 nogil:
+    cdef int service, worker
+    cdef Chain *queue
+    cdef Chain *free
+    board.arrivals.clear()
+    while board.due.length:
+        service = board.due.head
+        queue = &board.services[service].queue
+        free = &board.services[service].free
+        while queue.length and dispatch(board, queue.head, now) != NIL:
+            pass
+        worker = free.head
+        if worker != NIL and board.workers[worker].run:
+            board.workers[worker].run = 0
+            lru_next(free, board.free_links.data())
+            lru_ready(free, board.free_links.data(), worker)
+        if chain_has(board.due_links.data(), service):
+            chain_remove(&board.due, board.due_links.data(), service)
+    return 0
+
+
+cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
+    """Send a waiting request to the least recently used worker that takes it: that worker, or NIL."""
+    cdef int index, sent
+    cdef int service = board.requests[slot].service
+    cdef Worker *worker
+    cdef Request *request
+    cdef Link *links
+    while True:
+        index = lru_next(&board.services[service].free, board.free_links.data())
+        if index == NIL:
+            return NIL
+        board.count[WORKERS_IDLE] -= 1
+        sent = send_to_worker(board, slot, index)
+        if sent == OK:
+            break
+        if sent == GONE:
+            lose(board, index, WORKERS_LOST)
+        else:
+            board.count[WORKER_FULL] += 1
+            board.workers[index].run = 0
+            board.parked.ready(index)
+    worker = &board.workers[index]
+    request = &board.requests[slot]
+    links = board.request_links.data()
+    if chain_has(links, slot):
+        chain_remove(&board.services[service].queue, links, slot)
+    chain_append(&worker.requests, links, slot)
+    worker.occupied += 1
+    worker.live += 1
+    request.worker = index
+    board.count[QUEUED] -= 1
+    board.count[QUEUED_BYTES] -= request.charge
+    board.count[IN_FLIGHT] += 1
+    take_turn(board, index)
+    if worker.protocol != REQ:
+        board.beats.refresh(index, now)
+        if worker.occupied == 1 and board.split:
+            heard(board, index, now)  # from now on it may be silent for longer
+    return index
+
+
+cdef void take_turn(Board board, int index) noexcept nogil:
+    """Put a worker that was given a request back into the LRU order, if it has a place left.
+
+    Messages to one peer share a system call, so a worker's turn goes on while it was given fewer in a row
+    than the next one has in hand: with an idle one next to it each gets one, and the busier all are, the
+    more they get at once.
+    """
+    cdef Worker *worker = &board.workers[index]
+    cdef Chain *free = &board.services[worker.service].free
+    if worker.occupied == worker.capacity:
+        worker.run = 0
+        return
+    worker.run += 1
+    if free.head != NIL and worker.run < board.workers[free.head].occupied:
+        lru_again(free, board.free_links.data(), index)
+    else:
+        worker.run = 0
+        lru_ready(free, board.free_links.data(), index)
+    board.count[WORKERS_IDLE] += 1
+
+
+cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
+    """Hand a request to the outbox, behind its head.  Returns what became of it."""
+    cdef char token[TICKET_SIZE]
+    cdef const string *name = &board.identities.names[worker]
+    cdef Request *request = &board.requests[slot]
+    cdef zmq_msg_t *body = &request.frames.at[request.head]
+    cdef int bodies = request.frames.count - request.head
+    if request.retries > 0:  # it may be sent again: send copies, which share what is large
+        frames_clear(&board.scratch)
+        frames_copy(&board.scratch, body, bodies)
+        body = board.scratch.at
+    board.tickets.write(slot, token)
+    request_head(
+        &board.head, name.data(), name.size(), board.workers[worker].protocol, token, TICKET_SIZE
+    )
+    return board.outbox.send(board.worker_port, board.head.at, board.head.count, body, bodies)

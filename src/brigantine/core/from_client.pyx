@@ -1,0 +1,103 @@
+"""What comes from clients."""
+
+from libcpp.string cimport string
+from zmq.backend.cython.libzmq cimport zmq_msg_size
+
+from . cimport zmqapi
+from .chain cimport NIL
+from .codec cimport parse_client
+from .codec_mdp cimport CLIENT_COMMAND_AT
+from .commands cimport MDP, MDP02, NONE, SAYS_REQUEST, SAYS_TOO_DEEP, Command
+from .counters cimport (
+    ACCEPTED,
+    DROP_MALFORMED_REQUEST,
+    DROP_TOO_DEEP,
+    FAILED,
+    FAILED_CLIENT_GONE,
+    FAILED_NO_SERVICE,
+    MMI,
+    REPLIED,
+    SHED,
+    SHED_CLIENT_FULL,
+    SHED_DRAINING,
+    SHED_SERVICES,
+)
+from .dispatch cimport enqueue
+from .endings cimport announced, refuse
+from .envelope cimport data_of, frame_set
+from .mmi cimport answer_mmi, is_mmi
+from .outbox cimport FULL, OK
+from .requests cimport open_request
+from .services cimport find_service, is_vacant
+from .watching cimport watch_refusal
+from .zmqapi cimport brigantine_zmq
+
+zmqapi.bind(&brigantine_zmq)
+
+
+cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
+    cdef int slot, service
+    cdef const char *name
+    cdef size_t size
+    cdef bint vacant
+    cdef Command command = parse_client(frames, board.max_depth, board.client_protocols)
+    if command.says == SAYS_TOO_DEEP:
+        board.count[DROP_TOO_DEEP] += 1
+        return 0
+    if command.says != SAYS_REQUEST:
+        board.count[DROP_MALFORMED_REQUEST] += 1
+        return 0
+    board.count[ACCEPTED] += 1
+    if command.service == NONE:
+        name = board.default_service.data()
+        size = board.default_service.size()
+    else:
+        name = data_of(&frames.at[command.service])
+        size = zmq_msg_size(&frames.at[command.service])
+    if board.protocols & MDP and is_mmi(name, size):
+        return reply_mmi(board, frames, &command, name, size)
+    if board.draining:
+        return refuse(board, frames, &command, SHED, SHED_DRAINING)
+    vacant = (
+        command.service != NONE
+        and is_vacant(board, name, size)
+        and announced(frames, command.body, command.protocol)
+    )
+    if vacant and now - board.vacated >= board.vacancies.timeout:
+        return refuse(board, frames, &command, FAILED, FAILED_NO_SERVICE)
+    service = find_service(board, name, size, False)
+    if service == NIL:
+        return refuse(board, frames, &command, SHED, SHED_SERVICES)
+    slot = open_request(board, frames, &command, service, now)
+    if vacant:
+        board.vacancies.refresh(slot, now)
+    return enqueue(board, slot, now)
+
+
+cdef int reply_mmi(
+    Board board, Frames *frames, Command *command, const char *name, size_t size
+) except -1 nogil:
+    """Answer in the broker's own name: the request's frames are those of its reply, but the body."""
+    cdef string body
+    cdef int sent
+    board.count[MMI] += 1
+    board.count[REPLIED] += 1  # beforehand, so that the ledger in the answer balances
+    answer_mmi(board, name, size, &frames.at[command.body], &body)
+    if command.protocol == MDP02:
+        frame_set(&frames.at[CLIENT_COMMAND_AT], b"\x03", 1)
+    frame_set(&frames.at[command.body], body.data(), body.size())
+    sent = board.outbox.send(
+        board.client_port, frames.at, command.body, &frames.at[command.body], 1
+    )
+    if sent == OK:
+        return 0
+    board.count[REPLIED] -= 1
+    if sent == FULL:
+        board.count[SHED] += 1
+        board.count[SHED_CLIENT_FULL] += 1
+        watch_refusal(board, SHED, SHED_CLIENT_FULL, frames, command)
+    else:
+        board.count[FAILED] += 1
+        board.count[FAILED_CLIENT_GONE] += 1
+        watch_refusal(board, FAILED, FAILED_CLIENT_GONE, frames, command)
+    return 0

@@ -1,0 +1,168 @@
+"""What comes from workers."""
+
+from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
+
+from . cimport zmqapi
+from .chain cimport NIL
+from .codec cimport parse_worker
+from .commands cimport (
+    MDP,
+    NONE,
+    REQ,
+    SAYS_DISCONNECT,
+    SAYS_FINAL,
+    SAYS_MALFORMED,
+    SAYS_PARTIAL,
+    SAYS_READY,
+    Command,
+)
+from .counters cimport (
+    DROP_MALFORMED_WORKER,
+    DROP_REPLY_DUPLICATE,
+    DROP_REPLY_FOREIGN,
+    DROP_REPLY_LATE,
+    DROP_REPLY_UNKNOWN,
+    DROP_UNEXPECTED,
+    READY_AGAIN,
+    WORKERS_DISCONNECTED,
+)
+from .envelope cimport data_of
+from .records cimport NO_CONNECTION, Worker
+from .requests cimport give_reply
+from .tickets cimport ANSWERED, LATE
+from .workers cimport heard, known, lose, register, send_disconnect, set_free
+from .zmqapi cimport brigantine_zmq
+
+zmqapi.bind(&brigantine_zmq)
+
+
+cdef int from_worker(Board board, Frames *frames, int64_t now, int connection) except -1 nogil:
+    cdef int worker
+    cdef Command command = parse_worker(frames, board.protocols)
+    cdef zmq_msg_t *identity = frames.at
+    if command.says == SAYS_MALFORMED:
+        return malformed(board, frames, &command, now)
+    if command.says == SAYS_READY:
+        return on_ready(board, frames, &command, now, connection)
+    worker = known(board, identity, connection)
+    if worker != NIL and board.workers[worker].protocol != command.protocol:
+        board.count[DROP_MALFORMED_WORKER] += 1
+        if board.workers[worker].protocol != REQ:
+            heard(board, worker, now)
+        return 0
+    if command.says == SAYS_FINAL or command.says == SAYS_PARTIAL:
+        return on_reply(board, frames, &command, worker, now, connection)
+    if worker == NIL:
+        # RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT.
+        board.count[DROP_UNEXPECTED] += 1
+        if command.protocol & MDP and command.says != SAYS_DISCONNECT:
+            send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+    elif command.says == SAYS_DISCONNECT:
+        board.count[WORKERS_DISCONNECTED] += 1
+        lose(board, worker, WORKERS_DISCONNECTED)
+    else:
+        heard(board, worker, now)
+    return 0
+
+
+cdef int malformed(Board board, Frames *frames, Command *command, int64_t now) except -1 nogil:
+    """RFC 7: a peer that sends what is no command is treated as invalid.
+
+    Where the protocol has no such rule, it lives at least: any frame is a heartbeat.
+    """
+    cdef int worker
+    cdef zmq_msg_t *identity = frames.at
+    board.count[DROP_MALFORMED_WORKER] += 1
+    if frames.count == 0:
+        return 0
+    worker = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    if worker == NIL or board.workers[worker].lost:
+        return 0
+    if command.protocol & MDP and board.workers[worker].protocol == command.protocol:
+        send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+        return lose(board, worker, DROP_MALFORMED_WORKER)
+    if board.workers[worker].protocol != REQ:
+        heard(board, worker, now)
+    return 0
+
+
+cdef int on_ready(
+    Board board, Frames *frames, Command *command, int64_t now, int connection
+) except -1 nogil:
+    cdef int index
+    cdef Worker *worker
+    cdef zmq_msg_t *identity = frames.at
+    cdef const char *name
+    cdef size_t size
+    # It may be back on the same descriptor, its old connection's end not yet heard of.
+    if connection != NO_CONNECTION:
+        board.outbox.sync_connections()
+    index = known(board, identity, connection)
+    if index != NIL:
+        worker = &board.workers[index]
+        board.count[READY_AGAIN] += 1
+        if worker.protocol != command.protocol:
+            return 0
+        if worker.protocol & MDP:  # RFC 7: READY is sent once a connection
+            send_disconnect(board, data_of(identity), zmq_msg_size(identity), worker.protocol)
+            return lose(board, index, READY_AGAIN)
+        if worker.protocol == REQ:
+            # Busy with a live request: one job at a time, whatever it says.  Otherwise what it
+            # was busy with has expired, and it is free.
+            if worker.occupied and worker.live == 0:
+                worker.occupied = 0
+                set_free(board, index)
+            return 0
+        lose(board, index, READY_AGAIN)  # RFC 6: a new conversation
+    if command.service == NONE:
+        name = board.default_service.data()
+        size = board.default_service.size()
+    else:
+        name = data_of(&frames.at[command.service])
+        size = zmq_msg_size(&frames.at[command.service])
+    return register(board, identity, name, size, command, now, connection)
+
+
+cdef int on_reply(
+    Board board, Frames *frames, Command *command, int worker, int64_t now, int connection
+) except -1 nogil:
+    cdef zmq_msg_t *identity = frames.at
+    cdef zmq_msg_t *ticket = &frames.at[command.ticket]
+    cdef bint partial = command.says == SAYS_PARTIAL
+    cdef bint matched
+    cdef int slot = board.tickets.c_resolve(data_of(ticket), zmq_msg_size(ticket))
+    cdef int holder = worker
+    if holder == NIL:
+        holder = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    matched = slot >= 0 and holder != NIL and board.requests[slot].worker == holder
+    if matched:
+        give_reply(board, slot, &frames.at[command.body], frames.count - command.body, partial)
+    elif slot >= 0:
+        board.count[DROP_REPLY_FOREIGN] += 1
+    elif slot == ANSWERED:
+        board.count[DROP_REPLY_DUPLICATE] += 1
+    elif slot == LATE:
+        board.count[DROP_REPLY_LATE] += 1
+    else:
+        board.count[DROP_REPLY_UNKNOWN] += 1
+    if worker == NIL:
+        if command.protocol == REQ:
+            # Its reply says that it is free, though it answers the broker that ran here before,
+            # or comes on a new connection.
+            return register(
+                board, identity, board.default_service.data(),
+                board.default_service.size(), command, now, connection,
+            )
+        if command.protocol & MDP:
+            send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+        return 0
+    if not partial and not matched and board.workers[worker].occupied > board.workers[worker].live:
+        # The place of a request that expired meanwhile.  A REQ worker has but one request, so
+        # whatever it answers says that it is done with it.
+        if command.protocol == REQ or slot == LATE:
+            board.workers[worker].occupied -= 1
+    if command.protocol != REQ:
+        heard(board, worker, now)  # it may be idle now, which has another deadline
+    if not partial:
+        set_free(board, worker)
+    return 0

@@ -1,0 +1,144 @@
+"""The records of requests: opened, taken back from a lost worker, replied to."""
+
+from libc.string cimport memset
+from zmq.backend.cython.libzmq cimport zmq_msg_size
+
+from . cimport zmqapi
+from .chain cimport NIL, OFF, Link, chain_prepend
+from .codec_mdp cimport CLIENT_COMMAND_AT
+from .commands cimport MDP02, NONE
+from .counters cimport (
+    DROP_PARTIAL_SHED,
+    FAILED,
+    FAILED_CLIENT_GONE,
+    FAILED_PARTIALS_TOO_LARGE,
+    IN_FLIGHT,
+    PARTIALS,
+    QUEUED,
+    QUEUED_BYTES,
+    REDISPATCHED,
+    REPLIED,
+    SHED,
+    SHED_CLIENT_FULL,
+)
+from .endings cimport NO_REASON, finish
+from .envelope cimport frame_set, frames_clear, frames_copy, frames_move, frames_size, frames_swap
+from .events cimport EVENT_REDISPATCHED
+from .outbox cimport FULL, OK
+from .records cimport Request
+from .tickets cimport ANSWERED, LATE
+from .watching cimport watch_request
+from .zmqapi cimport brigantine_zmq
+
+from ..config import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ..config import NAME_COPIES as _NAME_COPIES
+from ..config import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
+
+zmqapi.bind(&brigantine_zmq)
+
+cdef int64_t FRAME_OVERHEAD = _FRAME_OVERHEAD
+cdef int64_t REQUEST_OVERHEAD = _REQUEST_OVERHEAD
+cdef int64_t NAME_COPIES = _NAME_COPIES
+
+
+cdef int open_request(
+    Board board, Frames *frames, Command *command, int service, int64_t now
+) except -1 nogil:
+    cdef Request fresh
+    cdef Request *request
+    cdef Link link
+    cdef int slot = board.tickets.c_open()
+    if <size_t>slot == board.requests.size():
+        memset(&fresh, 0, sizeof(fresh))
+        link.prev = OFF
+        link.next = NIL
+        board.request_links.push_back(link)
+        board.arrivals.reserve(slot + 1)
+        board.deadlines.reserve(slot + 1)
+        board.vacancies.reserve(slot + 1)
+        board.requests.push_back(fresh)
+    request = &board.requests[slot]
+    # All that came, the service's name included, and what holding it costs.
+    request.charge = REQUEST_OVERHEAD + FRAME_OVERHEAD * (frames.count - 1)
+    request.charge += frames_size(frames, 0, frames.count)
+    if command.service != NONE:
+        request.charge += (NAME_COPIES - 1) * zmq_msg_size(&frames.at[command.service])
+    frames_swap(&request.frames, frames)
+    request.head = command.body
+    request.protocol = command.protocol
+    request.service = service
+    request.worker = NIL
+    request.retries = board.retries
+    request.orphan = False
+    board.services[service].users += 1
+    board.count[QUEUED] += 1
+    board.count[QUEUED_BYTES] += request.charge
+    board.deadlines.refresh(slot, now)
+    return slot
+
+
+cdef int take_back(Board board, int slot) except -1 nogil:
+    cdef Request *request = &board.requests[slot]
+    board.tickets.c_renew(slot)
+    board.vacancies.remove(slot)  # there was a worker: it has until its deadline
+    request.retries -= 1
+    frames_clear(&request.partial)
+    chain_prepend(&board.services[request.service].queue, board.request_links.data(), slot)
+    board.count[REDISPATCHED] += 1
+    if board.outbox.watched:
+        watch_request(board, EVENT_REDISPATCHED, REDISPATCHED, request)
+    request.worker = NIL
+    board.count[IN_FLIGHT] -= 1
+    board.count[QUEUED] += 1
+    board.count[QUEUED_BYTES] += request.charge
+    return 0
+
+
+cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint partial) except -1 nogil:
+    cdef Request *request = &board.requests[slot]
+    cdef int sent
+    if partial:
+        if request.protocol != MDP02:
+            return join(board, slot, body, bodies)
+        frames_clear(&board.head)
+        frames_copy(&board.head, request.frames.at, request.head)
+        frame_set(&board.head.at[CLIENT_COMMAND_AT], b"\x02", 1)
+        sent = board.outbox.send(
+            board.client_port, board.head.at, board.head.count, body, bodies
+        )
+        board.count[PARTIALS if sent == OK else DROP_PARTIAL_SHED] += 1
+        request.retries = 0  # its client must not get parts of two workers
+        return 0
+    if request.protocol == MDP02:
+        frame_set(&request.frames.at[CLIENT_COMMAND_AT], b"\x03", 1)
+    if request.partial.count:
+        frames_move(&request.partial, body, bodies)
+        if too_large(board, &request.partial):
+            return finish(board, slot, FAILED, FAILED_PARTIALS_TOO_LARGE, ANSWERED)
+        body = request.partial.at
+        bodies = request.partial.count
+    # The head of the request is that of its reply: address stack, and what the protocol needs.
+    sent = board.outbox.send(board.client_port, request.frames.at, request.head, body, bodies)
+    if sent == OK:
+        return finish(board, slot, REPLIED, NO_REASON, ANSWERED)
+    if sent == FULL:
+        return finish(board, slot, SHED, SHED_CLIENT_FULL, ANSWERED)
+    return finish(board, slot, FAILED, FAILED_CLIENT_GONE, ANSWERED)
+
+
+cdef int join(Board board, int slot, zmq_msg_t *body, int bodies) except -1 nogil:
+    """Keep a PARTIAL for a client that can take one reply only."""
+    cdef Frames *partial = &board.requests[slot].partial
+    board.count[PARTIALS] += 1
+    frames_move(partial, body, bodies)
+    if too_large(board, partial):
+        return finish(board, slot, FAILED, FAILED_PARTIALS_TOO_LARGE, LATE)
+    return 0
+
+
+cdef bint too_large(Board board, const Frames *body) noexcept nogil:
+    """Whether a joined reply is beyond the bounds of a message."""
+    return (
+        body.count > board.max_frames
+        or frames_size(body, 0, body.count) > board.max_message_bytes
+    )

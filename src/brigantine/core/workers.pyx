@@ -1,0 +1,222 @@
+"""Workers as the broker knows them: registered, heard of, free, lost."""
+
+from cython.operator cimport dereference
+from libc.string cimport memset
+from libcpp.string cimport string
+from zmq.backend.cython.libzmq cimport zmq_msg_size
+
+from . cimport zmqapi
+from .chain cimport NIL, OFF, Link, chain_init, chain_remove
+from .codec cimport disconnect_head, heartbeat_head
+from .commands cimport MDP, REQ
+from .counters cimport (
+    DISCONNECTS,
+    DROP_READY_GONE,
+    DROP_READY_REFUSED,
+    HEARTBEATS,
+    WORKER_FULL,
+    WORKERS,
+    WORKERS_DISCONNECTED,
+    WORKERS_EXPIRED,
+    WORKERS_IDLE,
+    WORKERS_JOINED,
+    WORKERS_LOST,
+)
+from .endings cimport forget_if_empty
+from .envelope cimport data_of
+from .events cimport EVENT_DISCONNECTED, EVENT_EXPIRED, EVENT_JOINED, EVENT_LOST
+from .lru cimport lru_ready, lru_remove
+from .mmi cimport is_mmi
+from .outbox cimport GONE, OK
+from .records cimport NO_CONNECTION, Worker
+from .requests cimport take_back
+from .services cimport find_service, leave_service, mark
+from .watching cimport watch_ready, watch_worker
+from .zmqapi cimport brigantine_zmq
+
+zmqapi.bind(&brigantine_zmq)
+
+cdef enum:
+    MILLISECOND = 1000000  # nanoseconds
+
+
+cdef inline int loss_of(int reason) noexcept nogil:
+    """The kind of event that tells of a worker's loss."""
+    if reason == WORKERS_EXPIRED:
+        return EVENT_EXPIRED
+    return EVENT_DISCONNECTED if reason == WORKERS_DISCONNECTED else EVENT_LOST
+
+
+cdef int known(Board board, zmq_msg_t *identity, int connection) except -2 nogil:
+    cdef int index = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    if index == NIL or board.workers[index].lost:
+        return NIL
+    if connection != board.workers[index].connection and connection != NO_CONNECTION:
+        lose(board, index, WORKERS_LOST)  # it is back on another connection: the old one is dead
+        return NIL
+    return index
+
+
+cdef int register(
+    Board board, zmq_msg_t *identity, const char *name, size_t size, Command *command, int64_t now,
+    int connection,
+) except -1 nogil:
+    cdef int index, service
+    cdef Worker *worker
+    if connection != NO_CONNECTION and not take_connection(board, connection):
+        board.count[DROP_READY_GONE] += 1
+        return watch_ready(board, DROP_READY_GONE, identity, name, size)
+    if command.protocol & MDP and is_mmi(name, size):
+        board.count[DROP_READY_REFUSED] += 1
+        watch_ready(board, DROP_READY_REFUSED, identity, name, size)
+        return send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+    service = find_service(board, name, size, True)
+    index = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    if index == NIL:
+        index = add_worker(board, identity)
+    # Otherwise it was lost, and is back while an answer of its former life may still come.
+    worker = &board.workers[index]
+    worker.service = service
+    worker.protocol = command.protocol
+    worker.capacity = command.capacity
+    worker.connection = connection
+    worker.occupied = worker.live = worker.run = 0
+    worker.lost = False
+    if connection != NO_CONNECTION:
+        board.connections[connection] = index
+    board.services[service].workers += 1
+    board.services[service].users += 1
+    board.count[WORKERS] += 1
+    board.count[WORKERS_JOINED] += 1
+    if board.outbox.watched:
+        watch_worker(board, EVENT_JOINED, WORKERS_JOINED, index)
+    if worker.protocol != REQ:
+        pace(board, index, <int64_t>command.interval * MILLISECOND)
+        heard(board, index, now)
+        board.beats.refresh(index, now)
+    set_free(board, index)
+    return 0
+
+
+cdef bint take_connection(Board board, int connection) except -1 nogil:
+    """Whether a connection is open; then no other worker speaks on it any more."""
+    board.outbox.sync_connections()
+    found = board.connections.find(connection)
+    if found == board.connections.end():
+        return False
+    if dereference(found).second != NIL:
+        # The descriptor was used again: its former worker is gone.
+        lose(board, dereference(found).second, WORKERS_LOST)
+    return True
+
+
+cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
+    """An empty record for a new worker; returns its index."""
+    cdef Worker fresh
+    cdef Link link
+    cdef int index = board.identities.add(data_of(identity), zmq_msg_size(identity))
+    memset(&fresh, 0, sizeof(fresh))
+    chain_init(&fresh.requests)
+    if <size_t>index == board.workers.size():
+        link.prev = OFF
+        link.next = NIL
+        board.free_links.push_back(link)
+        board.workers.push_back(fresh)
+        board.parked.reserve(index + 1)
+        board.idle.reserve(index + 1)
+        board.busy.reserve(index + 1)
+        board.beats.reserve(index + 1)
+    board.workers[index] = fresh
+    return index
+
+
+cdef int pace(Board board, int worker, int64_t interval) except -1 nogil:
+    """Hold a worker to its own heartbeat interval (nanoseconds; 0: the broker's)."""
+    board.idle.assign(worker, interval * board.liveness)
+    if board.split:
+        board.busy.assign(worker, interval * board.busy_liveness)
+    board.beats.assign(worker, interval)
+    return 0
+
+
+cdef void set_free(Board board, int index) noexcept nogil:
+    cdef Worker *worker = &board.workers[index]
+    if worker.occupied >= worker.capacity or board.parked.has(index):
+        return
+    if lru_ready(&board.services[worker.service].free, board.free_links.data(), index):
+        board.count[WORKERS_IDLE] += 1
+    mark(board, worker.service)
+
+
+cdef void heard(Board board, int worker, int64_t now) noexcept nogil:
+    # At work, too, on what has expired meanwhile.
+    cdef bint at_work = board.workers[worker].occupied > 0
+    if board.split:
+        if at_work:
+            board.idle.remove(worker)
+        else:
+            board.busy.remove(worker)
+    if at_work:
+        board.busy.refresh(worker, now)
+    else:
+        board.idle.refresh(worker, now)
+
+
+cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
+    cdef const string *name = &board.identities.names[worker]
+    cdef int sent
+    heartbeat_head(&board.head, name.data(), name.size(), board.workers[worker].protocol)
+    sent = board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
+    if sent == GONE:
+        return lose(board, worker, WORKERS_LOST)
+    board.count[HEARTBEATS if sent == OK else WORKER_FULL] += 1
+    board.beats.refresh(worker, now)
+    return 0
+
+
+cdef int send_disconnect(Board board, const char *name, size_t size, int protocol) except -1 nogil:
+    board.count[DISCONNECTS] += 1
+    disconnect_head(&board.head, name, size, protocol)
+    board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
+    return 0
+
+
+cdef int lose(Board board, int index, int reason) except -1 nogil:
+    cdef Worker *worker = &board.workers[index]
+    cdef int service = worker.service
+    cdef int slot, before
+    if lru_remove(&board.services[service].free, board.free_links.data(), index):
+        board.count[WORKERS_IDLE] -= 1
+    board.parked.remove(index)
+    if worker.protocol != REQ:
+        board.idle.release(index)
+        if board.split:
+            board.busy.release(index)
+        board.beats.release(index)
+    worker.lost = True
+    worker.live = worker.occupied = 0
+    found = board.connections.find(worker.connection)
+    if found != board.connections.end() and dereference(found).second == index:
+        dereference(found).second = NIL
+    worker.connection = NO_CONNECTION
+    board.services[service].workers -= 1
+    if board.services[service].workers == 0:
+        board.vacated = board.present
+    board.count[WORKERS] -= 1
+    board.count[WORKERS_LOST] += 1
+    if board.outbox.watched:
+        watch_worker(board, loss_of(reason), reason, index)
+    slot = worker.requests.tail
+    while slot != NIL:  # from the last to the first, so that they queue in their order
+        before = board.request_links[slot].prev
+        if not board.requests[slot].orphan:
+            if board.requests[slot].retries > 0:
+                chain_remove(&worker.requests, board.request_links.data(), slot)
+                take_back(board, slot)
+            else:
+                board.requests[slot].orphan = True
+                board.orphans += 1
+        slot = before
+    forget_if_empty(board, index)
+    mark(board, service)
+    return leave_service(board, service)

@@ -15,7 +15,9 @@ from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..events import pack_event
 from ..monitor import monitor_event
 from .commands import REQ
-from .switchboard import NO_CONNECTION, Port, Sent, Switchboard
+from .outbox import Port, Sent
+from .records import NO_CONNECTION
+from .switchboard import Switchboard
 
 __all__ = ["Loop"]
 

@@ -7,7 +7,10 @@ from enum import Enum, auto
 
 from .lru import LRUQueue
 
-__all__ = ["Request", "Service", "State", "Worker"]
+__all__ = ["NO_CONNECTION", "Request", "Service", "State", "Worker"]
+
+#: The connection of a peer that has none to name (inproc, and tests).
+NO_CONNECTION = -1
 
 
 class Service:
@@ -30,7 +33,7 @@ class Service:
 class Worker:
     """A worker by identity.
 
-    It is in its service's ``free`` or in the switchboard's ``parked`` exactly when it is not lost
+    It is in its service's ``free`` or in the board's ``parked`` exactly when it is not lost
     and ``occupied < capacity``.
     """
 

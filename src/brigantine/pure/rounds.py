@@ -13,7 +13,8 @@ from ..wire_mdp import READY as MDP_READY
 from .envelope import find_delimiter
 from .expiry import ExpiryQueue
 from .lru import LRUQueue
-from .switchboard import Port, Sent, Switchboard
+from .outbox import Port, Sent
+from .switchboard import Switchboard
 from .tickets import TicketTable, Verdict
 
 __all__ = [

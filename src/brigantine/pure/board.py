@@ -1,0 +1,114 @@
+"""All that a switchboard knows, and that its rooms work on.
+
+What happens are functions that take the board, each in the room of its concept: ``services``,
+``requests``, ``workers``, ``dispatch`` and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..config import BrokerConfig
+from ..counters import COUNTERS
+from .commands import MDP, REQ
+from .expiry import ExpiryQueue
+from .lru import LRUQueue
+from .outbox import Outbox, Port
+from .pace import PaceOrder
+from .records import Request, Service, Worker
+from .tickets import TicketTable
+
+__all__ = ["Board", "Events"]
+
+#: ``events(kind, reason, worker, service)`` tells who watches.
+Events = Callable[[str, str, "bytes | None", "bytes | None"], object]
+
+
+class Board:
+    """The data of a switchboard, which takes the same arguments.
+
+    A request lives in one ``Request`` record from acceptance to its end; the record's slot is its
+    ticket.  The ledger (see ``counters``) moves with the record's state.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        outbox: Outbox,
+        seed: int,
+        sync_connections: Callable[[], object] | None,
+        protocols: int,
+        default_service: bytes | None,
+    ) -> None:
+        self.config = config
+        self.outbox = outbox
+        #: Have every connection opened or closed up to now told.
+        self.sync_connections = sync_connections or (lambda: None)
+        #: Protocols allowed: of workers, of clients.
+        self.protocols = int(protocols)
+        self.client_protocols = self.protocols & MDP
+        if default_service is not None:
+            self.client_protocols |= REQ
+        #: Of clients and workers that name none.
+        self.default_service = default_service or b""
+        #: Where workers and clients are.
+        self.worker_port = Port.BACKEND
+        self.client_port = Port.FRONTEND
+        self.count = dict.fromkeys(COUNTERS, 0)
+
+        self.tickets = TicketTable(seed)
+        #: By slot.
+        self.requests: dict[int, Request] = {}
+        #: The waiting requests that came since the last settle, by client and service.
+        self.arrivals: dict[tuple[bytes, Service], list[int]] = {}
+        self.deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
+        #: Requests in flight whose worker was lost.
+        self.orphans = 0
+
+        self.services: dict[bytes, Service] = {}
+        #: Services in which a request or a worker became free for another try.
+        self.due: dict[Service, None] = {}
+
+        self.workers: dict[bytes, Worker] = {}
+        #: Workers that can take a request but whose pipe was full, to try again at the next tick.
+        self.parked = LRUQueue()
+        # Workers of PPP and MDP: when they count as gone, idle and at work, and when a HEARTBEAT
+        # to them is due.
+        interval = config.heartbeat_interval
+        self.idle: PaceOrder[bytes] = PaceOrder(interval * config.liveness)
+        self.busy = self.idle
+        #: ``busy`` is not ``idle``.
+        self.split = config.busy_liveness > 0
+        if self.split:
+            self.busy = PaceOrder(interval * config.busy_liveness)
+        self.beats: PaceOrder[bytes] = PaceOrder(interval)
+        #: Connection -> the worker that speaks on it; None while it has not said READY.
+        self.connections: dict[int, bytes | None] = {}
+
+        #: Waiting requests for a service without a worker whose clients want to be told, and not
+        #: late: within this time a worker that lives has said READY anew.
+        self.vacancies: ExpiryQueue[int] = ExpiryQueue(interval * config.liveness)
+        #: The time of the last call, and when last a service was left without a worker (at first: now).
+        self.present = self.vacated = 0.0
+        self.began = False
+
+        self.draining = False
+        #: The sockets can't be used any more.
+        self.mute = False
+        #: Who watches.
+        self.events: Events | None = None
+
+    def begin(self, now: float) -> None:
+        """Take the time of a call; the first one is when the broker began."""
+        if not self.began:
+            self.began, self.vacated = True, now
+        self.present = now
+
+    def send(self, frames: list[bytes]) -> int:
+        """Send to a worker."""
+        return self.outbox(self.worker_port, frames)
+
+    def counters(self) -> dict[str, int]:
+        """All counters by name."""
+        idle = sum(len(service.free) for service in self.services.values())
+        return {**self.count, "workers_idle": idle, "services": len(self.services)}

@@ -1,0 +1,117 @@
+"""Which waiting request goes to which worker, and when."""
+
+from __future__ import annotations
+
+from . import codec
+from .board import Board
+from .commands import REQ
+from .endings import finish
+from .outbox import Sent
+from .records import Request, State, Worker
+from .tickets import Verdict
+from .workers import heard, lose
+
+__all__ = ["enqueue", "settle"]
+
+
+def enqueue(board: Board, request: Request, now: float) -> None:
+    """Let a new request wait for its turn in settle, or shed it at the bounds of the queue."""
+    service, count, config = request.service, board.count, board.config
+    service.queue[request.slot] = None
+    board.arrivals.setdefault((request.address[0], service), []).append(request.slot)
+    if service.free:
+        board.due[service] = None
+    if count["queued"] <= config.queue_limit and count["queued_bytes"] <= config.queue_bytes:
+        return
+    settle(board, now)  # which may make room
+    if request.worker is not None:
+        return
+    if count["queued"] > config.queue_limit:
+        finish(board, request, "shed", "shed_queue_full", Verdict.LATE)
+    elif count["queued_bytes"] > config.queue_bytes:
+        finish(board, request, "shed", "shed_queue_bytes", Verdict.LATE)
+
+
+def settle(board: Board, now: float) -> None:
+    """Send waiting requests as long as workers are free, oldest first.  Then a turn has ended."""
+    if board.arrivals:
+        _stand_together(board)
+        board.arrivals.clear()
+    while board.due:
+        service = next(iter(board.due))
+        while service.queue:
+            request = board.requests[next(iter(service.queue))]
+            if _dispatch(board, request, now) is None:
+                break
+        head = service.free.head()
+        if head is not None and board.workers[head].run:
+            board.workers[head].run = 0
+            service.free.next()
+            service.free.ready(head)
+        del board.due[service]
+
+
+def _stand_together(board: Board) -> None:
+    """Have the requests that each client sent since the last settle follow each other.
+
+    Replies that leave together for one connection share a system call, and so do the requests that
+    its client sends when it has them.
+    """
+    for (_, service), slots in board.arrivals.items():
+        for slot in slots:
+            service.queue.move_to_end(slot)
+
+
+def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
+    """Send a waiting request to the least recently used worker that takes it: that worker."""
+    service = request.service
+    while True:
+        identity = service.free.next()
+        if identity is None:
+            return None
+        worker = board.workers[identity]
+        head = codec.to_worker(identity, board.tickets.token(request.slot), worker.protocol)
+        sent = board.send([*head, *request.body])
+        if sent == Sent.OK:
+            break
+        if sent == Sent.GONE:
+            lose(board, worker)
+        else:
+            board.count["worker_full"] += 1
+            worker.run = 0
+            board.parked.ready(identity)
+    service.queue.pop(request.slot, None)
+    worker.requests[request.slot] = None
+    worker.occupied += 1
+    worker.live += 1
+    request.worker = worker
+    request.state = State.IN_FLIGHT
+    board.count["queued"] -= 1
+    board.count["queued_bytes"] -= request.charge
+    board.count["in_flight"] += 1
+    _take_turn(board, worker)
+    if worker.protocol != REQ:
+        board.beats.refresh(identity, now)
+        if worker.occupied == 1 and board.split:
+            heard(board, worker, now)  # from now on it may be silent for longer
+    return worker
+
+
+def _take_turn(board: Board, worker: Worker) -> None:
+    """Put a worker that was given a request back into the LRU order, if it has a place left.
+
+    Messages to one peer share a system call, so a worker's turn goes on while it was given fewer in
+    a row than the next one has in hand: with an idle one next to it each gets one, and the busier
+    all are, the more they get at once.
+    """
+    if worker.occupied == worker.capacity:
+        worker.run = 0
+        return
+    worker.run += 1
+    free = worker.service.free
+    following = free.head()
+    if following is not None and worker.run < board.workers[following].occupied:
+        free.again(worker.identity)
+    else:
+        worker.run = 0
+        free.ready(worker.identity)

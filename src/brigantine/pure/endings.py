@@ -1,0 +1,84 @@
+"""How a request ends, and how its client is told.
+
+``end`` is the ledger's counter that a request ends in (replied, shed, failed), ``reason`` the counter
+that says why.
+"""
+
+from __future__ import annotations
+
+from ..wire import ANNOUNCEMENT, BROKER_ERRORS, broker_error
+from . import codec
+from .board import Board
+from .commands import Command
+from .outbox import Sent
+from .records import Request, State, Worker
+from .services import leave_service, service_name
+from .tickets import Verdict
+from .watching import watch, watch_request
+
+__all__ = ["announced", "finish", "forget_if_empty", "refuse"]
+
+#: Counter of a request's end -> body of the answer to a client that wants to be told.
+_ERROR_BODIES = {reason: broker_error(reason) for reason in BROKER_ERRORS}
+
+
+def finish(board: Board, request: Request, end: str, reason: str | None, verdict: Verdict) -> None:
+    """The one place where a request ends; ``verdict`` is what a later reply to it will be told."""
+    count = board.count
+    if request.state is State.QUEUED:
+        request.service.queue.pop(request.slot, None)
+        count["queued"] -= 1
+        count["queued_bytes"] -= request.charge
+    else:
+        count["in_flight"] -= 1
+    count[end] += 1
+    if reason is not None:
+        count[reason] += 1
+        watch_request(board, end, reason, request)
+    if reason in _ERROR_BODIES and announced(request.address[-1]):
+        _tell(board, request.address, request.service.name, request.protocol, reason)
+    del board.requests[request.slot]
+    board.deadlines.remove(request.slot)
+    board.vacancies.remove(request.slot)
+    board.tickets.close(request.slot, verdict)
+    worker = request.worker
+    if worker is not None:
+        del worker.requests[request.slot]
+        if request.orphan:
+            board.orphans -= 1
+        else:
+            worker.live -= 1
+            if verdict is Verdict.ANSWERED:
+                worker.occupied -= 1
+        forget_if_empty(board, worker)
+    leave_service(board, request.service)
+
+
+def refuse(board: Board, frames: list[bytes], command: Command, end: str, reason: str) -> None:
+    """End a request that was accepted but gets no record."""
+    board.count[end] += 1
+    board.count[reason] += 1
+    watch(board, end, reason, None, service_name(board, frames, command))
+    if announced(frames[command.address - 1]):
+        name = frames[command.service] if command.service >= 0 else b""
+        _tell(board, frames[: command.address], name, command.protocol, reason)
+
+
+def announced(client: bytes) -> bool:
+    """Whether a client says by its routing id that it understands error answers."""
+    return client.startswith(ANNOUNCEMENT)
+
+
+def _tell(board: Board, address: list[bytes], name: bytes, protocol: int, reason: str) -> None:
+    """Tell a client that understands it how its request ended, if it is still there."""
+    if board.mute:
+        return
+    head = codec.reply_head(address, name, protocol, partial=False)
+    if board.outbox(board.client_port, [*head, *_ERROR_BODIES[reason]]) == Sent.OK:
+        board.count["error_answers"] += 1
+
+
+def forget_if_empty(board: Board, worker: Worker) -> None:
+    """Let go of a lost worker's record once none of its requests may be answered any more."""
+    if worker.lost and not worker.requests:
+        board.workers.pop(worker.identity, None)

@@ -1,0 +1,68 @@
+"""What comes from clients."""
+
+from __future__ import annotations
+
+from ..wire_mdp import MMI_PREFIX
+from . import codec
+from .board import Board
+from .commands import MDP, Command, Says
+from .dispatch import enqueue
+from .endings import announced, refuse
+from .mmi import answer_mmi
+from .outbox import Sent
+from .requests import open_request
+from .services import find_service, is_vacant, service_name
+from .watching import watch
+
+__all__ = ["from_client"]
+
+
+def from_client(board: Board, frames: list[bytes], now: float) -> None:
+    """Handle one message."""
+    command = codec.parse_client(frames, board.config.max_depth, board.client_protocols)
+    if command.says is Says.TOO_DEEP:
+        board.count["drop_too_deep"] += 1
+        return
+    if command.says is not Says.REQUEST:
+        board.count["drop_malformed_request"] += 1
+        return
+    board.count["accepted"] += 1
+    name = service_name(board, frames, command)
+    if board.protocols & MDP and name.startswith(MMI_PREFIX):
+        _reply_mmi(board, frames, command, name)
+        return
+    if board.draining:
+        refuse(board, frames, command, "shed", "shed_draining")
+        return
+    vacant = (
+        command.service >= 0 and is_vacant(board, name) and announced(frames[command.address - 1])
+    )
+    if vacant and now - board.vacated >= board.vacancies.timeout:
+        refuse(board, frames, command, "failed", "failed_no_service")
+        return
+    service = find_service(board, name, by_worker=False)
+    if service is None:
+        refuse(board, frames, command, "shed", "shed_services")
+        return
+    request = open_request(board, frames, command, service, now)
+    if vacant:
+        board.vacancies.refresh(request.slot, now)
+    enqueue(board, request, now)
+
+
+def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes) -> None:
+    """Answer in the broker's own name."""
+    board.count["mmi"] += 1
+    board.count["replied"] += 1  # beforehand, so that the ledger in the answer balances
+    body = answer_mmi(name, frames[command.body :], board.services, board.counters())
+    head = codec.reply_head(frames[: command.address], name, command.protocol, partial=False)
+    sent = board.outbox(board.client_port, [*head, body])
+    if sent == Sent.OK:
+        return
+    board.count["replied"] -= 1
+    end, reason = (
+        ("shed", "shed_client_full") if sent == Sent.FULL else ("failed", "failed_client_gone")
+    )
+    board.count[end] += 1
+    board.count[reason] += 1
+    watch(board, end, reason, None, name)

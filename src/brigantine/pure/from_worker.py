@@ -1,0 +1,131 @@
+"""What comes from workers."""
+
+from __future__ import annotations
+
+from . import codec
+from .board import Board
+from .commands import MDP, REQ, Command, Says
+from .records import NO_CONNECTION, Worker
+from .requests import give_reply
+from .services import service_name
+from .tickets import Verdict
+from .workers import heard, known, lose, register, send_disconnect, set_free
+
+__all__ = ["from_worker"]
+
+
+def from_worker(board: Board, frames: list[bytes], now: float, connection: int) -> None:
+    """Handle one message that came on ``connection``."""
+    command = codec.parse_worker(frames, board.protocols)
+    says = command.says
+    if says is Says.MALFORMED:
+        _malformed(board, frames, command, now)
+        return
+    identity = frames[0]
+    if says is Says.READY:
+        _on_ready(board, frames, command, now, connection)
+        return
+    worker = known(board, identity, connection)
+    if worker is not None and worker.protocol != command.protocol:
+        board.count["drop_malformed_worker"] += 1
+        if worker.protocol != REQ:
+            heard(board, worker, now)
+        return
+    if says is Says.FINAL or says is Says.PARTIAL:
+        _on_reply(board, frames, command, worker, now, connection)
+    elif worker is None:
+        _unexpected(board, identity, command)
+    elif says is Says.DISCONNECT:
+        board.count["workers_disconnected"] += 1
+        lose(board, worker, "workers_disconnected")
+    else:
+        heard(board, worker, now)
+
+
+def _malformed(board: Board, frames: list[bytes], command: Command, now: float) -> None:
+    """RFC 7: a peer that sends what is no command is treated as invalid.
+
+    Where the protocol has no such rule, it lives at least: any frame is a heartbeat.
+    """
+    board.count["drop_malformed_worker"] += 1
+    worker = board.workers.get(frames[0]) if frames else None
+    if worker is None or worker.lost:
+        return
+    if command.protocol & MDP and worker.protocol == command.protocol:
+        send_disconnect(board, frames[0], command.protocol)
+        lose(board, worker, "drop_malformed_worker")
+    elif worker.protocol != REQ:
+        heard(board, worker, now)
+
+
+def _unexpected(board: Board, identity: bytes, command: Command) -> None:
+    """RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT."""
+    board.count["drop_unexpected"] += 1
+    if command.protocol & MDP and command.says is not Says.DISCONNECT:
+        send_disconnect(board, identity, command.protocol)
+
+
+def _on_ready(
+    board: Board, frames: list[bytes], command: Command, now: float, connection: int
+) -> None:
+    identity = frames[0]
+    # It may be back on the same descriptor, its old connection's end not yet heard of.
+    if connection != NO_CONNECTION:
+        board.sync_connections()
+    worker = known(board, identity, connection)
+    name = service_name(board, frames, command)
+    if worker is not None:
+        board.count["ready_again"] += 1
+        if worker.protocol != command.protocol:
+            return
+        if worker.protocol & MDP:  # RFC 7: READY is sent once a connection
+            send_disconnect(board, identity, worker.protocol)
+            lose(board, worker, "ready_again")
+            return
+        if worker.protocol == REQ:
+            # Busy with a live request: one job at a time, whatever it says.  Otherwise what it was
+            # busy with has expired, and it is free.
+            if worker.occupied and not worker.live:
+                worker.occupied = 0
+                set_free(board, worker)
+            return
+        lose(board, worker, "ready_again")  # RFC 6: a new conversation
+    register(board, identity, name, command, now, connection)
+
+
+def _on_reply(
+    board: Board, frames: list[bytes], command: Command, worker: Worker | None, now: float,
+    connection: int,
+) -> None:  # fmt: skip
+    identity, body = frames[0], frames[command.body :]
+    partial = command.says is Says.PARTIAL
+    slot = board.tickets.resolve(frames[command.ticket])
+    holder = board.workers.get(identity)
+    matched = slot >= 0 and holder is not None and board.requests[slot].worker is holder
+    if matched:
+        give_reply(board, board.requests[slot], body, partial=partial)
+    elif slot >= 0:
+        board.count["drop_reply_foreign"] += 1
+    elif slot == Verdict.ANSWERED:
+        board.count["drop_reply_duplicate"] += 1
+    elif slot == Verdict.LATE:
+        board.count["drop_reply_late"] += 1
+    else:
+        board.count["drop_reply_unknown"] += 1
+    if worker is None:
+        if command.protocol == REQ:
+            # Its reply says that it is free, though it answers the broker that ran here before, or
+            # comes on a new connection.
+            register(board, identity, board.default_service, command, now, connection)
+        elif command.protocol & MDP:
+            send_disconnect(board, identity, command.protocol)
+        return
+    # The place of a request that expired meanwhile.  A REQ worker has but one request, so whatever
+    # it answers says that it is done with it.
+    over = not matched and (worker.protocol == REQ or slot == Verdict.LATE)
+    if not partial and over and worker.occupied > worker.live:
+        worker.occupied -= 1
+    if worker.protocol != REQ:
+        heard(board, worker, now)  # it may be idle now, which has another deadline
+    if not partial:
+        set_free(board, worker)

@@ -1,0 +1,94 @@
+"""The records of requests: opened, taken back from a lost worker, replied to."""
+
+from __future__ import annotations
+
+from ..config import FRAME_OVERHEAD, NAME_COPIES, REQUEST_OVERHEAD
+from . import codec
+from .board import Board
+from .commands import MDP02, Command
+from .endings import finish
+from .outbox import Sent
+from .records import Request, Service, State
+from .tickets import Verdict
+from .watching import watch_request
+
+__all__ = ["give_reply", "open_request", "take_back"]
+
+
+def open_request(
+    board: Board, frames: list[bytes], command: Command, service: Service, now: float
+) -> Request:
+    """Take the frames into a new waiting request."""
+    # All that came, the service's name included, and what holding it costs.
+    charge = REQUEST_OVERHEAD + FRAME_OVERHEAD * (len(frames) - 1) + sum(map(len, frames))
+    if command.service >= 0:
+        charge += (NAME_COPIES - 1) * len(service.name)
+    request = Request(
+        board.tickets.open(),
+        frames[: command.address],
+        service,
+        command.protocol,
+        frames[command.body :],
+        board.config.retries,
+        charge,
+    )
+    board.requests[request.slot] = request
+    service.users += 1
+    board.count["queued"] += 1
+    board.count["queued_bytes"] += request.charge
+    board.deadlines.refresh(request.slot, now)
+    return request
+
+
+def take_back(board: Board, request: Request) -> None:
+    """Put a request whose worker was lost at the head of the queue, under a new ticket."""
+    board.tickets.renew(request.slot)
+    board.vacancies.remove(request.slot)  # there was a worker: it has until its deadline
+    request.retries -= 1
+    watch_request(board, "redispatched", "redispatched", request)
+    request.worker = None
+    request.partial = []
+    request.state = State.QUEUED
+    request.service.queue[request.slot] = None
+    request.service.queue.move_to_end(request.slot, last=False)
+    board.count["redispatched"] += 1
+    board.count["in_flight"] -= 1
+    board.count["queued"] += 1
+    board.count["queued_bytes"] += request.charge
+
+
+def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bool) -> None:
+    """Give the client its reply, or a part of it: a reply is the request's end, taken or not."""
+    if partial and request.protocol != MDP02:
+        _join(board, request, body)
+        return
+    if request.partial and _too_large(board, [*request.partial, *body]):
+        finish(board, request, "failed", "failed_partials_too_large", Verdict.ANSWERED)
+        return
+    head = codec.reply_head(
+        request.address, request.service.name, request.protocol, partial=partial
+    )
+    sent = board.outbox(board.client_port, [*head, *request.partial, *body])
+    if partial:
+        board.count["partials" if sent == Sent.OK else "drop_partial_shed"] += 1
+        request.retries = 0  # its client must not get parts of two workers
+    elif sent == Sent.OK:
+        finish(board, request, "replied", None, Verdict.ANSWERED)
+    elif sent == Sent.FULL:
+        finish(board, request, "shed", "shed_client_full", Verdict.ANSWERED)
+    else:
+        finish(board, request, "failed", "failed_client_gone", Verdict.ANSWERED)
+
+
+def _join(board: Board, request: Request, body: list[bytes]) -> None:
+    """Keep a PARTIAL for a client that can take one reply only."""
+    board.count["partials"] += 1
+    request.partial += body
+    if _too_large(board, request.partial):
+        finish(board, request, "failed", "failed_partials_too_large", Verdict.LATE)
+
+
+def _too_large(board: Board, body: list[bytes]) -> bool:
+    """Whether a joined reply is beyond the bounds of a message."""
+    config = board.config
+    return len(body) > config.max_frames or sum(map(len, body)) > config.max_message_bytes

@@ -1,0 +1,150 @@
+"""Workers as the broker knows them: registered, heard of, free, lost."""
+
+from __future__ import annotations
+
+from ..wire_mdp import MMI_PREFIX
+from . import codec
+from .board import Board
+from .commands import MDP, REQ, Command
+from .endings import forget_if_empty
+from .outbox import Sent
+from .records import NO_CONNECTION, Worker
+from .requests import take_back
+from .services import find_service, leave_service
+from .watching import watch
+
+__all__ = ["heard", "heartbeat", "known", "lose", "register", "send_disconnect", "set_free"]
+
+#: Why a worker is gone -> the kind of event that tells of it; "lost" where nothing stands here.
+_LOSSES = {"workers_expired": "expired", "workers_disconnected": "disconnected"}
+
+
+def known(board: Board, identity: bytes, connection: int) -> Worker | None:
+    """The registered worker of that identity, if it still speaks on the same connection."""
+    worker = board.workers.get(identity)
+    if worker is None or worker.lost:
+        return None
+    if connection not in (worker.connection, NO_CONNECTION):
+        lose(board, worker)  # it came back on another connection, so the old one is dead
+        return None
+    return worker
+
+
+def register(
+    board: Board, identity: bytes, name: bytes, command: Command, now: float, connection: int
+) -> None:
+    """Make a worker known, on a connection that is open, and free."""
+    if connection != NO_CONNECTION and not _take_connection(board, connection):
+        board.count["drop_ready_gone"] += 1
+        watch(board, "refused", "drop_ready_gone", identity, name)
+        return
+    mmi = command.protocol & MDP and name.startswith(MMI_PREFIX)
+    service = None if mmi else find_service(board, name, by_worker=True)
+    if service is None:
+        board.count["drop_ready_refused"] += 1
+        watch(board, "refused", "drop_ready_refused", identity, name)
+        if command.protocol & MDP:
+            send_disconnect(board, identity, command.protocol)
+        return
+    if connection != NO_CONNECTION:
+        board.connections[connection] = identity
+    worker = board.workers.get(identity)
+    if worker is None:
+        worker = board.workers[identity] = Worker(identity)
+    worker.register(service, command.protocol, command.capacity, connection)
+    service.workers += 1
+    service.users += 1
+    board.count["workers"] += 1
+    board.count["workers_joined"] += 1
+    watch(board, "joined", "workers_joined", identity, name)
+    if worker.protocol != REQ:
+        _pace(board, worker, command.interval / 1000)
+        heard(board, worker, now)
+        board.beats.refresh(identity, now)
+    set_free(board, worker)
+
+
+def _take_connection(board: Board, connection: int) -> bool:
+    """Whether a connection is open; then no other worker speaks on it any more."""
+    board.sync_connections()
+    if connection not in board.connections:
+        return False
+    before = board.connections[connection]
+    if before is not None:  # the descriptor was used again: its former worker is gone
+        lose(board, board.workers[before])
+    return True
+
+
+def _pace(board: Board, worker: Worker, interval: float) -> None:
+    """Hold a worker to its own heartbeat interval (0: the broker's)."""
+    board.idle.assign(worker.identity, interval * board.config.liveness)
+    if board.split:
+        board.busy.assign(worker.identity, interval * board.config.busy_liveness)
+    board.beats.assign(worker.identity, interval)
+
+
+def set_free(board: Board, worker: Worker) -> None:
+    """Let a worker that has a place take part again."""
+    if worker.occupied < worker.capacity and worker.identity not in board.parked:
+        worker.service.free.ready(worker.identity)
+        board.due[worker.service] = None
+
+
+def heard(board: Board, worker: Worker, now: float) -> None:
+    """Any frame from a worker counts as its heartbeat."""
+    # At work, too, on what has expired meanwhile.
+    if board.split:
+        (board.idle if worker.occupied else board.busy).remove(worker.identity)
+    (board.busy if worker.occupied else board.idle).refresh(worker.identity, now)
+
+
+def heartbeat(board: Board, worker: Worker, now: float) -> None:
+    """Nothing was sent to the worker for an interval."""
+    sent = board.send(codec.heartbeat(worker.identity, worker.protocol))
+    if sent == Sent.GONE:
+        lose(board, worker)
+        return
+    board.count["heartbeats" if sent == Sent.OK else "worker_full"] += 1
+    board.beats.refresh(worker.identity, now)
+
+
+def send_disconnect(board: Board, identity: bytes, protocol: int) -> None:
+    """DISCONNECT for who speaks MDP, known or not."""
+    board.count["disconnects"] += 1
+    board.send(codec.disconnect(identity, protocol))
+
+
+def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
+    """A worker is gone: out of every order; its requests go to others, or wait for their end."""
+    identity, service = worker.identity, worker.service
+    service.free.remove(identity)
+    board.parked.remove(identity)
+    if worker.protocol != REQ:
+        board.idle.release(identity)
+        if board.split:
+            board.busy.release(identity)
+        board.beats.release(identity)
+    worker.lost = True
+    worker.live = worker.occupied = 0
+    if board.connections.get(worker.connection) == identity:
+        board.connections[worker.connection] = None
+    worker.connection = NO_CONNECTION
+    service.workers -= 1
+    if not service.workers:
+        board.vacated = board.present
+    board.count["workers"] -= 1
+    board.count["workers_lost"] += 1
+    watch(board, _LOSSES.get(reason, "lost"), reason, identity, service.name)
+    for slot in reversed(list(worker.requests)):
+        request = board.requests[slot]
+        if request.orphan:
+            continue
+        if request.retries > 0:
+            del worker.requests[slot]
+            take_back(board, request)
+        else:
+            request.orphan = True
+            board.orphans += 1
+    forget_if_empty(board, worker)
+    board.due[service] = None
+    leave_service(board, service)

@@ -5,7 +5,7 @@ from brigantine import LRUBroker, LRUWorker, LazyPirateClient
 
 from ._impl import implementation
 from ._version import __version__
-from .broker import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig

@@ -1,10 +1,9 @@
-"""Brokers: a loop in a thread of its own, and the handle that the rest of the program holds."""
+"""A broker: a loop in a thread of its own, and the handle that the rest of the program holds."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
 import time
 import weakref
@@ -17,32 +16,30 @@ import zmq
 
 from ._impl import chosen, implementation
 from .arguments import whole
-from .config import ANSWER_CHECK, EVENTS_WAITING, LINGER, BrokerConfig
-from .control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
+from .broker_sockets import BrokerSockets
+from .config import EVENTS_WAITING, LINGER, BrokerConfig
+from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, ControlServer, pack
-from .endpoints import as_control_endpoints, as_endpoints, bind
+from .endpoints import as_control_endpoints, as_endpoints
 from .errors import BrokerStopped, ConfigError
-from .event_hub import END, EventHub, events_pair
+from .event_hub import END, EventHub
 from .events import Events
-from .inproc import pipes_end, witnesses
+from .loop_line import LoopLine
 from .protocols import Protocol
 from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread, longest_wait
-from .sockets import backend_router, frontend_router, watch_connections
 
-__all__ = ["AnyBroker", "Broker", "LRUBroker", "MajordomoBroker", "ParanoidPirateBroker"]
+__all__ = ["Broker"]
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Where the backend stands among a broker's sockets.
-_BACKEND = 1
 #: The longest list of events that a reader can ask for.
 _MOST_EVENTS = 10_000_000
 
 
 class Broker:
-    """What all brokers have in common; :class:`LRUBroker` and its like say which protocols they speak.
+    """What all brokers have in common; :class:`~brigantine.LRUBroker` and its like say what they speak.
 
     ``frontend`` (clients) and ``backend`` (workers) are an endpoint or several each: ``tcp://``,
     ``ipc://`` or ``inproc://``; ``tcp://HOST:*`` takes a free port.  ``impl`` is ``"core"``
@@ -98,30 +95,18 @@ class Broker:
         self.controls: tuple[str, ...] = ()
         self._loop: Any = None
         self._error: BaseException | None = None
-        self._pid = os.getpid()
-        #: Guards the control PAIR, which any thread may use, and what follows.
-        self._lock = threading.Lock()
         self._told_to_end = False
-        self._loop_ended = False
         self._hub: EventHub | None = None
         self._server: ControlServer | None = None
-        #: Held by who has asked the loop something; the tag of its question.
-        self._asking = threading.Lock()
-        self._tag = 0
-        self._control = self._context.socket(zmq.PAIR)
-        self._control.linger = 0
-        name = f"{os.getpid()}-{id(self):x}"
-        self._control_endpoint = f"inproc://brigantine-control-{name}"
-        self._events_endpoint = f"inproc://brigantine-events-{name}"
-        self._control.bind(self._control_endpoint)
         started = threading.Event()
         # A daemon: the interpreter must not wait for it before the finalizer below has run.
         self._thread = threading.Thread(
             target=self._serve, args=(started,), name="brigantine-broker", daemon=True
         )
-        self._finalizer = weakref.finalize(
-            self, _shut_down, self._pid, self._lock, self._control, self._thread
-        )
+        name = f"{os.getpid()}-{id(self):x}"
+        self._events_endpoint = f"inproc://brigantine-events-{name}"
+        self._line = LoopLine(self._context, f"inproc://brigantine-control-{name}", self._thread)
+        self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
         self._thread.start()
         started.wait()
         if self._error is not None:
@@ -162,7 +147,7 @@ class Broker:
         Never waits for the loop, and the ledger always holds:
         ``accepted == replied + queued + in_flight + shed + failed``.
         """
-        self._refuse_in_child()
+        self._line.refuse_in_child()
         stats: dict[str, int] = self._loop.stats()
         if self._hub is not None:
             stats["events_missed"] += self._hub.missed
@@ -179,7 +164,7 @@ class Broker:
         now, else ``"busy"``.  Asks the loop.
         Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
-        workers: dict[bytes, list[dict[str, Any]]] = msgpack.unpackb(self._ask(WORKERS))
+        workers: dict[bytes, list[dict[str, Any]]] = msgpack.unpackb(self._line.ask(WORKERS))
         return workers
 
     def services(self) -> dict[bytes, dict[str, int]]:
@@ -187,7 +172,7 @@ class Broker:
 
         Asks the loop.  Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
-        services: dict[bytes, dict[str, int]] = msgpack.unpackb(self._ask(SERVICES))
+        services: dict[bytes, dict[str, int]] = msgpack.unpackb(self._line.ask(SERVICES))
         return services
 
     def events(self, limit: int = EVENTS_WAITING) -> Events:
@@ -199,22 +184,22 @@ class Broker:
         :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
         whole("limit", limit, 1, _MOST_EVENTS)
-        self._refuse_in_child()
-        with self._lock:
-            if self._loop_ended:
+        self._line.refuse_in_child()
+        with self._line.lock:
+            if self._line.ended:
                 reader = Events(limit)
                 reader.end()
                 return reader
             if self._hub is None:
                 self._hub = EventHub(
-                    self._context, self._events_endpoint, lambda: self._command(IGNORE)
+                    self._context, self._events_endpoint, lambda: self._line.tell(IGNORE)
                 )
         reader = Events(limit, self._hub.remove)
         self._hub.add(reader)
         # Once the loop has answered, nothing that happens is missed.  If it ends before, so does
         # the reader.
         with contextlib.suppress(BrokerStopped):
-            self._ask(WATCH)
+            self._line.ask(WATCH)
         return reader
 
     # -- how it ends --------------------------------------------------------------------------
@@ -226,7 +211,7 @@ class Broker:
         ``config.drain_timeout``, done or not (what was not done is counted as failed_stopped).
         Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
-        self._refuse_in_child()
+        self._line.refuse_in_child()
         self._end_with(DRAIN)
         if timeout is None:
             timeout = self.config.drain_timeout + LINGER + 1.0
@@ -270,50 +255,12 @@ class Broker:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _refuse_in_child(self) -> None:
-        if os.getpid() != self._pid:
-            raise BrokerStopped(
-                f"this broker runs in process {self._pid}, of which this one was forked; "
-                "a child needs a broker of its own"
-            )
-
-    def _command(self, command: bytes) -> None:
-        if os.getpid() != self._pid:
-            return  # a forked child has neither the loop nor the right to its sockets
-        with self._lock:
-            if not self._control.closed and self._thread.is_alive():
-                self._control.send(command)
-
     def _end_with(self, command: bytes) -> None:
         self._told_to_end = True
-        self._command(command)
-
-    def _ask(self, word: bytes) -> bytes:
-        """The loop's answer to a question of :mod:`brigantine.control`."""
-        self._refuse_in_child()
-        with self._asking:
-            self._tag += 1
-            question = word + self._tag.to_bytes(TAG_BYTES, "big")
-            poller = select.poll()
-            with self._lock:
-                if not self._loop_ended:
-                    self._control.send(question)
-                    poller.register(int(self._control.fd), select.POLLIN)
-            while True:
-                with self._lock:
-                    if self._loop_ended:
-                        raise BrokerStopped("the broker has ended")
-                    with contextlib.suppress(zmq.Again):
-                        while True:  # what an interrupted question has left comes first
-                            asked, answer = self._control.recv_multipart(zmq.DONTWAIT)
-                            if asked == question:
-                                return answer
-                # Readable when something has come, unless another thread's use of the socket has
-                # noticed before: then the next look finds it.
-                poller.poll(ANSWER_CHECK * 1000.0)
+        self._line.tell(command)
 
     def _join(self, timeout: float | None) -> bool:
-        if os.getpid() != self._pid:
+        if self._line.in_child:
             return True
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._thread.is_alive():
@@ -324,52 +271,22 @@ class Broker:
         self._finalizer()
         return True
 
-    def _close(self, sockets: list[zmq.Socket[bytes]]) -> None:
-        """Close the frontend, the backend and what came after them, as far as they were made.
-
-        Where the caller has terminated the context, closing is all that still works.
-        """
-        # Who asks over inproc after this must not be able to ask a socket that is no longer read.
-        watching = witnesses(self._context, (*self.frontends, *self.backends))
-        for socket, endpoints in zip(sockets, (self.frontends, self.backends), strict=False):
-            # The endpoints are free for the next broker as soon as this one has ended.
-            for endpoint in endpoints:
-                with contextlib.suppress(zmq.ZMQError):
-                    socket.unbind(endpoint)
-        with contextlib.suppress(zmq.ZMQError, IndexError):
-            sockets[0 if self._single else _BACKEND].disable_monitor()
-        for socket in reversed(sockets):
-            socket.close()
-        pipes_end(watching, LINGER)
-
     def _serve(self, started: threading.Event) -> None:
         """The broker's thread: makes the sockets, runs the loop, closes the sockets."""
         leave_signals_to_main_thread()
-        sockets: list[zmq.Socket[bytes]] = []
+        sockets = BrokerSockets(self._context)
         try:
-            make_frontend = backend_router if self._single else frontend_router
-            frontend = make_frontend(self._context, self.config)
-            sockets.append(frontend)
-            backend = None if self._single else backend_router(self._context, self.config)
-            if backend is not None:
-                sockets.append(backend)
-            control = self._context.socket(zmq.PAIR)
-            sockets.append(control)
-            control.connect(self._control_endpoint)
-            monitor = watch_connections(backend or frontend)
-            sockets.append(monitor)
-            events = events_pair(self._context)
-            sockets.append(events)
-            events.connect(self._events_endpoint)
-            self.frontends = tuple(bind(frontend, endpoint) for endpoint in self._wanted[0])
-            if backend is not None:
-                self.backends = tuple(bind(backend, endpoint) for endpoint in self._wanted[1])
+            sockets.make(
+                self.config, self._line.endpoint, self._events_endpoint, single=self._single
+            )
+            sockets.bind(*self._wanted[:2])
+            self.frontends, self.backends = sockets.frontends, sockets.backends
             if self._wanted[2]:
                 self._server = self._control_server()
                 self.controls = self._server.endpoints
             self._loop = self._loop_class(
-                frontend, backend, control, self.config, monitor, int(self._protocols),
-                self._default_service, events,
+                sockets.frontend, sockets.backend, sockets.control, self.config, sockets.monitor,
+                int(self._protocols), self._default_service, sockets.events,
             )  # fmt: skip
             if self._server is not None:
                 self._server.start()
@@ -379,17 +296,15 @@ class Broker:
         except BaseException as error:
             self._error = error
         finally:
-            with self._lock:
-                self._loop_ended = True
+            self._line.end()
             if self._hub is not None:
                 with contextlib.suppress(zmq.ZMQError):  # its context is terminated: it has ended
-                    events.send(END)
+                    sockets.events.send(END)
                 self._hub.join()
-            self._close(sockets)
+            sockets.close()
             if self._server is not None:
                 self._server.end(pack(self.stats() if self._loop is not None else {}))
-            with self._lock:
-                self._control.close()
+            self._line.close()
             if self._own_context:
                 self._context.term()
             started.set()
@@ -410,86 +325,16 @@ class Broker:
             self._context, self.config, self._wanted[2],
             {
                 b"stats": lambda: Answer(pack(self.stats())),
-                b"workers": lambda: Answer(self._ask(WORKERS)),
-                b"services": lambda: Answer(self._ask(SERVICES)),
+                b"workers": lambda: Answer(self._line.ask(WORKERS)),
+                b"services": lambda: Answer(self._line.ask(SERVICES)),
                 b"drain": lambda: ends(DRAIN),
                 b"stop": lambda: ends(STOP),
             },
         )  # fmt: skip
 
 
-class LRUBroker(Broker):
-    """Load-balancing broker: REQ clients, REQ workers, the least recently used worker first.
-
-    The guide's lbbroker and Simple Pirate queue.  Endpoints, options and errors:
-    :class:`~brigantine.broker.Broker`::
-
-        with LRUBroker("tcp://127.0.0.1:*", "tcp://127.0.0.1:*") as broker:
-            print(broker.frontend, broker.backend, broker.stats())
-
-    Source: ZeroMQ guide, chapter 3 "The Load Balancing Pattern", chapter 4 "Simple Pirate Pattern".
-    """
-
-
-class ParanoidPirateBroker(Broker):
-    """Load-balancing broker with heartbeats: REQ clients, and workers of PPP.
-
-    A worker that was silent for ``heartbeat_interval * liveness`` is expired, wherever it stands.
-    One that announces a capacity holds that many requests at once.  Endpoints, options and errors:
-    :class:`~brigantine.broker.Broker`.  Source: ZeroMQ RFC 6/PPP.
-    """
-
-    _protocols = Protocol.PPP
-
-
-class MajordomoBroker(Broker):
-    """Service-oriented broker: clients name a service, workers of MDP 0.1 and 0.2 serve it.
-
-    Either version of client is served by either version of worker.  Without ``backend`` one socket
-    serves both sides.  ``default_service`` is where clients without an MDP header go; by default
-    they are refused.  ``retries`` is 1 by default, as RFC 7 takes workers to be idempotent.
-    Endpoints, options and errors: :class:`~brigantine.broker.Broker`.
-    Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.
-    """
-
-    _protocols = Protocol.MDP01 | Protocol.MDP02
-    _defaults: ClassVar[dict[str, Any]] = {"retries": 1}
-
-    def __init__(
-        self,
-        frontend: str | Sequence[str],
-        backend: str | Sequence[str] | None = None,
-        *,
-        default_service: bytes | None = None,
-        impl: str | None = None,
-        context: zmq.Context[Any] | None = None,
-        control: str | Sequence[str] | None = None,
-        config: BrokerConfig | None = None,
-        **options: Any,
-    ) -> None:
-        self._default_service = default_service
-        super().__init__(
-            frontend, backend, impl=impl, context=context, control=control, config=config, **options
-        )
-
-
-class AnyBroker(Broker):
-    """Serves workers of every protocol at once: REQ, PPP, MDP 0.1 and 0.2, told apart peer by peer.
-
-    Peers that name no service meet in the service ``b""``.  Endpoints, options and errors:
-    :class:`~brigantine.broker.Broker`.
-    """
-
-    _protocols = Protocol.REQ | Protocol.PPP | Protocol.MDP01 | Protocol.MDP02
-
-
-def _shut_down(
-    pid: int, lock: threading.Lock, control: zmq.Socket[bytes], thread: threading.Thread
-) -> None:
+def _shut_down(line: LoopLine, thread: threading.Thread) -> None:
     """Stop a broker that was forgotten: run by the garbage collector, or when Python exits."""
-    if os.getpid() != pid:
-        return
-    with lock:
-        if not control.closed and thread.is_alive():
-            control.send(STOP)
-    thread.join()
+    if not line.in_child:
+        line.tell(STOP)
+        thread.join()

@@ -9,7 +9,8 @@ import os
 import threading
 
 from .._impl import ENVIRONMENT
-from ..broker import AnyBroker, Broker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from ..broker import Broker
+from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from ..endpoints import as_control_endpoints
 from ..errors import BrokerStopped
 from .options import add_config_options, options_from

@@ -1,0 +1,80 @@
+"""The sockets of a broker: made, bound and closed by its thread."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import zmq
+
+from .config import LINGER, BrokerConfig
+from .endpoints import bind
+from .event_hub import events_pair
+from .inproc import pipes_end, witnesses
+from .sockets import backend_router, frontend_router, watch_connections
+
+__all__ = ["BrokerSockets"]
+
+
+class BrokerSockets:
+    """Nothing at first; :meth:`close` closes what was made, however far that came."""
+
+    frontend: zmq.Socket[bytes]
+    #: None where the frontend is for workers, too.
+    backend: zmq.Socket[bytes] | None
+    #: The loop's ends of the PAIRs, and the monitor of the workers' side.
+    control: zmq.Socket[bytes]
+    monitor: zmq.Socket[bytes]
+    events: zmq.Socket[bytes]
+
+    def __init__(self, context: zmq.Context[Any]) -> None:
+        self._context = context
+        #: In the order they were made.
+        self._made: list[zmq.Socket[bytes]] = []
+        #: Where workers are: the one with the monitor.
+        self._watched: zmq.Socket[bytes] | None = None
+        #: Real endpoints.
+        self.frontends: tuple[str, ...] = ()
+        self.backends: tuple[str, ...] = ()
+
+    def make(self, config: BrokerConfig, control: str, events: str, *, single: bool) -> None:
+        """Make all, and connect the loop's ends of the PAIRs to ``control`` and ``events``."""
+        make_frontend = backend_router if single else frontend_router
+        self.frontend = self._keep(make_frontend(self._context, config))
+        self.backend = None if single else self._keep(backend_router(self._context, config))
+        self.control = self._keep(self._context.socket(zmq.PAIR))
+        self.control.connect(control)
+        self._watched = self.backend or self.frontend
+        self.monitor = self._keep(watch_connections(self._watched))
+        self.events = self._keep(events_pair(self._context))
+        self.events.connect(events)
+
+    def _keep(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        self._made.append(socket)
+        return socket
+
+    def bind(self, frontends: Sequence[str], backends: Sequence[str]) -> None:
+        """Bind both sides.  Raises :class:`~brigantine.errors.BindError`."""
+        self.frontends = tuple(bind(self.frontend, endpoint) for endpoint in frontends)
+        if self.backend is not None:
+            self.backends = tuple(bind(self.backend, endpoint) for endpoint in backends)
+
+    def close(self) -> None:
+        """Close what was made.
+
+        Where the caller has terminated the context, closing is all that still works.
+        """
+        # Who asks over inproc after this must not be able to ask a socket that is no longer read.
+        watching = witnesses(self._context, (*self.frontends, *self.backends))
+        for socket, endpoints in zip(self._made, (self.frontends, self.backends), strict=False):
+            # The endpoints are free for the next broker as soon as this one has ended.
+            for endpoint in endpoints:
+                with contextlib.suppress(zmq.ZMQError):
+                    socket.unbind(endpoint)
+        if self._watched is not None:
+            with contextlib.suppress(zmq.ZMQError):
+                self._watched.disable_monitor()
+        for socket in reversed(self._made):
+            socket.close()
+        pipes_end(watching, LINGER)

@@ -1,0 +1,98 @@
+"""The handle's line to its loop: an inproc PAIR, for the words of :mod:`brigantine.control`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from typing import Any
+
+import zmq
+
+from .config import ANSWER_CHECK
+from .control import TAG_BYTES
+from .errors import BrokerStopped
+
+__all__ = ["LoopLine"]
+
+
+class LoopLine:
+    """Binds ``endpoint``, to which the loop connects; ``thread`` is the loop's.
+
+    Any thread may tell and ask, but none of a forked child: it has neither the loop nor the right to
+    its sockets.
+    """
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, thread: threading.Thread) -> None:
+        self.endpoint = endpoint
+        #: Guards the PAIR, and what must not change while it is looked at whether the loop has ended.
+        self.lock = threading.Lock()
+        #: The loop answers no more.
+        self.ended = False
+        self._pid = os.getpid()
+        self._thread = thread
+        #: Held by who has asked the loop something; the tag of its question.
+        self._asking = threading.Lock()
+        self._tag = 0
+        self._socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+        self._socket.linger = 0
+        self._socket.bind(endpoint)
+
+    @property
+    def in_child(self) -> bool:
+        """Whether this process was forked off the broker's."""
+        return os.getpid() != self._pid
+
+    def refuse_in_child(self) -> None:
+        """Raises :class:`~brigantine.errors.BrokerStopped` in a forked child."""
+        if self.in_child:
+            raise BrokerStopped(
+                f"this broker runs in process {self._pid}, of which this one was forked; "
+                "a child needs a broker of its own"
+            )
+
+    def tell(self, word: bytes) -> None:
+        """Send a word, if anybody is there to take it."""
+        if self.in_child:
+            return
+        with self.lock:
+            if not self._socket.closed and self._thread.is_alive():
+                self._socket.send(word)
+
+    def ask(self, word: bytes) -> bytes:
+        """The answer to a question.
+
+        Raises :class:`~brigantine.errors.BrokerStopped` when the loop has ended, or in a forked child.
+        """
+        self.refuse_in_child()
+        with self._asking:
+            self._tag += 1
+            question = word + self._tag.to_bytes(TAG_BYTES, "big")
+            poller = select.poll()
+            with self.lock:
+                if not self.ended:
+                    self._socket.send(question)
+                    poller.register(int(self._socket.fd), select.POLLIN)
+            while True:
+                with self.lock:
+                    if self.ended:
+                        raise BrokerStopped("the broker has ended")
+                    with contextlib.suppress(zmq.Again):
+                        while True:  # what an interrupted question has left comes first
+                            asked, answer = self._socket.recv_multipart(zmq.DONTWAIT)
+                            if asked == question:
+                                return answer
+                # Readable when something has come, unless another thread's use of the socket has
+                # noticed before: then the next look finds it.
+                poller.poll(ANSWER_CHECK * 1000.0)
+
+    def end(self) -> None:
+        """The loop has ended: who asks from now on is told so."""
+        with self.lock:
+            self.ended = True
+
+    def close(self) -> None:
+        """Close the PAIR, after :meth:`end`."""
+        with self.lock:
+            self._socket.close()

@@ -1,25 +1,17 @@
-"""The poll loop: the only room that sends, receives and polls.  It owns the clock."""
+"""The poll loop: turn after turn what has come in and what is due.  It owns the clock."""
 
 import secrets
-import threading
 
-import zmq
-
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport (
     ZMQ_DONTWAIT,
-    ZMQ_EHOSTUNREACH,
     ZMQ_EVENT_ACCEPTED,
     ZMQ_EVENT_DISCONNECTED,
-    ZMQ_EVENTS,
-    ZMQ_POLLIN,
     ZMQ_SNDMORE,
     zmq_errno,
-    zmq_getsockopt,
     zmq_msg_data,
     zmq_msg_get,
     zmq_msg_more,
@@ -33,14 +25,7 @@ from . cimport zmqapi
 from .clock cimport monotonic
 from .commands cimport REQ
 from .counters cimport COUNTER_COUNT, DROP_TOO_MANY_FRAMES, EVENTS_MISSED, PAUSES
-from .envelope cimport (
-    Frames,
-    frame_set,
-    frames_clear,
-    frames_free,
-    frames_init,
-    frames_reserve,
-)
+from .envelope cimport frame_set, frames_free, frames_init, frames_reserve
 from .events cimport (
     EVENT_DRAINING,
     EVENT_PAUSE,
@@ -50,13 +35,13 @@ from .events cimport (
     pack_event,
 )
 from .expiry cimport nanoseconds
-from .outbox cimport BACKEND, BOTH, FRONTEND, FULL, GONE, OK, Outbox
+from .outbox cimport BACKEND, BOTH, FRONTEND
 from .records cimport NO_CONNECTION
+from .routers cimport CONTROL, EVENTS, MONITOR, SOCKETS, TOO_MANY, Routers
 from .switchboard cimport Switchboard
-from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, handle_of, raise_zmq_error
+from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
 
 from ..config import BATCH as _BATCH
-from ..config import DISCARD_BATCH as _DISCARD_BATCH
 from ..config import FULL_RETRY as _FULL_RETRY
 from ..config import MAX_SLEEP as _MAX_SLEEP
 from ..control import DRAIN as _DRAIN
@@ -73,7 +58,6 @@ __all__ = ["Loop"]
 zmqapi.bind(&brigantine_zmq)
 
 cdef int BATCH = _BATCH
-cdef int DISCARD_BATCH = _DISCARD_BATCH
 cdef int64_t FULL_RETRY = nanoseconds(_FULL_RETRY)
 cdef int64_t MAX_SLEEP = nanoseconds(_MAX_SLEEP)
 cdef string STOP = _STOP
@@ -83,17 +67,15 @@ cdef string WATCH = _WATCH
 cdef string WORKERS = _WORKERS
 cdef string SERVICES = _SERVICES
 cdef size_t TAG_BYTES = _TAG_BYTES
-cdef int64_t MILLISECOND = 1000000
 
 cdef enum:
-    TOO_MANY = -2
     # A monitor's message: uint16 event and uint32 value in one frame, the endpoint in another.
     EVENT_FRAMES = 2
     EVENT_SIZE = 6
     VALUE_AT = 2
 
 
-cdef class Loop(Outbox):
+cdef class Loop(Routers):
     """Loop(frontend, backend, control, config, monitor=None, protocols=1, \
 default_service=b"", events=None)\n--\n
     Runs one switchboard on a frontend and a backend ROUTER until told to stop, without the GIL.
@@ -113,26 +95,8 @@ default_service=b"", events=None)\n--\n
         self, frontend, backend, control, config, monitor=None, int protocols=REQ,
         default_service=b"", events=None,
     ):
-        frames_init(&self.inbox)
         frames_init(&self.event)
         frames_init(&self.notice)
-        self.single = backend is None
-        for name, socket in (("frontend", frontend), ("backend", backend)):
-            if socket is None:
-                continue
-            if socket.type != zmq.ROUTER:
-                raise TypeError(f"{name} must be a ROUTER socket, not {socket.type!r}")
-            socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.sockets = (frontend, backend, control, monitor, events)
-        for index, socket in (
-            (FRONTEND, frontend), (BACKEND, backend), (CONTROL, control), (MONITOR, monitor)
-        ):
-            self.handles[index] = NULL
-            self.signals[index] = pollfd(-1, 0, 0)  # poll passes over it
-            if socket is not None:
-                self.handles[index] = handle_of(socket)
-                self.signals[index] = pollfd(socket.getsockopt(zmq.FD), POLLIN, 0)
-        self.handles[EVENTS] = NULL if events is None else handle_of(events)
         self.switchboard = Switchboard(
             config, self, secrets.randbits(32), None, protocols, default_service
         )
@@ -144,7 +108,6 @@ default_service=b"", events=None)\n--\n
         frames_reserve(&self.notice, 1)
 
     def __dealloc__(self):
-        frames_free(&self.inbox)
         frames_free(&self.event)
         frames_free(&self.notice)
 
@@ -158,7 +121,7 @@ default_service=b"", events=None)\n--\n
     def run(self):
         """Route until STOP, or until DRAIN is done.  Then every request has ended."""
         cdef bint well = False
-        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        self.enter()
         with nogil:
             try:
                 self.c_run()
@@ -210,50 +173,6 @@ default_service=b"", events=None)\n--\n
                 break
         return 0
 
-    cdef int interrupted(self) except -1 nogil:
-        """A signal came in the middle of a call.  Python's handlers run in its main thread alone."""
-        if self.in_main_thread:
-            with gil:
-                PyErr_CheckSignals()
-        return 0
-
-    # -- waiting ------------------------------------------------------------------------------
-
-    cdef int wait(self, int64_t sleep) except -1 nogil:
-        """Instead of zmq_poll, which polls twice and asks every socket each time.
-
-        The descriptor of a socket is readable when libzmq has put something in its mailbox, and
-        using the socket may empty the mailbox without a word.  So a router that was used since it was
-        found empty is asked before the sleep; the others are read until they are empty.
-        """
-        cdef int index, ready = 0
-        for index in range(SOCKETS):
-            self.news[index] = False
-        for index in range(SIDES):
-            if self.handles[index] != NULL and not self.quiet[index]:
-                self.news[index] = self.readable(index)
-                self.quiet[index] = not self.news[index]
-                if self.news[index]:
-                    sleep = 0
-        # poll counts whole milliseconds: round up, or it would spin until the deadline.
-        ready = poll(self.signals, SOCKETS, <int>((sleep + MILLISECOND - 1) // MILLISECOND))
-        if ready < 0:
-            if errno != EINTR:
-                with gil:
-                    PyErr_SetFromErrno(OSError)
-            self.interrupted()
-        for index in range(SOCKETS):
-            if ready > 0 and self.signals[index].revents:
-                self.news[index] = True
-        return 0
-
-    cdef bint readable(self, int index) except -1 nogil:
-        cdef int events = 0
-        cdef size_t size = sizeof(events)
-        if zmq_getsockopt(self.handles[index], ZMQ_EVENTS, &events, &size) != 0:
-            raise_zmq_error()
-        return (events & ZMQ_POLLIN) != 0
-
     # -- time ---------------------------------------------------------------------------------
 
     cdef int64_t sleep(self) noexcept nogil:
@@ -301,6 +220,9 @@ default_service=b"", events=None)\n--\n
             if count == 0:
                 return 0
             if count == TOO_MANY:
+                self.lock.begin()
+                self.switchboard.note(DROP_TOO_MANY_FRAMES)
+                self.lock.end()
                 continue
             if watched:
                 # -1 (NO_CONNECTION) for a peer over inproc, which has no descriptor.
@@ -311,74 +233,6 @@ default_service=b"", events=None)\n--\n
             finally:
                 self.lock.end()
         return 1
-
-    cdef int receive(self, int side) except -1 nogil:
-        cdef Frames *inbox = &self.inbox
-        cdef void *router = self.handles[side]
-        frames_clear(inbox)
-        self.quiet[side] = False
-        while True:
-            frames_reserve(inbox, inbox.count + 1)
-            if zmq_msg_recv(&inbox.at[inbox.count], router, ZMQ_DONTWAIT) < 0:
-                if zmq_errno() == EAGAIN and inbox.count == 0:
-                    self.quiet[side] = True
-                    return 0
-                if zmq_errno() == EINTR:
-                    self.interrupted()
-                    continue
-                raise_zmq_error()
-            inbox.count += 1
-            if not zmq_msg_more(&inbox.at[inbox.count - 1]):
-                return inbox.count
-            if inbox.count == self.switchboard.max_frames:
-                self.lock.begin()
-                self.switchboard.note(DROP_TOO_MANY_FRAMES)
-                self.lock.end()
-                self.discarding[side] = True
-                return TOO_MANY
-
-    cdef int discard(self, int side) except -1 nogil:
-        cdef int _turn
-        cdef zmq_msg_t *frame
-        frames_clear(&self.inbox)
-        frames_reserve(&self.inbox, 1)
-        self.inbox.count = 1
-        frame = &self.inbox.at[0]
-        for _turn in range(DISCARD_BATCH):
-            if zmq_msg_recv(frame, self.handles[side], ZMQ_DONTWAIT) < 0:
-                if zmq_errno() == EINTR:
-                    self.interrupted()
-                    continue
-                raise_zmq_error()
-            if not zmq_msg_more(frame):
-                self.discarding[side] = False
-                return True
-        return False
-
-    cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
-    ) except -1 nogil:
-        cdef int side = FRONTEND if self.single else port
-        cdef void *router = self.handles[side]
-        cdef int index, number, total = heads + bodies
-        cdef int flags = ZMQ_DONTWAIT | ZMQ_SNDMORE
-        cdef zmq_msg_t *frame
-        self.quiet[side] = False
-        for index in range(total):
-            frame = &head[index] if index < heads else &body[index - heads]
-            if index == total - 1:
-                flags = ZMQ_DONTWAIT
-            while zmq_msg_send(frame, router, flags) < 0:
-                number = zmq_errno()
-                if number == EINTR:
-                    self.interrupted()
-                elif index == 0 and number == EAGAIN:
-                    return FULL
-                elif index == 0 and number == ZMQ_EHOSTUNREACH:
-                    return GONE
-                else:
-                    raise_zmq_error()
-        return OK
 
     cdef int sync_connections(self) except -1 nogil:
         """Pass on which backend connections were opened and closed, in that order."""

@@ -186,12 +186,19 @@ def main() -> int:
     for case in chosen(options):
         comparison.results.pop(case.name, None)
         comparison.run(case, options.rounds)
+        keep(options, comparison.results, about)
         if case.name == "open":
             comparison.results.pop(HIGHEST, None)
             comparison.search(min(options.rounds, SEARCHES))
     publish(options, comparison.results, about)
     missed = [each for each in targets(comparison.results) if not each.met]
     return 1 if missed and options.check else 0
+
+
+def keep(options: argparse.Namespace, results: Results, about: dict[str, str]) -> None:
+    """Write the raw results, where that was asked for: after each case, as a full run takes long."""
+    if options.json:
+        options.json.write_text(json.dumps({"machine": about, "cases": results}, indent=1) + "\n")
 
 
 def publish(options: argparse.Namespace, results: Results, about: dict[str, str]) -> None:
@@ -202,8 +209,7 @@ def publish(options: argparse.Namespace, results: Results, about: dict[str, str]
     results = {name: results[name] for name in order}
     text = report.summary(results, titles, about)
     print(text)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": about, "cases": results}, indent=1) + "\n")
+    keep(options, results, about)
     if options.svg:
         options.svg.write_text(report.chart(results, titles, about))
     if options.markdown:

@@ -32,8 +32,8 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     with ExitStack() as stack:
         pin(CONTENDER_CPU)  # for the threads that are started now
-        if kind == "proxy":
-            given["pattern"] = "proxy"
+        if kind == "proxy":  # it knows no capacity: whatever comes is passed on
+            given |= {"pattern": "proxy", "capacity": 1}
             run_proxy(context, ENDS)
         else:
             broker = BROKERS[given["pattern"]](*ENDS, impl=kind, context=context, drain_timeout=0.0)

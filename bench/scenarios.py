@@ -163,7 +163,7 @@ SCENARIOS = {
 QUICK = [
     _case("quick-one", "One in flight, 16 workers", (LRU, PROXY, NATS, PURE_LRU), _one_each(16)),
     _case("quick-capacity", "Capacity 16, 4 workers", (MDP, PPP), _full(4)),
-    _case("quick-inproc", "inproc, 4 workers", (LRU, PROXY), replace(_one_each(4), transport="inproc")),
+    _case("quick-inproc", "inproc, 4 workers", (MDP, PROXY), replace(_full(4), transport="inproc")),
     _case("quick-open", "Open loop", (MDP,), replace(_one_each(16), rate=500.0)),
 ]  # fmt: skip
 

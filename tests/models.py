@@ -30,9 +30,8 @@ QUICK = settings(
 )
 
 #: For what looks at this process's memory: the sanitizers keep what is freed, and find leaks better.
-needs_plain_memory = pytest.mark.skipif(
-    bool(os.environ.get("BRIGANTINE_SANITIZED")), reason="a sanitizer keeps back what is freed"
-)
+SANITIZED = bool(os.environ.get("BRIGANTINE_SANITIZED"))
+needs_plain_memory = pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps back what is freed")
 
 FRONTEND, BACKEND, BOTH = 0, 1, 2
 OK, FULL, GONE = 0, 1, 2

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from clients import Bystander
 from harness import wait_until
+from models import needs_plain_memory
 from watch import lost, reaches
 from zmtp import QUIET, RawPeer, message
 
@@ -63,6 +64,7 @@ CAP = 32 * MIB
 OVER_THE_CAP = {"core": 1.1, "pure": 1.6}
 
 
+@needs_plain_memory
 @pytest.mark.parametrize("size", [1024, 100])
 def test_requests_without_end_and_no_worker_stay_within_the_cap(
     broker_process: Any, record: Any, impl: str, size: int

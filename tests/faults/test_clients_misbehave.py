@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from clients import Bystander, round_trip, who_got
 from harness import Peers, wait_until
+from models import needs_plain_memory
 from watch import lost, reaches
 from zmtp import RawPeer, message, opening
 
@@ -23,6 +24,7 @@ HIGH_WATER_MARK = 10
 KEPT_MIB = 2 * HIGH_WATER_MARK * REPLY_SIZE / 2**20 + 16
 
 
+@needs_plain_memory
 def test_replies_to_a_client_that_never_reads_are_shed_and_nobody_else_notices(
     broker_process: Any, worker_process: Any, peers: Peers, record: Any
 ) -> None:
@@ -89,6 +91,7 @@ WARM_UP = 500
 NOISE_MIB = 4
 
 
+@needs_plain_memory
 @pytest.mark.parametrize(
     "count",
     [1000, pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])],

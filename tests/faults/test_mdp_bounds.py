@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from clients import Bystander
 from harness import wait_until
+from models import needs_plain_memory
 from protocol_frames import MDP, MDP01, SERVICE, Dialect
 from watch import lost, reaches
 from zmtp import QUIET, RawPeer, message
@@ -21,6 +22,7 @@ NOISE_MIB = 4
 CALM = {"heartbeat_interval": QUIET}
 
 
+@needs_plain_memory
 @pytest.mark.parametrize("dialect", MDP, ids=[each.name for each in MDP])
 @pytest.mark.parametrize(
     "count",
@@ -102,6 +104,7 @@ CAP = 32 * MIB
 OVER_THE_CAP = {"core": 1.1, "pure": 1.6}
 
 
+@needs_plain_memory
 def test_requests_without_end_and_no_worker_stay_within_the_cap(
     dialect_process: Any, record: Any, impl: str
 ) -> None:
@@ -146,6 +149,7 @@ def _let_it_be_read() -> None:
         pass
 
 
+@needs_plain_memory
 @pytest.mark.parametrize("dialect", MDP, ids=[each.name for each in MDP])
 def test_long_names_of_services_count_for_the_cap(
     dialect_process: Any, record: Any, dialect: Dialect

@@ -9,6 +9,7 @@ import pytest
 from clients import Bystander
 from crew import BareWorker, DialectClient
 from harness import Peers, wait_until
+from models import needs_plain_memory
 from protocol_frames import MDP02, Dialect
 from watch import lost, reaches
 from zmtp import QUIET, RawPeer, message, opening
@@ -27,6 +28,7 @@ HIGH_WATER_MARK = 10
 KEPT_MIB = 2 * HIGH_WATER_MARK * PART_SIZE / 2**20 + 16
 
 
+@needs_plain_memory
 @pytest.mark.parametrize("partial", [False, True], ids=["replies", "partials"])
 def test_what_a_client_never_reads_is_shed_and_nobody_else_notices(
     dialect_process: Any, hand: Any, peers: Peers, record: Any, partial: bool
@@ -108,6 +110,7 @@ COUNTS = pytest.mark.parametrize(
 )
 
 
+@needs_plain_memory
 @COUNTS
 def test_clients_that_come_and_go_leave_nothing_behind(
     dialect_process: Any, hand: Any, record: Any, dialect: Dialect, count: int
@@ -143,6 +146,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(
     assert (stats["workers"], stats["workers_joined"]) == (1, 1)
 
 
+@needs_plain_memory
 @COUNTS
 def test_workers_that_come_and_go_leave_nothing_behind(
     dialect_process: Any, record: Any, dialect: Dialect, count: int

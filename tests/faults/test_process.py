@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from clients import Bystander, CountingClient
 from harness import PATIENCE, Peers, wait_until
+from models import needs_plain_fork
 from programs import Process, command_line_broker, environment
 from watch import final_counters
 
@@ -88,6 +89,7 @@ FORKED = {
 }
 
 
+@needs_plain_fork
 @pytest.mark.parametrize(("ending", "times"), FORKED.values(), ids=FORKED.keys())
 def test_a_forked_child_ends_and_the_parents_broker_goes_on(
     program: Any, worker_process: Any, record: Any, ending: str, times: int

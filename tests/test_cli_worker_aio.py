@@ -24,7 +24,8 @@ async def upper(body):
     return body.upper()
 
 async def gate(body):
-    pathlib.Path("entered").touch()
+    with open("entered", "ab") as entered:
+        entered.write(b".")
     while not pathlib.Path("go").exists():
         await asyncio.sleep(0.005)
     return b"{version}"
@@ -61,6 +62,12 @@ def write(folder: Path, version: str) -> None:
     (folder / "jobs.py").write_text(MODULE.replace("{version}", version) + "#" * int(version))
 
 
+def entered(folder: Path) -> int:
+    """How many requests the gate has seen."""
+    file = folder / "entered"
+    return file.stat().st_size if file.exists() else 0
+
+
 def serve(run: Commands, folder: Path, wire: str, endpoint: str, *words: str) -> Command:
     pattern, *options = PATTERNS[wire]
     return run(
@@ -75,7 +82,7 @@ def test_it_drains_at_sigterm(run: Commands, peers: Peers, folder: Path, wire: s
     peer = broker.ready("ready-3")
     for n in (b"0", b"1"):
         broker.request(peer, b"q", ticket=n)
-    wait_until((folder / "entered").exists, "the start of the work")
+    wait_until(lambda: entered(folder) == 2, "the start of the work on both")
     command.process.terminate()
     command.wait_for("finishing the request in hand")
     (folder / "go").touch()

@@ -226,10 +226,61 @@ def test_the_more_workers_have_in_hand_the_more_of_a_backlog_they_get_in_a_row(
     for number in range(12):
         rig.request(C, b"%d" % number)
     calls = join_at_once(rig, {V: EIGHT, W: EIGHT})
-    # With n in hand the next one waits for at most n to be handed to another.
-    assert handed_out(calls) == [V, W, V, W, W, V, V, V, W, W, W, W]
+    # Up to three times what the other has in hand; a place ends it before.
+    assert handed_out(calls) == [V, *[W] * 3, *[V] * 7, W]
     bodies = [call.frames[-1] for call in calls if call.port == BACKEND]
     assert bodies == [b"%d" % number for number in range(12)], "who waits longest is sent first"
+
+
+def test_a_turn_goes_on_up_to_three_times_what_the_others_have_on_average(
+    make: Callable[..., TalkRig],
+) -> None:
+    rig = make()
+    for worker in (V, W, X):
+        rig.join(worker, EIGHT)
+    for number in range(3):
+        rig.request(C, b"%d" % number)
+    # One each; then one has three; its two others have four in hand, so that the next has six.
+    calls = ask_at_once(rig, [(C, b"%d" % number) for number in range(10)])
+    assert handed_out(calls) == [*[V] * 2, *[W] * 5, *[X] * 3]
+
+
+def test_as_long_as_anybody_is_idle_each_request_goes_to_the_next_in_line(
+    make: Callable[..., TalkRig],
+) -> None:
+    rig = make()
+    for worker in (V, W):
+        rig.join(worker, EIGHT)
+    for number in range(4):
+        rig.request(C, b"%d" % number)
+    rig.join(X, EIGHT)
+    # Last in line, and the busy ones before it get no more than one each.
+    calls = ask_at_once(rig, [(C, b"%d" % number) for number in range(6)])
+    assert handed_out(calls) == [V, W, X, X, X, X]
+
+
+@pytest.mark.parametrize("end", ["answered", "lost", "expired"])
+def test_who_has_nothing_in_hand_any_more_is_idle_again(
+    make: Callable[..., TalkRig], end: str
+) -> None:
+    rig = make()
+    for worker in (V, W):
+        rig.join(worker, EIGHT)
+    ticket = rig.sent(C, V, b"1")
+    if end == "expired":
+        rig.wait(TTL)
+    rig.sent(C, W, b"2")
+    if end == "lost":
+        rig.join(X, EIGHT)
+        rig.results[BACKEND, V] = GONE
+        assert handed_out(rig.request(C, b"3"))[-1] == W
+        first, second = X, W  # W has two in hand
+    else:
+        rig.final(V, ticket, b"done")
+        first, second = V, W  # W has one in hand
+    calls = ask_at_once(rig, [(C, b"%d" % number) for number in range(7)])
+    limit = 6 if end == "lost" else 3
+    assert handed_out(calls)[: limit + 1] == [*[first] * limit, second]
 
 
 def test_a_turn_ends_with_what_was_there_to_hand_out(make: Callable[..., TalkRig]) -> None:

@@ -23,7 +23,7 @@ from .envelope cimport data_of, frames_clear, frames_compact, frames_copy
 from .lru cimport lru_again, lru_next, lru_ready
 from .outbox cimport GONE, OK
 from .records cimport Request, Service, Worker
-from .services cimport mark
+from .services cimport mark, take_place
 from .tickets cimport LATE, TICKET_SIZE
 from .workers cimport heard, lose
 from .zmqapi cimport brigantine_zmq
@@ -33,6 +33,9 @@ from ..config import COMPACT_AFTER as _COMPACT_AFTER
 zmqapi.bind(&brigantine_zmq)
 
 cdef int COMPACT_AFTER = _COMPACT_AFTER
+
+cdef enum:
+    TURN = 3  # times what the others have in hand on average may be with a worker at the end of its turn
 
 
 cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
@@ -71,8 +74,8 @@ cdef int settle(Board board, int64_t now) except -1 nogil:
         while queue.length and dispatch(board, queue.head, now) != NIL:
             pass
         worker = free.head
-        if worker != NIL and board.workers[worker].run:
-            board.workers[worker].run = 0
+        if worker != NIL and board.workers[worker].turn:
+            board.workers[worker].turn = False
             lru_next(free, board.free_links.data())
             lru_ready(free, board.free_links.data(), worker)
         if chain_has(board.due_links.data(), service):
@@ -99,7 +102,7 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
             lose(board, index, WORKERS_LOST)
         else:
             board.count[WORKER_FULL] += 1
-            board.workers[index].run = 0
+            board.workers[index].turn = False
             board.parked.ready(index)
     worker = &board.workers[index]
     request = &board.requests[slot]
@@ -107,7 +110,7 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
     if chain_has(links, slot):
         chain_remove(&board.services[service].queue, links, slot)
     chain_append(&worker.requests, links, slot)
-    worker.occupied += 1
+    take_place(board, index)
     worker.live += 1
     request.worker = index
     board.count[QUEUED] -= 1
@@ -124,21 +127,22 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
 cdef void take_turn(Board board, int index) noexcept nogil:
     """Put a worker that was given a request back into the LRU order, if it has a place left.
 
-    Messages to one peer share a system call, so a worker's turn goes on while it was given fewer in a row
-    than the next one has in hand: with an idle one next to it each gets one, and the busier all are, the
-    more they get at once.
+    Messages to one peer share a system call, so where every worker has something in hand, a turn goes on until
+    this one has three times what the others have on average.  As long as anybody is idle each gets one.
     """
     cdef Worker *worker = &board.workers[index]
-    cdef Chain *free = &board.services[worker.service].free
+    cdef Service *service = &board.services[worker.service]
+    worker.turn = False
     if worker.occupied == worker.capacity:
-        worker.run = 0
         return
-    worker.run += 1
-    if free.head != NIL and worker.run < board.workers[free.head].occupied:
-        lru_again(free, board.free_links.data(), index)
+    if service.idle == 0 and (
+        <int64_t>worker.occupied * (service.workers - 1)
+        < <int64_t>TURN * (service.in_hand - worker.occupied)
+    ):
+        worker.turn = True
+        lru_again(&service.free, board.free_links.data(), index)
     else:
-        worker.run = 0
-        lru_ready(free, board.free_links.data(), index)
+        lru_ready(&service.free, board.free_links.data(), index)
     board.count[WORKERS_IDLE] += 1
 
 

@@ -12,7 +12,7 @@ from .envelope cimport frame_set, frame_starts, frames_append, frames_clear
 from .events cimport EVENT_FAILED, EVENT_SHED
 from .outbox cimport OK
 from .records cimport Request
-from .services cimport leave_service
+from .services cimport give_places, leave_service
 from .tickets cimport ANSWERED
 from .watching cimport watch_refusal, watch_request
 from .zmqapi cimport brigantine_zmq
@@ -94,7 +94,7 @@ cdef int finish(Board board, int slot, int end, int reason, int verdict) except 
         else:
             board.workers[worker].live -= 1
             if verdict == ANSWERED:
-                board.workers[worker].occupied -= 1
+                give_places(board, worker, 1)
         forget_if_empty(board, worker)
     return leave_service(board, request.service)
 

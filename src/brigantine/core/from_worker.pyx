@@ -30,6 +30,7 @@ from .envelope cimport data_of
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
 from .tickets cimport ANSWERED, LATE
+from .services cimport give_places
 from .workers cimport heard, known, lose, register, send_disconnect, set_free
 from .zmqapi cimport brigantine_zmq
 
@@ -110,7 +111,7 @@ cdef int on_ready(
             # Busy with a live request: one job at a time, whatever it says.  Otherwise what it
             # was busy with has expired, and it is free.
             if worker.occupied and worker.live == 0:
-                worker.occupied = 0
+                give_places(board, index, worker.occupied)
                 set_free(board, index)
             return 0
         lose(board, index, READY_AGAIN)  # RFC 6: a new conversation
@@ -160,7 +161,7 @@ cdef int on_reply(
         # The place of a request that expired meanwhile.  A REQ worker has but one request, so
         # whatever it answers says that it is done with it.
         if command.protocol == REQ or slot == LATE:
-            board.workers[worker].occupied -= 1
+            give_places(board, worker, 1)
     if command.protocol != REQ:
         heard(board, worker, now)  # it may be idle now, which has another deadline
     if not partial:

@@ -12,6 +12,8 @@ cdef struct Service:
     Chain free         # workers that could take a request now, least recently used at the head
     Chain queue        # slots of the waiting requests, next one at the head
     int workers        # registered workers
+    int idle           # those of them that have nothing in hand
+    int in_hand        # places taken at all of them
     int users          # registered workers and requests that have not ended: it stays while there are
 
 cdef struct Worker:
@@ -20,7 +22,7 @@ cdef struct Worker:
     int capacity       # requests it takes at once
     int connection     # the descriptor it speaks on, or NO_CONNECTION
     int occupied       # places taken: live requests, and those that expired while it was at work
-    int run            # requests that it was given since it came to the head of `free`
+    bint turn          # it stands at the head of `free` for more than one request
     int live           # requests of this conversation that have not ended
     bint lost          # not registered any more; `requests` may still be answered
     Chain requests     # slots of the requests it may answer, in the order they were sent

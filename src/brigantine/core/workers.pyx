@@ -30,7 +30,7 @@ from .mmi cimport is_mmi
 from .outbox cimport GONE, OK
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport take_back
-from .services cimport find_service, leave_service, mark
+from .services cimport find_service, give_places, leave_service, mark
 from .watching cimport watch_ready, watch_worker
 from .zmqapi cimport brigantine_zmq
 
@@ -80,11 +80,12 @@ cdef int register(
     worker.protocol = command.protocol
     worker.capacity = command.capacity
     worker.connection = connection
-    worker.occupied = worker.live = worker.run = 0
-    worker.lost = False
+    worker.occupied = worker.live = 0
+    worker.turn = worker.lost = False
     if connection != NO_CONNECTION:
         board.connections[connection] = index
     board.services[service].workers += 1
+    board.services[service].idle += 1
     board.services[service].users += 1
     board.count[WORKERS] += 1
     board.count[WORKERS_JOINED] += 1
@@ -194,12 +195,14 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
             board.busy.release(index)
         board.beats.release(index)
     worker.lost = True
-    worker.live = worker.occupied = 0
+    give_places(board, index, worker.occupied)
+    worker.live = 0
     found = board.connections.find(worker.connection)
     if found != board.connections.end() and dereference(found).second == index:
         dereference(found).second = NIL
     worker.connection = NO_CONNECTION
     board.services[service].workers -= 1
+    board.services[service].idle -= 1
     if board.services[service].workers == 0:
         board.vacated = board.present
     board.count[WORKERS] -= 1

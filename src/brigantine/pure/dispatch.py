@@ -13,6 +13,9 @@ from .workers import heard, lose
 
 __all__ = ["enqueue", "settle"]
 
+#: Times what the others have in hand on average may be with a worker at the end of its turn.
+_TURN = 3
+
 
 def enqueue(board: Board, request: Request, now: float) -> None:
     """Let a new request wait for its turn in settle, or shed it at the bounds of the queue."""
@@ -44,8 +47,8 @@ def settle(board: Board, now: float) -> None:
             if _dispatch(board, request, now) is None:
                 break
         head = service.free.head()
-        if head is not None and board.workers[head].run:
-            board.workers[head].run = 0
+        if head is not None and board.workers[head].turn:
+            board.workers[head].turn = False
             service.free.next()
             service.free.ready(head)
         del board.due[service]
@@ -78,11 +81,11 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
             lose(board, worker)
         else:
             board.count["worker_full"] += 1
-            worker.run = 0
+            worker.turn = False
             board.parked.ready(identity)
     service.queue.pop(request.slot, None)
     worker.requests[request.slot] = None
-    worker.occupied += 1
+    worker.take_place()
     worker.live += 1
     request.worker = worker
     request.state = State.IN_FLIGHT
@@ -100,18 +103,17 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
 def _take_turn(board: Board, worker: Worker) -> None:
     """Put a worker that was given a request back into the LRU order, if it has a place left.
 
-    Messages to one peer share a system call, so a worker's turn goes on while it was given fewer in
-    a row than the next one has in hand: with an idle one next to it each gets one, and the busier
-    all are, the more they get at once.
+    Messages to one peer share a system call, so where every worker has something in hand, a turn goes
+    on until this one has three times what the others have on average.  As long as anybody is idle
+    each gets one.
     """
+    worker.turn = False
     if worker.occupied == worker.capacity:
-        worker.run = 0
         return
-    worker.run += 1
-    free = worker.service.free
-    following = free.head()
-    if following is not None and worker.run < board.workers[following].occupied:
-        free.again(worker.identity)
+    service = worker.service
+    others = service.in_hand - worker.occupied
+    if not service.idle and worker.occupied * (service.workers - 1) < _TURN * others:
+        worker.turn = True
+        service.free.again(worker.identity)
     else:
-        worker.run = 0
-        free.ready(worker.identity)
+        service.free.ready(worker.identity)

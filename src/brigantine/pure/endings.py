@@ -49,7 +49,7 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
         else:
             worker.live -= 1
             if verdict is Verdict.ANSWERED:
-                worker.occupied -= 1
+                worker.give_places(1)
         forget_if_empty(board, worker)
     leave_service(board, request.service)
 

@@ -86,7 +86,7 @@ def _on_ready(
             # Busy with a live request: one job at a time, whatever it says.  Otherwise what it was
             # busy with has expired, and it is free.
             if worker.occupied and not worker.live:
-                worker.occupied = 0
+                worker.give_places(worker.occupied)
                 set_free(board, worker)
             return
         lose(board, worker, "ready_again")  # RFC 6: a new conversation
@@ -124,7 +124,7 @@ def _on_reply(
     # it answers says that it is done with it.
     over = not matched and (worker.protocol == REQ or slot == Verdict.LATE)
     if not partial and over and worker.occupied > worker.live:
-        worker.occupied -= 1
+        worker.give_places(1)
     if worker.protocol != REQ:
         heard(board, worker, now)  # it may be idle now, which has another deadline
     if not partial:

@@ -16,7 +16,7 @@ NO_CONNECTION = -1
 class Service:
     """A name that workers serve.  It stays while a worker or a request needs it."""
 
-    __slots__ = ("free", "name", "queue", "users", "workers")
+    __slots__ = ("free", "idle", "in_hand", "name", "queue", "users", "workers")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -24,8 +24,8 @@ class Service:
         self.free = LRUQueue()
         #: Slots of the waiting requests, next one first.
         self.queue: OrderedDict[int, None] = OrderedDict()
-        #: Registered workers.
-        self.workers = 0
+        #: Registered workers, those of them that have nothing in hand, and places taken at all of them.
+        self.workers = self.idle = self.in_hand = 0
         #: Registered workers and requests that have not ended.
         self.users = 0
 
@@ -39,7 +39,7 @@ class Worker:
 
     __slots__ = (
         "capacity", "connection", "identity", "live", "lost", "occupied", "protocol", "requests",
-        "run", "service",
+        "service", "turn",
     )  # fmt: skip
 
     def __init__(self, identity: bytes) -> None:
@@ -56,10 +56,22 @@ class Worker:
         self.lost = False
         #: Places taken: by live requests, and by those that expired while it was at work on them.
         self.occupied = 0
-        #: Requests that it was given since it came to the head of the service's ``free``.
-        self.run = 0
+        #: It stands at the head of the service's ``free`` for more than one request.
+        self.turn = False
         #: Requests of this conversation that have not ended.
         self.live = 0
+
+    def take_place(self) -> None:
+        """It has one more in hand."""
+        self.service.idle -= not self.occupied
+        self.occupied += 1
+        self.service.in_hand += 1
+
+    def give_places(self, places: int) -> None:
+        """It has so many less in hand."""
+        self.service.idle += self.occupied == places > 0
+        self.occupied -= places
+        self.service.in_hand -= places
 
 
 class State(Enum):

@@ -53,6 +53,7 @@ def register(
         worker = board.workers[identity] = Worker(identity)
     worker.register(service, command.protocol, command.capacity, connection)
     service.workers += 1
+    service.idle += 1
     service.users += 1
     board.count["workers"] += 1
     board.count["workers_joined"] += 1
@@ -125,11 +126,13 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
             board.busy.release(identity)
         board.beats.release(identity)
     worker.lost = True
-    worker.live = worker.occupied = 0
+    worker.give_places(worker.occupied)
+    worker.live = 0
     if board.connections.get(worker.connection) == identity:
         board.connections[worker.connection] = None
     worker.connection = NO_CONNECTION
     service.workers -= 1
+    service.idle -= 1
     if not service.workers:
         board.vacated = board.present
     board.count["workers"] -= 1

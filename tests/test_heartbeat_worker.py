@@ -15,6 +15,7 @@ from harness import Peers, wait_until
 from heartbeat_doubles import BEAT, Gate, HeartbeatBroker, heartbeat_worker_maker
 
 from brigantine.wire import ERROR_MARK
+from brigantine.workers.heartbeat_link import EXCESS
 
 WIRES = ("ppp", "0.1", "0.2")
 
@@ -185,8 +186,10 @@ def test_a_reply_to_a_connection_that_is_over_is_discarded(
     worker = workers(wire, first.endpoint, gate, reconnect_min=BEAT)
     peer = first.ready()
     first.request(peer, b"at work", ticket=b"old 1")
-    first.request(peer, b"not begun", ticket=b"old 2")
     gate.entered()
+    for number in range(EXCESS + 1):  # the last one is too much: then it has all the others
+        first.request(peer, b"not begun", ticket=b"old %d" % (number + 2))
+    wait_until(lambda: worker.stats()["drop_excess"] == 1, "it has them")
     first.stop()
     second = HeartbeatBroker(peers, first.endpoint, wire=wire)
     peer = second.ready()
@@ -196,7 +199,7 @@ def test_a_reply_to_a_connection_that_is_over_is_discarded(
     assert gate.seen == [b"at work", b"new"]
     stats = worker.stats()
     assert (stats["requests"], stats["replies"], stats["discarded_replies"]) == (2, 1, 1)
-    assert stats["discarded_requests"] == 1
+    assert stats["discarded_requests"] == EXCESS
 
 
 def test_two_brokers_at_once(peers: Peers, workers: Any, wire: str) -> None:

@@ -29,8 +29,8 @@ from .counters cimport (
 from .envelope cimport data_of
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
-from .tickets cimport ANSWERED, LATE
 from .services cimport give_places
+from .tickets cimport ANSWERED, LATE, UNKNOWN
 from .workers cimport heard, known, lose, register, send_disconnect, set_free
 from .zmqapi cimport brigantine_zmq
 
@@ -38,21 +38,27 @@ zmqapi.bind(&brigantine_zmq)
 
 
 cdef int from_worker(Board board, Frames *frames, int64_t now, int connection) except -1 nogil:
-    cdef int worker
+    cdef int worker, slot = UNKNOWN
+    cdef bint reply
     cdef Command command = parse_worker(frames, board.protocols)
     cdef zmq_msg_t *identity = frames.at
     if command.says == SAYS_MALFORMED:
         return malformed(board, frames, &command, now)
     if command.says == SAYS_READY:
         return on_ready(board, frames, &command, now, connection)
-    worker = known(board, identity, connection)
+    reply = command.says == SAYS_FINAL or command.says == SAYS_PARTIAL
+    if reply:
+        slot = resolve(board, frames, &command)
+    worker = known(board, identity, connection, board.requests[slot].worker if slot >= 0 else NIL)
     if worker != NIL and board.workers[worker].protocol != command.protocol:
         board.count[DROP_MALFORMED_WORKER] += 1
         if board.workers[worker].protocol != REQ:
             heard(board, worker, now)
         return 0
-    if command.says == SAYS_FINAL or command.says == SAYS_PARTIAL:
-        return on_reply(board, frames, &command, worker, now, connection)
+    if reply:
+        if worker == NIL:  # lost just now, maybe, and its requests with it
+            slot = resolve(board, frames, &command)
+        return on_reply(board, frames, &command, worker, slot, now, connection)
     if worker == NIL:
         # RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT.
         board.count[DROP_UNEXPECTED] += 1
@@ -98,7 +104,7 @@ cdef int on_ready(
     # It may be back on the same descriptor, its old connection's end not yet heard of.
     if connection != NO_CONNECTION:
         board.outbox.sync_connections()
-    index = known(board, identity, connection)
+    index = known(board, identity, connection, NIL)
     if index != NIL:
         worker = &board.workers[index]
         board.count[READY_AGAIN] += 1
@@ -124,14 +130,17 @@ cdef int on_ready(
     return register(board, identity, name, size, command, now, connection)
 
 
+cdef int resolve(Board board, Frames *frames, Command *command) noexcept nogil:
+    cdef zmq_msg_t *ticket = &frames.at[command.ticket]
+    return board.tickets.c_resolve(data_of(ticket), zmq_msg_size(ticket))
+
+
 cdef int on_reply(
-    Board board, Frames *frames, Command *command, int worker, int64_t now, int connection
+    Board board, Frames *frames, Command *command, int worker, int slot, int64_t now, int connection
 ) except -1 nogil:
     cdef zmq_msg_t *identity = frames.at
-    cdef zmq_msg_t *ticket = &frames.at[command.ticket]
     cdef bint partial = command.says == SAYS_PARTIAL
     cdef bint matched
-    cdef int slot = board.tickets.c_resolve(data_of(ticket), zmq_msg_size(ticket))
     cdef int holder = worker
     if holder == NIL:
         holder = board.identities.find(data_of(identity), zmq_msg_size(identity))

@@ -13,6 +13,8 @@ cdef class Identities:
 
     # The index of an identity; NIL when it is not known.
     cdef int find(self, const char *data, size_t size) noexcept nogil
+    # The same, where `guess` (an index in use, or NIL) is likely the answer: spares the look-up by hash.
+    cdef int find_near(self, const char *data, size_t size, int guess) noexcept nogil
     # The index of an identity that was not known.  Indexes stay below the greatest number known at once.
     cdef int add(self, const char *data, size_t size) except -1 nogil
     # Forget an index that is in use; it will be used again.

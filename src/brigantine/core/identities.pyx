@@ -1,6 +1,7 @@
 """Identities of peers as small integers."""
 
 from cython.operator cimport dereference
+from libc.string cimport memcmp
 
 from .chain cimport NIL
 
@@ -14,6 +15,12 @@ cdef class Identities:
         if found == self.indexes.end():
             return NIL
         return dereference(found).second
+
+    cdef int find_near(self, const char *data, size_t size, int guess) noexcept nogil:
+        if guess != NIL and self.names[guess].size() == size:
+            if memcmp(self.names[guess].data(), data, size) == 0:
+                return guess
+        return self.find(data, size)
 
     cdef int add(self, const char *data, size_t size) except -1 nogil:
         cdef int index

@@ -1,34 +1,39 @@
 """Tickets: the short token that stands in a worker's request for the client's address."""
 
+from libc.stdint cimport uint8_t
+from libc.string cimport memset
+
 __all__ = ["TicketTable", "Verdict"]
 
 cdef enum:
     HALF = 8  # digits of the slot, and of the generation
+    NO_DIGIT = 0xFF
 
 cdef const char *DIGITS = b"0123456789abcdef"
+cdef uint8_t[256] VALUES  # of a digit: what it stands for
+memset(VALUES, NO_DIGIT, sizeof(VALUES))
+for _value in range(16):
+    VALUES[<unsigned char>DIGITS[_value]] = _value
 
 
 cdef inline void write_hex(uint32_t value, char *to) noexcept nogil:
+    cdef const char *digits = DIGITS  # what is written might overlap the pointer, as far as C knows
     cdef int at
     for at in range(HALF - 1, -1, -1):
-        to[at] = DIGITS[value & 15]
+        to[at] = digits[value & 15]
         value >>= 4
 
 
 cdef inline bint read_hex(const char *digits, uint32_t *value) noexcept nogil:
     """False unless there are HALF lower-case digits."""
     cdef int at
-    cdef char digit
-    value[0] = 0
+    cdef uint32_t digit, read = 0, worst = 0
     for at in range(HALF):
-        digit = digits[at]
-        if c'0' <= digit <= c'9':
-            value[0] = (value[0] << 4) | <uint32_t>(digit - c'0')
-        elif c'a' <= digit <= c'f':
-            value[0] = (value[0] << 4) | <uint32_t>(digit - c'a' + 10)
-        else:
-            return False
-    return True
+        digit = VALUES[<unsigned char>digits[at]]
+        read = (read << 4) | digit
+        worst |= digit
+    value[0] = read
+    return worst < 16
 
 
 cdef class TicketTable:

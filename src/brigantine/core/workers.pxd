@@ -6,8 +6,9 @@ from zmq.backend.cython.libzmq cimport zmq_msg_t
 from .board cimport Board
 from .commands cimport Command
 
-# The registered worker of that identity, if it still speaks on the same connection; or NIL.
-cdef int known(Board board, zmq_msg_t *identity, int connection) except -2 nogil
+# The registered worker of that identity, if it still speaks on the same connection; or NIL.  `guess` is who
+# it probably is, or NIL.
+cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) except -2 nogil
 # Make a worker known, on a connection that is open, and free.
 cdef int register(
     Board board, zmq_msg_t *identity, const char *name, size_t size, Command *command, int64_t now,

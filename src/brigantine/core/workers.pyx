@@ -47,8 +47,10 @@ cdef inline int loss_of(int reason) noexcept nogil:
     return EVENT_DISCONNECTED if reason == WORKERS_DISCONNECTED else EVENT_LOST
 
 
-cdef int known(Board board, zmq_msg_t *identity, int connection) except -2 nogil:
-    cdef int index = board.identities.find(data_of(identity), zmq_msg_size(identity))
+cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) except -2 nogil:
+    cdef int index = board.identities.find_near(
+        data_of(identity), zmq_msg_size(identity), guess
+    )
     if index == NIL or board.workers[index].lost:
         return NIL
     if connection != board.workers[index].connection and connection != NO_CONNECTION:

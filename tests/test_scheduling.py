@@ -1,4 +1,4 @@
-"""How a broker's loop is scheduled, seen from outside."""
+"""How the loops of a broker and of the load generator are scheduled, seen from outside."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Peers
+from harness import PATIENCE, Peers
 
 from brigantine import LRUBroker
+from brigantine.load import Generator, Plan
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "SCHED_BATCH") or not Path("/proc/self/task").exists(), reason="not Linux"
@@ -56,3 +57,24 @@ def test_a_policy_that_the_caller_has_chosen_is_kept(broker: Callable[..., LRUBr
     thread.join()
     assert found
     assert set(found.values()) == {os.SCHED_IDLE}
+
+
+def test_the_load_generators_loop_does_not_cut_in_either(broker: Callable[..., LRUBroker]) -> None:
+    running = broker()
+    before = policies()
+    plan = Plan(
+        pattern="lru", frontend=running.frontend, backend=running.backend, clients=2, workers=2
+    )
+    seen: list[int] = []
+    done = threading.Event()
+
+    def ended() -> None:  # in the loop's thread
+        seen.append(os.sched_getscheduler(0))
+        done.set()
+
+    with Generator(plan) as generator:
+        generator.start(10, on_end=ended)
+        assert done.wait(PATIENCE)
+        assert generator.finish().good
+    assert seen == [os.SCHED_BATCH]
+    assert {task: each for task, each in policies().items() if task in before} == before

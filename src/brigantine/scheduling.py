@@ -1,4 +1,4 @@
-"""How the system schedules a broker's loop."""
+"""How the system schedules a loop: a broker's, or the load generator's."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ __all__ = ["let_others_finish"]
 def let_others_finish() -> None:
     """Have this thread, when it wakes, wait for the one that runs on its CPU (Linux; else nothing).
 
-    libzmq's I/O thread wakes the loop with the first message that it has read.  Where they share a
-    CPU the loop would cut in before the second, for each message anew.  SCHED_BATCH is made for that:
-    "without extra preemptions between the workload's tasks" (sched(7)).  It needs no privilege, and
-    on a CPU that is free the thread wakes as before.  What it saves: docs/performance.md.
+    For a loop's thread: libzmq's I/O thread wakes it with the first message that it has read.  Where
+    they share a CPU the loop would cut in before the second, for each message anew.  SCHED_BATCH is
+    made for that: "without extra preemptions between the workload's tasks" (sched(7)).  It needs no
+    privilege, and on a CPU that is free the thread wakes as before.  What it saves:
+    docs/performance.md.
     """
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):  # a sandbox may forbid the call

@@ -127,15 +127,16 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
 cdef void take_turn(Board board, int index) noexcept nogil:
     """Put a worker that was given a request back into the LRU order, if it has a place left.
 
-    Messages to one peer share a system call, so where every worker has something in hand, a turn goes on until
-    this one has three times what the others have on average.  As long as anybody is idle each gets one.
+    Messages to one peer share a system call, so where every worker has something in hand, a turn goes on
+    until this one has three times what the others have on average.  As long as anybody is idle each
+    gets one.
     """
     cdef Worker *worker = &board.workers[index]
     cdef Service *service = &board.services[worker.service]
     worker.turn = False
     if worker.occupied == worker.capacity:
         return
-    if service.idle == 0 and (
+    if service.unoccupied == 0 and (
         <int64_t>worker.occupied * (service.workers - 1)
         < <int64_t>TURN * (service.in_hand - worker.occupied)
     ):

@@ -12,7 +12,7 @@ cdef struct Service:
     Chain free         # workers that could take a request now, least recently used at the head
     Chain queue        # slots of the waiting requests, next one at the head
     int workers        # registered workers
-    int idle           # those of them that have nothing in hand
+    int unoccupied     # those of them that have nothing in hand
     int in_hand        # places taken at all of them
     int users          # registered workers and requests that have not ended: it stays while there are
 

@@ -24,7 +24,7 @@ cdef inline void take_place(Board board, int index) noexcept nogil:
     cdef Worker *worker = &board.workers[index]
     cdef Service *service = &board.services[worker.service]
     if worker.occupied == 0:
-        service.idle -= 1
+        service.unoccupied -= 1
     worker.occupied += 1
     service.in_hand += 1
 
@@ -34,6 +34,6 @@ cdef inline void give_places(Board board, int index, int places) noexcept nogil:
     cdef Worker *worker = &board.workers[index]
     cdef Service *service = &board.services[worker.service]
     if worker.occupied and worker.occupied == places:
-        service.idle += 1
+        service.unoccupied += 1
     worker.occupied -= places
     service.in_hand -= places

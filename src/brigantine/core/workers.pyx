@@ -87,7 +87,7 @@ cdef int register(
     if connection != NO_CONNECTION:
         board.connections[connection] = index
     board.services[service].workers += 1
-    board.services[service].idle += 1
+    board.services[service].unoccupied += 1
     board.services[service].users += 1
     board.count[WORKERS] += 1
     board.count[WORKERS_JOINED] += 1
@@ -204,7 +204,7 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
         dereference(found).second = NIL
     worker.connection = NO_CONNECTION
     board.services[service].workers -= 1
-    board.services[service].idle -= 1
+    board.services[service].unoccupied -= 1
     if board.services[service].workers == 0:
         board.vacated = board.present
     board.count[WORKERS] -= 1

@@ -15,6 +15,7 @@ from ..core.load_clients import Clients
 from ..core.load_line import Line
 from ..core.load_workers import Workers
 from ..demo.cpu import CpuTime, read_cpu_time
+from ..scheduling import let_others_finish
 from .connections import LINGER, Connections, allow_files
 from .figures import Figures, OwnCpu
 from .plan import Plan
@@ -215,6 +216,7 @@ class _Run:
         return None if self._broker_pid is None else read_cpu_time(self._broker_pid)
 
     def _serve(self) -> None:
+        let_others_finish()
         try:
             self._interrupted = self._load.run(*self._bounds, self._warmup)
         except BaseException as error:

@@ -92,7 +92,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
     board.count["queued"] -= 1
     board.count["queued_bytes"] -= request.charge
     board.count["in_flight"] += 1
-    _take_turn(board, worker)
+    _take_turn(worker)
     if worker.protocol != REQ:
         board.beats.refresh(identity, now)
         if worker.occupied == 1 and board.split:
@@ -100,7 +100,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
     return worker
 
 
-def _take_turn(board: Board, worker: Worker) -> None:
+def _take_turn(worker: Worker) -> None:
     """Put a worker that was given a request back into the LRU order, if it has a place left.
 
     Messages to one peer share a system call, so where every worker has something in hand, a turn goes
@@ -112,7 +112,7 @@ def _take_turn(board: Board, worker: Worker) -> None:
         return
     service = worker.service
     others = service.in_hand - worker.occupied
-    if not service.idle and worker.occupied * (service.workers - 1) < _TURN * others:
+    if not service.unoccupied and worker.occupied * (service.workers - 1) < _TURN * others:
         worker.turn = True
         service.free.again(worker.identity)
     else:

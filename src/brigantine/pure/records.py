@@ -16,7 +16,7 @@ NO_CONNECTION = -1
 class Service:
     """A name that workers serve.  It stays while a worker or a request needs it."""
 
-    __slots__ = ("free", "idle", "in_hand", "name", "queue", "users", "workers")
+    __slots__ = ("free", "in_hand", "name", "queue", "unoccupied", "users", "workers")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -25,7 +25,7 @@ class Service:
         #: Slots of the waiting requests, next one first.
         self.queue: OrderedDict[int, None] = OrderedDict()
         #: Registered workers, those of them that have nothing in hand, and places taken at all of them.
-        self.workers = self.idle = self.in_hand = 0
+        self.workers = self.unoccupied = self.in_hand = 0
         #: Registered workers and requests that have not ended.
         self.users = 0
 
@@ -63,13 +63,13 @@ class Worker:
 
     def take_place(self) -> None:
         """It has one more in hand."""
-        self.service.idle -= not self.occupied
+        self.service.unoccupied -= not self.occupied
         self.occupied += 1
         self.service.in_hand += 1
 
     def give_places(self, places: int) -> None:
         """It has so many less in hand."""
-        self.service.idle += self.occupied == places > 0
+        self.service.unoccupied += self.occupied == places > 0
         self.occupied -= places
         self.service.in_hand -= places
 

@@ -53,7 +53,7 @@ def register(
         worker = board.workers[identity] = Worker(identity)
     worker.register(service, command.protocol, command.capacity, connection)
     service.workers += 1
-    service.idle += 1
+    service.unoccupied += 1
     service.users += 1
     board.count["workers"] += 1
     board.count["workers_joined"] += 1
@@ -132,7 +132,7 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
         board.connections[worker.connection] = None
     worker.connection = NO_CONNECTION
     service.workers -= 1
-    service.idle -= 1
+    service.unoccupied -= 1
     if not service.workers:
         board.vacated = board.present
     board.count["workers"] -= 1

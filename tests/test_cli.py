@@ -14,6 +14,7 @@ from commands import Command, Commands, started
 from harness import PATIENCE, Peers
 
 from brigantine import BrokerConfig
+from brigantine.cli import main
 from brigantine.cli.options import HELP, add_config_options, options_from
 
 ANY = "tcp://127.0.0.1:*"
@@ -158,7 +159,7 @@ def test_a_broker_goes_on_when_nobody_reads_its_output(
 def test_every_limit_is_an_option() -> None:
     assert list(HELP) == [field.name for field in fields(BrokerConfig)]
     parser = argparse.ArgumentParser()
-    add_config_options(parser)
+    add_config_options(parser, BrokerConfig())
     assert options_from(parser.parse_args([])) == {}
     for field in fields(BrokerConfig):
         option = "--" + field.name.replace("_", "-")
@@ -174,5 +175,23 @@ def test_every_limit_is_an_option() -> None:
 )
 def test_sizes_may_have_a_unit(text: str, value: int) -> None:
     parser = argparse.ArgumentParser()
-    add_config_options(parser)
+    add_config_options(parser, BrokerConfig())
     assert options_from(parser.parse_args(["--queue-bytes", text])) == {"queue_bytes": value}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "option", "default"),
+    [
+        ("lru", "--heartbeat-interval SECONDS", "10.0"),
+        ("ppp", "--heartbeat-interval SECONDS", "1.0"),
+        ("mdp", "--retries N", "1"),
+        ("any", "--retries N", "0"),
+    ],
+)
+def test_help_tells_the_defaults_of_that_broker(
+    capsys: pytest.CaptureFixture[str], pattern: str, option: str, default: str
+) -> None:
+    assert main(["broker", pattern, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    _, _, behind = text.rpartition(option)
+    assert behind.partition("(default ")[2].startswith(f"{default})")

@@ -73,7 +73,7 @@ class Broker:
     ) -> None:
         if config is not None and options:
             raise TypeError(f"give a config or single options, not both: {', '.join(options)}")
-        self.config = BrokerConfig(**{**self._defaults, **options}) if config is None else config
+        self.config = self.options(**options) if config is None else config
         self.impl = chosen(impl)
         self._loop_class = implementation(self.impl).Loop
         self._single = backend is None
@@ -114,6 +114,11 @@ class Broker:
             raise self._error
 
     # -- what it is ---------------------------------------------------------------------------
+
+    @classmethod
+    def options(cls, **options: Any) -> BrokerConfig:
+        """The limits of such a broker with these options, and its own defaults for all others."""
+        return BrokerConfig(**{**cls._defaults, **options})
 
     @property
     def frontend(self) -> str:
@@ -277,8 +282,9 @@ class Broker:
         sockets = BrokerSockets(self._context)
         try:
             sockets.make(
-                self.config, self._line.endpoint, self._events_endpoint, single=self._single
-            )
+                self.config, self._line.endpoint, self._events_endpoint,
+                single=self._single, pings=bool(self._protocols & Protocol.REQ),
+            )  # fmt: skip
             sockets.bind(*self._wanted[:2])
             self.frontends, self.backends = sockets.frontends, sockets.backends
             if self._wanted[2]:

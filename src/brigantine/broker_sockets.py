@@ -38,11 +38,20 @@ class BrokerSockets:
         self.frontends: tuple[str, ...] = ()
         self.backends: tuple[str, ...] = ()
 
-    def make(self, config: BrokerConfig, control: str, events: str, *, single: bool) -> None:
-        """Make all, and connect the loop's ends of the PAIRs to ``control`` and ``events``."""
-        make_frontend = backend_router if single else frontend_router
-        self.frontend = self._keep(make_frontend(self._context, config))
-        self.backend = None if single else self._keep(backend_router(self._context, config))
+    def make(
+        self, config: BrokerConfig, control: str, events: str, *, single: bool, pings: bool
+    ) -> None:
+        """Make all, and connect the loop's ends of the PAIRs to ``control`` and ``events``.
+
+        ``single``: one socket for both sides.  ``pings``: see
+        :func:`~brigantine.sockets.backend_router`.
+        """
+        if single:
+            self.frontend = self._keep(backend_router(self._context, config, pings=pings))
+            self.backend = None
+        else:
+            self.frontend = self._keep(frontend_router(self._context, config))
+            self.backend = self._keep(backend_router(self._context, config, pings=pings))
         self.control = self._keep(self._context.socket(zmq.PAIR))
         self.control.connect(control)
         self._watched = self.backend or self.frontend

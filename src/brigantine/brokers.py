@@ -23,8 +23,14 @@ class LRUBroker(Broker):
         with LRUBroker("tcp://127.0.0.1:*", "tcp://127.0.0.1:*") as broker:
             print(broker.frontend, broker.backend, broker.stats())
 
+    ``heartbeat_interval`` is 10 s by default: it is that of ZMTP's heartbeats, as REQ workers have none,
+    and what those cost grows with the square of the workers (docs/performance.md).  They are for
+    workers that freeze; one that dies is noticed at once.
+
     Source: ZeroMQ guide, chapter 3 "The Load Balancing Pattern", chapter 4 "Simple Pirate Pattern".
     """
+
+    _defaults: ClassVar[dict[str, Any]] = {"heartbeat_interval": 10.0}
 
 
 class ParanoidPirateBroker(Broker):

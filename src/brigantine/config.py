@@ -17,6 +17,9 @@ DISCARD_BATCH = 4096
 MAX_SLEEP = 1.0
 #: Seconds until a worker whose pipe was full is tried again.
 FULL_RETRY = 0.02
+#: Seconds that no turn of the loop takes: when it took longer, or longer than a heartbeat interval, the
+#: process was stopped.
+PAUSE = 1.0
 #: Seconds that closing sockets may take to hand over what was already sent.
 LINGER = 1.0
 #: Waiting requests beyond this many are copied out of libzmq's shared receive buffers (8 KiB each),

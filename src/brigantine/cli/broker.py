@@ -100,7 +100,7 @@ def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: boo
     )
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
-    add_config_options(parser)
+    add_config_options(parser, kind.options())
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from .values import seconds, size, whole
 
 __all__ = ["HELP", "add_config_options", "options_from"]
 
-#: Field of BrokerConfig -> what ``--help`` says about it.  The defaults are added from the field.
+#: Field of BrokerConfig -> what ``--help`` says about it.  The broker's defaults are added.
 HELP: dict[str, str] = {
     "heartbeat_interval": "seconds between heartbeats on a silent connection",
     "liveness": "intervals of silence after which a peer counts as gone",
@@ -33,7 +33,7 @@ HELP: dict[str, str] = {
 }
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
+def add_config_options(parser: argparse.ArgumentParser, defaults: BrokerConfig) -> None:
     """Add one option per field of BrokerConfig; an option not given leaves no attribute."""
     group = parser.add_argument_group("limits")
     for field in fields(BrokerConfig):
@@ -44,7 +44,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,
             type=kind,
             metavar=metavar,
-            help=f"{HELP.get(field.name, '')} (default {field.default})",
+            help=f"{HELP.get(field.name, '')} (default {getattr(defaults, field.name)})",
         )
 
 

@@ -22,7 +22,7 @@ cdef class Loop(Routers):
     cdef bint stopping
     cdef int64_t drain_deadline      # loop time, or NO_DEADLINE
     # nanoseconds
-    cdef int64_t interval            # of heartbeats
+    cdef int64_t pause               # if so much is missing the process was stopped
     cdef int64_t drain_timeout
     cdef int64_t last                # the clock when it was last read
     cdef int64_t credit              # time that the process was stopped, in all

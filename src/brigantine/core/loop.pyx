@@ -44,6 +44,7 @@ from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
 from ..config import BATCH as _BATCH
 from ..config import FULL_RETRY as _FULL_RETRY
 from ..config import MAX_SLEEP as _MAX_SLEEP
+from ..config import PAUSE as _PAUSE
 from ..control import DRAIN as _DRAIN
 from ..control import IGNORE as _IGNORE
 from ..control import SERVICES as _SERVICES
@@ -100,7 +101,7 @@ default_service=b"", events=None)\n--\n
         self.switchboard = Switchboard(
             config, self, secrets.randbits(32), None, protocols, default_service
         )
-        self.interval = nanoseconds(config.heartbeat_interval)
+        self.pause = nanoseconds(min(config.heartbeat_interval, _PAUSE))
         self.drain_timeout = nanoseconds(config.drain_timeout)
         self.drain_deadline = NO_DEADLINE
         self.last = monotonic()
@@ -189,13 +190,13 @@ default_service=b"", events=None)\n--\n
     cdef int64_t now(self, int64_t slept) except? -1 nogil:
         """Nanoseconds on the loop's own clock, which stands still while the process is stopped.
 
-        When a whole heartbeat interval went by that the loop neither asked to sleep nor could have
-        spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
+        When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor could
+        have spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
         sent meanwhile is still unread, so the gap counts for no deadline, nor does the sleep in it.
         """
         cdef int64_t clock = monotonic()
         cdef int64_t excess = clock - self.last - slept
-        if excess > self.interval:
+        if excess > self.pause:
             self.credit += clock - self.last
             self.last = clock
             self.lock.begin()

@@ -10,7 +10,7 @@ import time
 
 import zmq
 
-from ..config import BATCH, DISCARD_BATCH, FULL_RETRY, MAX_SLEEP, BrokerConfig
+from ..config import BATCH, DISCARD_BATCH, FULL_RETRY, MAX_SLEEP, PAUSE, BrokerConfig
 from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..events import pack_event
 from ..monitor import monitor_event
@@ -142,13 +142,13 @@ class Loop:
     def _now(self, slept: float) -> float:
         """Seconds on the loop's own clock, which stands still while the process is stopped.
 
-        When a whole heartbeat interval went by that the loop neither asked to sleep nor could have
-        spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
+        When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor could
+        have spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
         sent meanwhile is still unread, so the gap counts for no deadline, nor does the sleep in it.
         """
         clock = time.monotonic_ns()
         excess = clock - self._last - int(slept * 1e9)
-        if excess > self._config.heartbeat_interval * 1e9:
+        if excess > min(self._config.heartbeat_interval, PAUSE) * 1e9:
             self._credit += clock - self._last
             self._last = clock
             with self._lock:

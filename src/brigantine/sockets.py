@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import zmq
@@ -13,11 +12,9 @@ __all__ = ["backend_router", "control_router", "frontend_router", "watch_connect
 
 #: Connections that may wait for accept(): thousands of clients may come at once.
 BACKLOG = 4096
-#: TCP keepalive on the clients' side, in seconds: when a connection counts as idle, how long until
-#: the next probe, and after how many unanswered probes it is closed.
+#: TCP keepalive, in seconds: when a connection counts as idle, how long until the next probe, and
+#: after how many unanswered probes it is closed.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4
-#: Linux takes no more probes than that.
-KEEPALIVE_MOST = 127
 #: Messages that the control endpoint holds for one peer in each direction, and bytes of a frame.
 CONTROL_HIGH_WATER_MARK, CONTROL_FRAME_BYTES = 16, 1024
 
@@ -29,7 +26,7 @@ def frontend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Sock
     finds out, and costs nothing while nothing happens.
     """
     socket = _router(context, config)
-    _keep_alive(socket, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES)
+    _keep_alive(socket)
     return socket
 
 
@@ -38,28 +35,29 @@ def backend_router(
 ) -> zmq.Socket[bytes]:
     """The ROUTER for workers, not yet bound.  ``pings``: some of them can't say that they are there.
 
-    ZMTP heartbeats close a connection on which nothing was heard for at most ``heartbeat_interval *
-    liveness``, and at least half of that.  The peer's libzmq answers them itself, however busy its application is, so a REQ
-    worker that computes is not mistaken for a dead one.
+    ZMTP heartbeats close a connection on which nothing was heard for ``heartbeat_interval *
+    liveness`` at most (half of that at least: it depends on when the last PING was).  The peer's
+    libzmq answers them itself, however busy its application is, so a REQ worker that computes is
+    not mistaken for a dead one.
 
     They cost with the square of the connections, as libzmq looks through all of an I/O thread's
-    timers at each answer.  Workers of PPP and MDP have heartbeats of their own: there, TCP gives up
-    a connection to a machine that has vanished, after the same time.
+    timers at each answer.  Workers of PPP and MDP have heartbeats of their own, so that a connection
+    to a machine that has vanished is nothing but memory: TCP gives it up in its own time.
     """
     socket = _router(context, config)
     interval = _milliseconds(config.heartbeat_interval)
     if pings:
-        # Silence starts up to one interval before the PING that finds it.  A timeout that ends before the
-        # next PING stands early among libzmq's timers, where it is found soon when workers came together.
+        # Silence starts up to one interval before the PING that finds it.  A timeout that ends
+        # before the next PING stands early among libzmq's timers, and is found sooner.
         silence = interval * config.liveness
         socket.heartbeat_timeout = silence * 12 // 25
         socket.heartbeat_ivl = silence - socket.heartbeat_timeout
         # A TTL would make every peer hang up on a broker that was only stopped for a while.
         socket.heartbeat_ttl = 0
         return socket
-    seconds = math.ceil(config.heartbeat_interval)
-    _keep_alive(socket, seconds, seconds, min(config.liveness - 1, KEEPALIVE_MOST))
-    socket.tcp_maxrt = interval * config.liveness
+    _keep_alive(socket)
+    # Keepalive does not ask while something is on its way.
+    socket.tcp_maxrt = _milliseconds(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
     return socket
 
 
@@ -71,12 +69,11 @@ def control_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socke
     return socket
 
 
-def _keep_alive(socket: zmq.Socket[bytes], idle: int, interval: int, probes: int) -> None:
-    """Have TCP ask whether an idle peer is there; seconds, and the number of unanswered probes."""
+def _keep_alive(socket: zmq.Socket[bytes]) -> None:
     socket.tcp_keepalive = 1
-    socket.tcp_keepalive_idle = idle
-    socket.tcp_keepalive_intvl = interval
-    socket.tcp_keepalive_cnt = probes
+    socket.tcp_keepalive_idle = KEEPALIVE_IDLE
+    socket.tcp_keepalive_intvl = KEEPALIVE_INTERVAL
+    socket.tcp_keepalive_cnt = KEEPALIVE_PROBES
 
 
 def _router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:

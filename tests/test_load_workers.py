@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -187,3 +189,30 @@ def test_peers_that_can_not_connect_are_told_with_their_number() -> None:
                 connect_timeout=0.05)  # fmt: skip
     with pytest.raises(ConnectionsFailed, match=r"0 of 7 workers are connected to tcp://127"):
         Generator(plan)
+
+
+def test_connections_that_are_closed_before_they_can_be_used_count_as_none() -> None:
+    closed = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            nonlocal closed
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                connection.close()
+                closed += 1
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        plan = Plan(pattern="lru", clients=0, workers=2, connect_timeout=0.5,
+                    backend=f"tcp://127.0.0.1:{server.getsockname()[1]}")  # fmt: skip
+        try:
+            with pytest.raises(ConnectionsFailed, match=r"\D0 of 2 workers are connected"):
+                Generator(plan)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # ends accept(), which close() would not
+            thread.join()
+    assert closed >= 2

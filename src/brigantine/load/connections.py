@@ -27,7 +27,13 @@ TICK = 0.05
 LINGER = 0.5
 #: Random bytes in the routing ids of clients that announce themselves.
 _NONCE = 6
-_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+#: A connection whose handshake fails is told of twice: that, and that it is closed.
+_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _FAILED
 
 
 class ConnectionsFailed(BrigantineError, OSError):
@@ -66,6 +72,8 @@ class Connections:
         self.open = self.lost = 0
         #: Connections lost since all were there last.
         self._lost_since = 0
+        #: Connections that are about to be closed before they could be used.
+        self._failed = 0
         # Over inproc a connection is there at once or when the other side binds, and nobody tells.
         self._watched = not endpoint.startswith("inproc://")
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
@@ -121,6 +129,10 @@ class Connections:
             event = recv_monitor_message(self._monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.open += 1
+            elif event & _FAILED:
+                self._failed += 1
+            elif self._failed:
+                self._failed -= 1
             else:
                 self.open -= 1
                 self.lost += 1

@@ -162,7 +162,8 @@ def test_workers_that_come_and_go_leave_nothing_behind(
                 worker.send_bytes(words[turn % len(words)])
 
     grown, left = _growth(broker, come_and_go, count)
-    stats = broker.stats()
+    # The descriptors are gone before the loop has heard of it.
+    stats = reaches(broker, workers=0, workers_idle=0, services=0)
     record(
         23,
         workers=count,
@@ -171,7 +172,6 @@ def test_workers_that_come_and_go_leave_nothing_behind(
         joined=stats["workers_joined"],
     )
     assert grown <= NOISE_MIB
-    assert (stats["workers"], stats["workers_idle"], stats["services"]) == (0, 0, 0)
     joined = stats["workers_joined"]
     assert stats["workers_lost"] == joined > 0
     assert stats["workers_expired"] == 0

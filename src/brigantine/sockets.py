@@ -36,7 +36,7 @@ def backend_router(
     """The ROUTER for workers, not yet bound.  ``pings``: some of them can't say that they are there.
 
     ZMTP heartbeats close a connection on which nothing was heard for ``heartbeat_interval *
-    liveness`` at most (half of that at least: it depends on when the last PING was).  The peer's
+    liveness`` at most (and for 0.48 of that at least: it depends on when the next PING is).  The peer's
     libzmq answers them itself, however busy its application is, so a REQ worker that computes is
     not mistaken for a dead one.
 

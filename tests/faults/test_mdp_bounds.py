@@ -35,7 +35,7 @@ def test_services_without_number_are_bounded_and_leave_no_trace(
     """Each is asked for once, has no worker, and is forgotten with its last request."""
     most = 100
     broker = dialect_process(
-        dialect, max_services=most, request_ttl=0.2, max_message_bytes=MIB, **CALM
+        dialect, max_services=most, request_ttl=1.0, max_message_bytes=MIB, **CALM
     )
     hand(dialect, broker.backend)
     reaches(broker, workers=1)

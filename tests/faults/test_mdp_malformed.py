@@ -66,7 +66,7 @@ def test_of_all_messages_from_clients_only_requests_are_served(
 ) -> None:
     kinds = (b"", b"MDPC01", b"MDPC02", b"\1", b"\2", b"\3", SERVICE, LONG_FRAME)
     broker = dialect_broker(
-        dialect, default_service=None, high_water_mark=10_000, request_ttl=0.5, **CALM
+        dialect, default_service=None, high_water_mark=10_000, request_ttl=1.5, **CALM
     )
     worker = BareWorker(peers, broker.backend, dialect)
     worker.ready()

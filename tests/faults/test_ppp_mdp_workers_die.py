@@ -116,6 +116,7 @@ def test_the_request_of_a_killed_worker_fails_by_its_deadline_without_retries(
     assert SHORT_TTL - A_TURN <= took <= SHORT_TTL + MARGIN + SCHEDULING_SLACK
     assert (stats["accepted"], stats["failed"], stats["replied"]) == (1, 1, 0)
     hand(dialect, broker.backend, "other")
+    reaches(broker, workers_idle=1)
     twice = client.delivered_twice()
     assert twice == 0
     record(2, retries=0, failed_ms=took * 1000, lost=lost(broker.stats()), delivered_twice=twice)

@@ -27,7 +27,7 @@ def test_a_worker_of_capacity_16_that_never_reads_is_passed_over(
     dialect_broker: Any, peers: Peers, record: Any, dialect: Dialect
 ) -> None:
     capacity = 16
-    broker = dialect_broker(dialect, high_water_mark=4, request_ttl=0.25, **CALM)
+    broker = dialect_broker(dialect, high_water_mark=4, request_ttl=1.0, **CALM)
     deaf = BareWorker(peers, broker.backend, dialect, rcvhwm=1, rcvbuf=4096)
     deaf.ready(capacity)
     reaches(broker, workers_idle=1)

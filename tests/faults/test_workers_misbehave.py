@@ -40,7 +40,7 @@ class Worker:
 def test_a_worker_that_never_reads_is_passed_over(broker: Any, peers: Peers, record: Any) -> None:
     # A short life for requests: each one that dies in the deaf worker's pipe makes room for the
     # next READY, until the pipe is full.
-    lru = broker(high_water_mark=1, request_ttl=0.4)
+    lru = broker(high_water_mark=1, request_ttl=1.0)
     deaf = Worker(peers, lru.backend, rcvhwm=1, rcvbuf=4096)
     filler = CountingClient(peers, lru.frontend)
     sent = 0
@@ -193,7 +193,7 @@ def test_no_forged_reply_is_ever_delivered(broker: Any, peers: Peers, record: An
 def test_a_late_reply_is_dropped_and_the_next_requests_own_is_delivered(
     broker: Any, peers: Peers, record: Any
 ) -> None:
-    lru = broker(request_ttl=0.5)
+    lru = broker(request_ttl=1.5)
     worker = Worker(peers, lru.backend)
     worker.ready()
     client = CountingClient(peers, lru.frontend)

@@ -132,7 +132,7 @@ def _idle(contender: Contender, shape: Shape) -> Iterator[None]:
     if not shape.idle_services:
         yield
         return
-    from .idle import IdleWorkers
+    from .registered import IdleWorkers
 
     with IdleWorkers(contender, shape.idle_services):
         yield

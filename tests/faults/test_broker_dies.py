@@ -21,6 +21,8 @@ from brigantine.config import MAX_SLEEP
 from brigantine.workers.lru import LRUWorker
 
 INTERVAL = 0.2
+#: So long an interval that what is noticed sooner is not noticed by it.
+SELDOM = 30.0
 LIVENESS = 3
 
 
@@ -156,13 +158,20 @@ class _Load:
 
 
 @pytest.mark.parametrize(
-    "stopped", [1.5, pytest.param(10.0, marks=pytest.mark.long)], ids=["1.5s", "10s"]
+    ("stopped", "interval"),
+    [(1.5, INTERVAL), (2.5, SELDOM), pytest.param(10.0, INTERVAL, marks=pytest.mark.long)],
+    ids=["1.5s", "2.5s-seldom-heartbeats", "10s"],
 )
 def test_a_broker_that_stood_still_neither_expires_workers_nor_requests(
-    broker_process: Any, worker_process: Any, peers: Peers, record: Any, stopped: float
+    broker_process: Any,
+    worker_process: Any,
+    peers: Peers,
+    record: Any,
+    stopped: float,
+    interval: float,
 ) -> None:
     ttl = 1.75
-    lru = broker_process(heartbeat_interval=INTERVAL, liveness=LIVENESS, request_ttl=ttl)
+    lru = broker_process(heartbeat_interval=interval, liveness=LIVENESS, request_ttl=ttl)
     client = CountingClient(peers, lru.frontend)
     bodies = (b"hold and answer", b"hold for ever")
     busy = [worker_process(lru.backend, "busy") for _ in bodies]

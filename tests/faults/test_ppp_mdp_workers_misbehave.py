@@ -79,8 +79,8 @@ def test_however_often_a_worker_says_ready_it_stands_in_the_order_once_at_most(
     client = DialectClient(peers, broker.frontend, dialect)
     for body in (b"one", b"two"):
         client.ask(body)
-    stats = reaches(broker, accepted=2)
-    assert (stats["in_flight"], stats["queued"], stats["workers_idle"]) == (1, 1, 0)
+    # Accepted is one thing, handed out another: that many DISCONNECTs may fill the worker's pipe.
+    stats = reaches(broker, accepted=2, in_flight=1, queued=1, workers_idle=0)
     told = 0
     while (heard := worker.hear()).kind == "DISCONNECT":
         told += 1

@@ -48,7 +48,8 @@ class Broker:
     an endpoint or several that only this machine can reach, answers what docs/control.md says.  ``options``
     are the fields of :class:`~brigantine.config.BrokerConfig`.
 
-    It runs from construction until :meth:`stop` or :meth:`drain`, or the end of a ``with`` block.
+    It runs from construction until :meth:`stop` or :meth:`drain`, or the end of a ``with`` block.  Any
+    thread may call every method, and a signal handler :meth:`stats`, :meth:`drain` and :meth:`stop`.
 
     Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work and
     :class:`~brigantine.errors.BindError` for one that can't be bound.
@@ -153,7 +154,8 @@ class Broker:
         ``accepted == replied + queued + in_flight + shed + failed``.
         """
         self._line.refuse_in_child()
-        stats: dict[str, int] = self._loop.stats()
+        with self._line.visits.inside():
+            stats: dict[str, int] = self._loop.stats()
         if self._hub is not None:
             stats["events_missed"] += self._hub.missed
         if self._server is not None:
@@ -190,21 +192,28 @@ class Broker:
         """
         whole("limit", limit, 1, _MOST_EVENTS)
         self._line.refuse_in_child()
-        with self._line.lock:
-            if self._line.ended:
-                reader = Events(limit)
-                reader.end()
-                return reader
-            if self._hub is None:
-                self._hub = EventHub(
-                    self._context, self._events_endpoint, lambda: self._line.tell(IGNORE)
-                )
-        reader = Events(limit, self._hub.remove)
-        self._hub.add(reader)
+        reader = self._new_reader(limit)
         # Once the loop has answered, nothing that happens is missed.  If it ends before, so does
         # the reader.
         with contextlib.suppress(BrokerStopped):
             self._line.ask(WATCH)
+        return reader
+
+    def _new_reader(self, limit: int) -> Events:
+        visits = self._line.visits
+        with visits.inside():
+            with self._line.lock:
+                if self._line.ended:
+                    reader = Events(limit, visits)
+                    reader.end()
+                    return reader
+                if self._hub is None:
+                    self._hub = EventHub(
+                        self._context, self._events_endpoint, lambda: self._line.tell(IGNORE)
+                    )
+            # Not under the line's lock, which the hub takes under its own.
+            reader = Events(limit, visits, self._hub.remove)
+            self._hub.add(reader)
         return reader
 
     # -- how it ends --------------------------------------------------------------------------
@@ -214,6 +223,7 @@ class Broker:
 
         ``timeout`` is how many seconds to wait here; the broker itself stops after
         ``config.drain_timeout``, done or not (what was not done is counted as failed_stopped).
+        A signal handler may call it, see :meth:`stop`.
         Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
         self._line.refuse_in_child()
@@ -225,6 +235,8 @@ class Broker:
     def stop(self) -> None:
         """Stop now.  Requests that are waiting or in flight count as failed_stopped.
 
+        From any thread, and from a signal handler.  Where this has interrupted another method of the
+        same broker, which goes on only when the handler returns, the broker is told and not waited for.
         In a forked child it does nothing: the broker is the parent's.
         """
         self._end_with(STOP)
@@ -233,6 +245,7 @@ class Broker:
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the broker has ended, at most ``timeout`` seconds; returns whether it has.
 
+        In a signal handler that has interrupted another method of the same broker it does not wait.
         Raises :class:`~brigantine.errors.BrokerStopped` when its loop ended with an error.
         """
         ended = self._join(timeout)
@@ -267,13 +280,17 @@ class Broker:
     def _join(self, timeout: float | None) -> bool:
         if self._line.in_child:
             return True
+        if self._line.visits.mine:
+            return False
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._thread.is_alive():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return False
-            self._thread.join(min((each for each in (left, longest_wait()) if each), default=None))
-        self._finalizer()
+        with self._line.visits.inside():  # joining a thread takes a lock, too
+            while self._thread.is_alive():
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                bounds = (each for each in (left, longest_wait()) if each)
+                self._thread.join(min(bounds, default=None))
+            self._finalizer()
         return True
 
     def _serve(self, started: threading.Event) -> None:

@@ -42,7 +42,8 @@ class EventHub:
         self, context: zmq.Context[Any], endpoint: str, ignore: Callable[[], None]
     ) -> None:
         self._ignore = ignore
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may close a reader in a thread that is just adding one.
+        self._lock = threading.RLock()
         # Weak: a reader that was forgotten without close() must not be fed for ever.
         self._readers: weakref.WeakSet[Events] = weakref.WeakSet()
         self._ended = False

@@ -17,6 +17,7 @@ import msgpack
 
 from .counters import COUNTERS
 from .signals import longest_wait
+from .visits import Visits
 
 __all__ = ["KINDS", "Event", "Events", "pack_event"]
 
@@ -84,11 +85,16 @@ class Events:
     ``next()`` waits for an event and raises ``StopIteration`` when the broker has ended, or after
     :meth:`close`.  Up to ``limit`` events wait for a reader that is slower than they come; beyond
     that they are not kept: the next event tells how many, and ``events_missed`` of
-    ``broker.stats()`` counts them.  May be used and closed from any thread.
+    ``broker.stats()`` counts them.  May be used and closed from any thread,
+    and closed from a signal handler.
     """
 
-    def __init__(self, limit: int, forget: Callable[[Events], None] | None = None) -> None:
+    def __init__(
+        self, limit: int, visits: Visits, forget: Callable[[Events], None] | None = None
+    ) -> None:
         self._limit = limit
+        #: The broker's: its thread waits until every reader knows of the end.
+        self._visits = visits
         self._forget = forget
         self._changed = threading.Condition()
         #: Messages, and how many this reader missed before each.
@@ -99,7 +105,7 @@ class Events:
     def next(self, timeout: float | None = None) -> Event | None:
         """The next event; ``None`` when none came within ``timeout`` seconds, or none will come."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
+        with self._visits.inside(), self._changed:
             while not self._waiting:
                 left = None if deadline is None else deadline - time.monotonic()
                 if self._ended or (left is not None and left <= 0):
@@ -111,11 +117,12 @@ class Events:
 
     def close(self) -> None:
         """Take no more events, and end whoever waits for one.  May be called again."""
-        if self._forget is not None:
-            self._forget(self)
-        with self._changed:
-            self._waiting.clear()
-        self.end()
+        with self._visits.inside():
+            if self._forget is not None:
+                self._forget(self)
+            with self._changed:
+                self._waiting.clear()
+            self.end()
 
     def __iter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ import zmq
 from .config import ANSWER_CHECK
 from .control import TAG_BYTES
 from .errors import BrokerStopped
+from .visits import Visits
 
 __all__ = ["LoopLine"]
 
@@ -21,19 +22,22 @@ class LoopLine:
     """Binds ``endpoint``, to which the loop connects; ``thread`` is the loop's.
 
     Any thread may tell and ask, but none of a forked child: it has neither the loop nor the right to
-    its sockets.
+    its sockets.  A signal handler may tell, whatever it has interrupted.
     """
 
     def __init__(self, context: zmq.Context[Any], endpoint: str, thread: threading.Thread) -> None:
         self.endpoint = endpoint
         #: Guards the PAIR, and what must not change while it is looked at whether the loop has ended.
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        #: Threads that may hold a lock which the loop's thread needs to end.
+        self.visits = Visits()
         #: The loop answers no more.
         self.ended = False
         self._pid = os.getpid()
         self._thread = thread
         #: Held by who has asked the loop something; the tag of its question.
         self._asking = threading.Lock()
+        self._askers = Visits()
         self._tag = 0
         self._socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
         self._socket.linger = 0
@@ -56,17 +60,23 @@ class LoopLine:
         """Send a word, if anybody is there to take it."""
         if self.in_child:
             return
-        with self.lock:
+        with self.visits.inside(), self.lock:
             if not self._socket.closed and self._thread.is_alive():
                 self._socket.send(word)
 
     def ask(self, word: bytes) -> bytes:
         """The answer to a question.
 
-        Raises :class:`~brigantine.errors.BrokerStopped` when the loop has ended, or in a forked child.
+        Raises :class:`~brigantine.errors.BrokerStopped` when the loop has ended, or in a forked child,
+        and ``RuntimeError`` in a signal handler that has interrupted another question of its thread.
         """
         self.refuse_in_child()
-        with self._asking:
+        if self._askers.mine:
+            raise RuntimeError(
+                "a signal handler has interrupted a question to this broker and can't ask another; "
+                "let it set a flag, and ask where the flag is looked at"
+            )
+        with self.visits.inside(), self._askers.inside(), self._asking:
             self._tag += 1
             question = word + self._tag.to_bytes(TAG_BYTES, "big")
             poller = select.poll()

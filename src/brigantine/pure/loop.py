@@ -66,7 +66,8 @@ class Loop:
         #: Events since the last one that was sent.
         self._missed = 0
         self._config = config
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
+        self._lock = threading.RLock()
         self._switchboard = Switchboard(
             config, self._send, secrets.randbits(32), self._read_monitor, protocols,
             default_service,

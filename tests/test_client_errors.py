@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgpack
 import pytest
+import zmq
 from client_shells import PROTOCOLS, SERVICE, SHELLS, face, give, take
-from doubles import RawBroker, settled
+from doubles import RawBroker, outcome, program, settled
 from harness import PATIENCE, Peers
 from mdp_doubles import PARTIAL, mdp_broker, say
 
-from brigantine import Busy, Expired, LRUBroker, NoReply, NoService, ledger_holds
-from brigantine.wire import ANNOUNCEMENT, broker_error
+from brigantine import (
+    Busy,
+    ClientClosed,
+    Expired,
+    LRUBroker,
+    LRUWorker,
+    NoReply,
+    NoService,
+    WorkerFailed,
+    ledger_holds,
+)
+from brigantine.wire import ANNOUNCEMENT, BROKER_ERROR_MARK, ERROR_MARK, broker_error
 
 #: What libzmq keeps inside a message without memory of its own; longer routing ids would cost more.
 INLINE = 29
@@ -200,3 +213,128 @@ def test_a_request_that_waited_too_long_is_told_as_expired(
             client.request(b"q")
         assert client.stats()["tries"] == 2
     assert lru.stats()["failed_expired_queued"] == 2
+
+
+# -- what looks like an error, and is none --------------------------------------------------------
+
+
+@shells
+@pytest.mark.parametrize("mark", [ERROR_MARK, BROKER_ERROR_MARK], ids=["worker", "broker"])
+def test_a_reply_that_would_be_taken_for_an_error_is_refused_at_the_worker(
+    broker: Callable[..., LRUBroker], shell: str, mark: bytes
+) -> None:
+    """And is not done over and over, as a broker's word that the request expired would have it."""
+    lru, calls = broker(), []
+
+    def echo(body: list[bytes]) -> list[bytes]:
+        calls.append(body)
+        return body
+
+    with (
+        LRUWorker(lru.backend, echo),
+        face(shell, "plain", lru.frontend, retries=3) as client,
+    ):
+        for body in ([b"a", mark, b"z"], [mark, b"z"], [b"a", mark]):
+            with pytest.raises(WorkerFailed, match="raise an exception instead"):
+                client.request(body)  # type: ignore[arg-type]
+        assert len(calls) == 3
+
+
+@shells
+def test_a_brokers_word_is_all_there_is_in_its_answer(
+    raw: RawBroker, threads: Any, shell: str
+) -> None:
+    with face(shell, "0.2", raw.endpoint) as client:
+        future = threads.submit(client.request, b"q")
+        peer = take(raw, "0.2", b"q")
+        give(raw, "0.2", peer, b"first", *broker_error("shed_queue_full"))
+        assert future.result(PATIENCE) == [b"first", *broker_error("shed_queue_full")]
+
+
+@shells
+def test_a_part_is_no_error_report(raw: RawBroker, threads: Any, shell: str) -> None:
+    got: list[Any] = []
+    with face(shell, "0.2", raw.endpoint) as client:
+        future = threads.submit(client.parts, b"q", got.append)
+        peer = take(raw, "0.2", b"q")
+        say(raw, peer, PARTIAL, SERVICE, ERROR_MARK, b"?")
+        give(raw, "0.2", peer, b"r")
+        future.result(PATIENCE)
+    assert got == [[ERROR_MARK, b"?"], b"r"]
+
+
+@shells
+@pytest.mark.parametrize(
+    ("report", "kind"), [(ERROR_MARK, WorkerFailed), (BROKER_ERROR_MARK, NoReply)]
+)
+def test_an_error_report_of_lists_in_lists_is_one_that_cannot_be_read(
+    raw: RawBroker, threads: Any, shell: str, report: bytes, kind: type[Exception]
+) -> None:
+    deep = b"\x91" * 1000 + b"\xc0"
+    detail = b"\x84" + b"".join(
+        msgpack.packb(key.decode()) + deep for key in (b"type", b"error", b"reason", b"message")
+    )
+    assert isinstance(msgpack.unpackb(detail), dict)
+    with face(shell, "plain", raw.endpoint, retries=0) as client:
+        future = threads.submit(client.request, b"q")
+        give(raw, "plain", take(raw, "plain", b"q"), report, detail)
+        with pytest.raises(kind, match="unreadable"):
+            future.result(PATIENCE)
+
+
+# -- what a client runs out of --------------------------------------------------------------------
+
+
+@shells
+def test_a_context_that_is_gone_is_told_as_the_clients_end(
+    broker: Callable[..., LRUBroker], shell: str
+) -> None:
+    lru = broker()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with (
+        LRUWorker(lru.backend, bytes.upper),
+        face(shell, "plain", lru.frontend, context=context) as client,
+    ):
+        assert client.request(b"q") == b"Q"
+        context.destroy(0)
+        with pytest.raises(ClientClosed, match="context was terminated"):
+            client.request(b"q")
+
+
+NO_FILES = """
+import asyncio, os, resource, sys
+import brigantine
+from brigantine import aio
+
+def held():
+    while True:
+        try:
+            yield os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            return
+
+async def ask(client):
+    return await client.request(b"q")
+
+shell, endpoint, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+module = brigantine if shell == "threads" else aio
+loop = asyncio.new_event_loop()
+client = module.LazyPirateClient(endpoint)
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+files = list(held())
+for _ in range(left):
+    os.close(files.pop())
+try:
+    client.request(b"q") if shell == "threads" else loop.run_until_complete(ask(client))
+except brigantine.ConnectError as error:
+    print(type(error).__name__, error.errno)
+"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "left"), [("threads", 0), ("threads", 1), ("threads", 2), ("asyncio", 0)]
+)
+def test_no_more_files_is_told_as_no_connection(shell: str, left: int) -> None:
+    with program(NO_FILES, (shell, "tcp://127.0.0.1:5", str(left))) as process:
+        code, output, errors = outcome(process)
+    assert (code, output) == (0, f"ConnectError {errno.EMFILE}\n"), errors

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from client_shells import SHELLS, EchoBroker, Face, face
+from client_shells import SERVICE, SHELLS, EchoBroker, Face, face, take
 from doubles import RawBroker, free_endpoint, open_files, settled
 from harness import PATIENCE, Peers, wait_until
+from mdp_doubles import PARTIAL, mdp_broker, raw_worker, say
 from relay import Relay
+
+from brigantine import NoReply
+from brigantine.aio import LazyPirateClient
 
 #: Seconds for a try that meets silence: far more than an answer takes on a slow machine.
 SHORT = 0.5
@@ -149,3 +154,54 @@ def test_a_connection_that_was_lost_while_idle_without_the_brokers_noticing_cost
         assert answers(client) == b"one"
         assert client.stats()["tries"] == 2
     echo.stop()
+
+
+@shells
+def test_a_broker_that_dies_in_the_midst_of_a_stream_costs_the_next_request_nothing(
+    peers: Peers, shell: str
+) -> None:
+    dying = RawBroker(peers)
+    with (
+        mdp_broker("core") as two,
+        raw_worker(two, SERVICE),
+        face(shell, "0.2", (dying.endpoint, two.frontend), timeout=SHORT) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        parts: list[bytes] = []
+        reading = threads.submit(client.parts, b"q", parts.append)
+        say(dying, take(dying, "0.2", b"q"), PARTIAL, SERVICE, b"part")
+        with pytest.raises(NoReply):
+            reading.result(PATIENCE)
+        assert parts == [b"part"]
+        assert client.request(b"next") == b"next"
+        assert client.stats()["tries"] == 2
+
+
+@pytest.mark.usefixtures("quick_trials")
+def test_a_request_on_trial_that_is_cancelled_keeps_nobody_from_the_broker(peers: Peers) -> None:
+    one, two = RawBroker(peers), EchoBroker(peers, b"two")
+
+    async def main() -> None:
+        def receive(body: bytes) -> Any:
+            return asyncio.get_running_loop().run_in_executor(None, one.request_of, body)
+
+        async with LazyPirateClient([one.endpoint, two.endpoint], timeout=SHORT) as client:
+            assert (await client.request(b"unanswered"))[0] == b"two"
+            await receive(b"unanswered")
+
+            async def on_trial() -> bool:
+                """Whether a request went to the first one; it is cancelled then."""
+                trial = asyncio.ensure_future(client.request(b"trial", timeout=3600.0))
+                ended, _ = await asyncio.wait([trial], timeout=SHORT)
+                trial.cancel()
+                return not ended
+
+            while not await on_trial():
+                pass
+            await receive(b"trial")
+            asking = asyncio.ensure_future(client.request(b"next"))
+            one.send(await receive(b"next"), b"", b"one")
+            assert await asking == b"one"
+
+    asyncio.run(asyncio.wait_for(main(), 3 * PATIENCE))
+    two.stop()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgpack
 import pytest
 import zmq
 from doubles import free_endpoint, open_files, outcome, program
 from harness import PATIENCE, Peers, wait_until
 from heartbeat_doubles import Gate, HeartbeatBroker, heartbeat_worker_maker, unstarted
+
+from brigantine.wire import ERROR_MARK
 
 WIRES = ("ppp", "0.1", "0.2")
 
@@ -198,3 +202,26 @@ def test_a_worker_that_was_stopped_does_not_take_that_for_the_brokers_silence(
             raw.say(peer, "heartbeat")
         process.terminate()
         assert outcome(process) == (0, "0 0\n", "")
+
+
+def test_what_is_cancelled_in_a_handlers_own_event_loop_is_an_error_like_others(
+    raw: HeartbeatBroker, wire: str
+) -> None:
+    async def cancelled() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(PATIENCE)
+
+    def handler(body: bytes) -> bytes:
+        if body == b"cancel":
+            asyncio.run(cancelled())
+        return body
+
+    with unstarted(wire, raw.endpoint, handler):
+        peer = raw.ready()
+        raw.request(peer, b"cancel")
+        mark, report = raw.reply(peer)
+        assert (mark, msgpack.unpackb(report)["type"]) == (ERROR_MARK, "CancelledError")
+        raw.request(peer, b"next")
+        assert raw.reply(peer) == [b"next"]

@@ -11,6 +11,9 @@ from heartbeat_doubles import HeartbeatBroker, mdp_worker, only_yields
 
 from brigantine import WorkerFailed
 from brigantine.wire import ERROR_MARK, raise_if_error
+from brigantine.workers.dialog import Job
+from brigantine.workers.heartbeat_link import HeartbeatLink
+from brigantine.workers.line import Answer
 
 VERSIONS = ("0.1", "0.2")
 
@@ -192,3 +195,51 @@ def test_a_worker_that_is_sent_away_comes_back_on_a_new_socket(peers: Peers, ver
         assert raw.reply(peer) == [b"Q"]
         assert len(seen) == 3
         assert (serving.stats()["dismissed"], serving.stats()["expired"]) == (3, 0)
+
+
+def test_a_generator_that_never_pauses_keeps_no_other_broker_waiting(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has made its next part whenever the last one was sent."""
+    part_sent = HeartbeatLink.part_sent
+    go_on = threading.Event()
+    go_on.set()
+
+    def sent(link: HeartbeatLink, job: Job) -> None:
+        part_sent(link, job)
+        if go_on.is_set():
+            link._hand_in(Answer(job, [b"part"], False))
+
+    monkeypatch.setattr(HeartbeatLink, "part_sent", sent)
+    reading = threading.Event()
+
+    def read(busy: HeartbeatBroker) -> None:
+        while not reading.is_set():
+            if busy.socket.poll(10):
+                busy.socket.recv_multipart()
+
+    def handler(body: bytes) -> Any:
+        if body == b"quick":
+            return body
+        return endless()
+
+    def endless() -> Any:
+        yield b"part"
+        assert go_on.wait(PATIENCE)
+        while go_on.is_set():
+            threading.Event().wait(0.01)
+
+    busy, other = (HeartbeatBroker(peers, wire="0.2") for _ in range(2))
+    with mdp_worker([busy.endpoint, other.endpoint], handler, capacity=3, liveness=1000):
+        busy.request(busy.ready("ready-3"), b"endless")
+        peer = other.ready("ready-3")
+        reader = threading.Thread(target=read, args=(busy,))
+        reader.start()
+        try:
+            for _ in range(20):
+                other.request(peer, b"quick")
+                assert other.reply(peer) == [b"quick"]
+        finally:
+            go_on.clear()
+            reading.set()
+            reader.join()

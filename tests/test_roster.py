@@ -58,7 +58,7 @@ class Scene:
         """The try has met silence to its end, which is now if time has not come that far."""
         self.now = max(self.now, each.deadline)
         each.gave_up(self.now)
-        self.roster.silent(each.broker, each.started, self.now)
+        self.roster.silent(each.broker, each.waiting_since, self.now)
 
     def answer(self, each: Dialog) -> None:
         self.roster.answered(each.broker, self.now)
@@ -254,3 +254,27 @@ def test_closing_closes_the_scouts() -> None:
     scene.roster.close()
     assert scene.scouts[0].closed
     scene.roster.close()
+
+
+def test_a_trial_that_its_caller_gave_up_leaves_the_broker_to_the_next() -> None:
+    scene = Scene()
+    scene.silent_one()
+    scene.scouts[0].there = True
+    scene.who()
+    scene.now += TRIAL_AFTER
+    trial, other = scene.ask(), scene.ask()
+    assert (trial.broker, other.broker) == (0, 1)
+    scene.roster.left(other)  # it was not on trial: that changes nothing
+    assert scene.who() == 1
+    scene.roster.left(trial)
+    assert scene.who() == 0
+
+
+def test_a_broker_that_falls_silent_in_the_midst_of_a_reply_is_silent() -> None:
+    scene = Scene()
+    each = scene.ask()
+    scene.now += 1.0
+    each.heard(scene.now)  # a part
+    scene.answer(each)
+    scene.silence(each)
+    assert scene.who() == 1

@@ -77,6 +77,8 @@ class ErrorAnswer(NamedTuple):
     reason: str
 
 
+#: What reading a report may raise that is none; the last where words are lists of lists of lists.
+_UNREADABLE = (ValueError, KeyError, TypeError, msgpack.UnpackException, RecursionError)
 #: Characters of a broker's words that are kept.
 _LONGEST_WORD = 64
 #: Stands for the error of an answer that can't be read.
@@ -93,7 +95,7 @@ def read_broker_error(body: Sequence[bytes]) -> ErrorAnswer | None:
     try:
         detail = msgpack.unpackb(body[1])
         return ErrorAnswer(_word(detail["error"]), _word(detail["reason"]))
-    except (ValueError, KeyError, TypeError, msgpack.UnpackException):
+    except _UNREADABLE:
         return ErrorAnswer(UNREADABLE, _word(repr(body[1])))
 
 
@@ -119,6 +121,6 @@ def raise_if_error(body: Sequence[bytes]) -> None:
     try:
         detail = msgpack.unpackb(body[1])
         kind, message = str(detail["type"]), str(detail["message"])
-    except (ValueError, KeyError, TypeError, msgpack.UnpackException):
+    except _UNREADABLE:
         kind, message = "unreadable error report", repr(body[1][:64])
     raise WorkerFailed(kind, message)

@@ -111,8 +111,8 @@ def can_send(socket: zmq.Socket[Any], heard_at: float) -> bool:
     return bool(events & zmq.POLLOUT) and not events & zmq.POLLIN
 
 
-def unreachable(endpoint: str, error: zmq.ZMQError) -> ConnectError:
-    """What to raise when libzmq gives no socket."""
+def unreachable(endpoint: str, error: OSError | zmq.ZMQError) -> ConnectError:
+    """What to raise when there is no socket to be had, mostly for want of file descriptors."""
     return ConnectError(error.errno, f"can't open a socket to {endpoint}: {error.strerror}")
 
 
@@ -125,7 +125,8 @@ class Channel:
         self._heard_at = time.monotonic()
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
-        self._poller.register(wakeup.fileno(), zmq.POLLIN)
+        self._woken = wakeup.fileno()
+        self._poller.register(self._woken, zmq.POLLIN)
 
     def send(self, frames: list[bytes]) -> bool:
         """Send a message; ``False`` if an inproc broker went away since the socket was made."""
@@ -146,13 +147,13 @@ class Channel:
             left = max(0.0, deadline - time.monotonic())
             sleep = left if longest is None else min(longest, left)
             ready = dict(self._poller.poll(math.ceil(sleep * 1000)))
+            if self._woken in ready:  # first: a broker may send without end
+                raise ClientClosed("the client was closed while the request waited for its reply")
             if self._socket in ready:
                 with contextlib.suppress(zmq.Again):  # it was no reply, and libzmq threw it away
                     frames = self._socket.recv_multipart(zmq.DONTWAIT)
                     self._heard_at = time.monotonic()
                     return frames
-            elif ready:
-                raise ClientClosed("the client was closed while the request waited for its reply")
             if left <= 0:
                 return None
 

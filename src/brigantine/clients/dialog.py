@@ -30,10 +30,7 @@ from ..wire import EMPTY, ErrorAnswer, read_broker_error
 from .codec import ClientCodec, Reply, Says
 from .failure import REFUSALS, Try, failure
 
-__all__ = ["ERROR_FRAMES", "Dialog"]
-
-#: Frames of an error report; it stands at the end of a reply, behind joined PARTIALs if any.
-ERROR_FRAMES = 2
+__all__ = ["Dialog"]
 
 #: The body of a FINAL that follows PARTIALs and has nothing to add to them.
 ONLY_THE_END = [EMPTY]
@@ -71,6 +68,8 @@ class Dialog:
         self.broker = 0
         #: When this try began, and when it is to be given up.
         self.started = self.deadline = 0.0
+        #: Since when the broker owes an answer: this try's beginning, or a part of its reply.
+        self.waiting_since = 0.0
         #: Whether a socket for this try must be one that was never used: after any silence.
         self.fresh = False
         #: Each try that was given up.
@@ -104,11 +103,16 @@ class Dialog:
     def sent(self, now: float) -> None:
         """The try begins."""
         self._partial, self._said = [], None
-        self.started = now
+        self.started = self.waiting_since = now
         self.deadline = now + self.timeout
+
+    def heard(self, now: float) -> None:
+        """The broker has answered something."""
+        self.waiting_since = now
 
     def resumed(self, now: float) -> None:
         """The caller has taken a part of the stream and wants the next."""
+        self.waiting_since = now
         self.deadline = now + self.timeout
 
     def receive(self, frames: list[bytes]) -> Reply:
@@ -121,7 +125,7 @@ class Dialog:
         """
         reply = self._codec.parse(frames)
         if reply.says is Says.FINAL:
-            self._said = read_broker_error(reply.body[-ERROR_FRAMES:])
+            self._said = read_broker_error(reply.body)
             if self._said is not None:
                 return Reply(Says.ERROR, [])
         if self.stream:

@@ -96,10 +96,17 @@ class SocketPool:
         with self._lock:
             return self._roster.turn(dialog, time.monotonic())
 
-    def heard(self, broker: int) -> None:
-        """A request was answered by that broker."""
+    def heard(self, dialog: Dialog) -> None:
+        """That request was answered by its broker."""
+        now = time.monotonic()
+        dialog.heard(now)
         with self._lock:
-            self._roster.answered(broker, time.monotonic())
+            self._roster.answered(dialog.broker, now)
+
+    def left(self, dialog: Dialog) -> None:
+        """That request was ended by something else than an answer or silence."""
+        with self._lock:
+            self._roster.left(dialog)
 
     def gave_up(self, dialog: Dialog) -> None:
         """A try of that request is over, and there is no reply."""
@@ -109,7 +116,7 @@ class SocketPool:
         self.drop_idle(dialog.broker)
         with self._lock:
             if not self._closed:
-                self._roster.silent(dialog.broker, dialog.started, now)
+                self._roster.silent(dialog.broker, dialog.waiting_since, now)
 
     def _watch(self, broker: int) -> SocketScout | None:
         """Watch a silent broker from outside."""
@@ -206,17 +213,20 @@ class SocketPool:
         endpoint = self._endpoints[broker]
         with self._lock:
             self.check_open()
-            if self._wakeup is None:
-                self._wakeup = Wakeup()
             context = self._given_context or self._own_context
-            if context is None:
-                if endpoint.startswith("inproc://"):
-                    raise ConfigError(
-                        f"{endpoint} can't be reached from a forked process: make a new client "
-                        "here, for a tcp:// or ipc:// endpoint of the broker"
-                    )
-                context = self._own_context = make_context()
+            if context is None and endpoint.startswith("inproc://"):
+                raise ConfigError(
+                    f"{endpoint} can't be reached from a forked process: make a new client "
+                    "here, for a tcp:// or ipc:// endpoint of the broker"
+                )
             self._stats["sockets_opened"] += 1
+            try:
+                if self._wakeup is None:
+                    self._wakeup = Wakeup()
+                if context is None:
+                    context = self._own_context = make_context()
+            except (OSError, zmq.ZMQError) as error:
+                raise unreachable(endpoint, error) from error
         try:
             socket = context.socket(self._kind, partial(KnownSocket, known=self._known))
             return Channel(socket, endpoint, self._wakeup)

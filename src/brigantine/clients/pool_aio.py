@@ -83,10 +83,6 @@ class AsyncChannel:
             return message.result()
         except zmq.Again:
             return None  # it was no reply to a REQ socket, and libzmq threw it away
-        except zmq.ZMQError as error:
-            if error.errno in CONTEXT_GONE:
-                raise ClientClosed("the client's context was terminated") from error
-            raise
         finally:
             message.cancel()
 
@@ -119,7 +115,10 @@ class LoopPool:
         self.loop = asyncio.get_running_loop()
         self.process = os.getpid()
         self._endpoints = endpoints
-        self._own_context = make_context() if context is None else None
+        try:
+            self._own_context = make_context() if context is None else None
+        except zmq.ZMQError as error:
+            raise unreachable(endpoints[0], error) from error
         self._context = context or self._own_context
         self._stats = stats
         #: The type of the sockets: REQ, or DEALER.
@@ -147,9 +146,15 @@ class LoopPool:
         """
         return self._roster.turn(dialog, time.monotonic())
 
-    def heard(self, broker: int) -> None:
-        """A request was answered by that broker."""
-        self._roster.answered(broker, time.monotonic())
+    def heard(self, dialog: Dialog) -> None:
+        """That request was answered by its broker."""
+        now = time.monotonic()
+        dialog.heard(now)
+        self._roster.answered(dialog.broker, now)
+
+    def left(self, dialog: Dialog) -> None:
+        """That request has ended, whatever by."""
+        self._roster.left(dialog)
 
     def gave_up(self, dialog: Dialog) -> None:
         """A try of that request is over, and there is no reply."""
@@ -157,7 +162,7 @@ class LoopPool:
         if dialog.gave_up(now):
             self.drop_idle(dialog.broker)
             if not self._closed:
-                self._roster.silent(dialog.broker, dialog.started, now)
+                self._roster.silent(dialog.broker, dialog.waiting_since, now)
 
     def _watch(self, broker: int) -> SocketScout | None:
         """Watch a silent broker from outside."""
@@ -208,7 +213,7 @@ class LoopPool:
             socket = self._context.socket(self._kind, partial(_KnownAsyncSocket, known=self._known))
         except zmq.ZMQError as error:
             if error.errno in CONTEXT_GONE:
-                raise ClientClosed("the client's context was terminated") from error
+                raise
             raise unreachable(endpoint, error) from error
         return AsyncChannel(socket, endpoint)
 

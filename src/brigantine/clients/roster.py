@@ -46,7 +46,9 @@ class Scout(Protocol):
 class _Standing:
     """What is known of one broker."""
 
-    __slots__ = ("answered_at", "connected_at", "scout", "silent_at", "taken_until", "trial_after")
+    __slots__ = (
+        "answered_at", "connected_at", "on_trial", "scout", "silent_at", "taken_until", "trial_after",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         #: When it last answered any request.
@@ -58,13 +60,14 @@ class _Standing:
         self.connected_at: float | None = None
         #: Until then the request that is on trial, if any, has the broker to itself.
         self.taken_until = -math.inf
+        self.on_trial: Dialog | None = None
         self.trial_after = TRIAL_AFTER
 
     def well_again(self) -> None:
         """It has answered."""
         if self.scout is not None:
             self.scout.close()
-        self.scout = self.silent_at = self.connected_at = None
+        self.scout = self.silent_at = self.connected_at = self.on_trial = None
         self.trial_after = TRIAL_AFTER
 
     def looks_connected(self, now: float) -> bool:
@@ -109,7 +112,15 @@ class Roster:
         standing = self._standings[dialog.broker]
         if standing.silent_at is not None:
             standing.taken_until = now + pause + dialog.timeout
+            standing.on_trial = dialog
         return pause
+
+    def left(self, dialog: Dialog) -> None:
+        """A request has ended: was it on trial, and has met neither answer nor silence, another may be."""
+        standing = self._standings[dialog.broker]
+        if standing.on_trial is dialog:
+            standing.taken_until = -math.inf
+            standing.on_trial = None
 
     def order(self, now: float) -> Sequence[int]:
         """The brokers, the one to ask first in front."""
@@ -126,13 +137,13 @@ class Roster:
             self._silent -= 1
 
     def silent(self, broker: int, began: float, now: float) -> None:
-        """A try that began at ``began`` met silence.
+        """A request has waited for that broker since ``began`` in vain.
 
         A broker that has answered another request meanwhile is well: it is the worker of this
         request that is slow.  And with only one broker there is no choice to make.
         """
         standing = self._standings[broker]
-        if len(self._all) == 1 or standing.answered_at >= began:
+        if len(self._all) == 1 or standing.answered_at > began:
             return
         if standing.silent_at is None:
             standing.scout = self._scout(broker)

@@ -9,8 +9,7 @@ import msgpack
 from ..arguments import number, whole
 from ..errors import Busy, Expired, NoReply, NoService, WorkerFailed
 from ..wire import raise_if_error
-from .codec import Reply
-from .dialog import ERROR_FRAMES
+from .codec import Reply, Says
 
 __all__ = [
     "MDP_STATS",
@@ -61,6 +60,9 @@ MDP_STATS: dict[str, str] = {
     "drop_unexpected": "replies that name another service than the one that was asked",
 }
 
+#: Frames of a worker's error report.
+ERROR_FRAMES = 2
+
 #: What WorkerFailed tells of a reply that call() can't read, and how many bytes of it.
 UNREADABLE = "unreadable reply"
 SHOWN = 64
@@ -94,8 +96,12 @@ def ending(error: BaseException) -> str:
 
 
 def checked(reply: Reply) -> Reply:
-    """``reply`` unless it reports an error: then :class:`~brigantine.errors.WorkerFailed`."""
-    raise_if_error(reply.body[-ERROR_FRAMES:])
+    """``reply`` unless it reports an error: then :class:`~brigantine.errors.WorkerFailed`.
+
+    The report is a reply's end, behind joined PARTIALs if any; a PARTIAL is none.
+    """
+    if reply.says is Says.FINAL:
+        raise_if_error(reply.body[-ERROR_FRAMES:])
     return reply
 
 

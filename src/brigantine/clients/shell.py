@@ -115,13 +115,18 @@ class ClientShell:
 
     def _replies(self, pool: SocketPool, dialog: Dialog) -> Generator[Reply, None, None]:
         """Try brokers one after the other until one has answered; the last reply is the FINAL."""
-        answered = False
-        while not answered:
-            pool.pause(pool.turn(dialog))
-            pool.count("tries")
-            answered = yield from self._one_try(pool, dialog)
-            if not answered:
-                pool.gave_up(dialog)
+        answered, process = False, os.getpid()
+        try:
+            while not answered:
+                pool.pause(pool.turn(dialog))
+                pool.count("tries")
+                answered = yield from self._one_try(pool, dialog)
+                if not answered:
+                    pool.gave_up(dialog)
+        except BaseException:
+            if os.getpid() == process:  # see _parts
+                pool.left(dialog)
+            raise
 
     def _one_try(self, pool: SocketPool, dialog: Dialog) -> Generator[Reply, None, bool]:
         """Ask one broker and yield its replies; whether a FINAL was among them."""
@@ -137,7 +142,7 @@ class ClientShell:
                     return False
                 reply = dialog.receive(frames)
                 if reply.says.heard:
-                    pool.heard(dialog.broker)
+                    pool.heard(dialog)
                 if reply.says is not Says.FINAL:
                     pool.count(reply.says.value)
                 if reply.says.ends:

@@ -16,6 +16,7 @@ from ..arguments import as_targets
 from ..backoff import Backoff
 from ..body import from_frames
 from ..errors import ClientClosed
+from .channel import CONTEXT_GONE
 from .codec import ClientCodec, Reply, Says
 from .dialog import Dialog
 from .pool_aio import AsyncChannel, LoopPool
@@ -157,11 +158,16 @@ class AsyncClientShell:
             end = "replies"
             if not dialog.only_ends(reply):
                 yield body
+        except zmq.ZMQError as error:
+            if error.errno in CONTEXT_GONE:
+                raise ClientClosed("the client's context was terminated") from error
+            raise
         except BaseException as error:
             if end != "replies":
                 end = ending(error)
             raise
         finally:
+            pool.left(dialog)
             self._stats[end] += 1
 
     async def _next(self, pool: LoopPool, channel: AsyncChannel, dialog: Dialog) -> Reply | None:
@@ -172,7 +178,7 @@ class AsyncClientShell:
                 return None
             reply = dialog.receive(frames)
             if reply.says.heard:
-                pool.heard(dialog.broker)
+                pool.heard(dialog)
             if reply.says is not Says.FINAL:
                 self._stats[reply.says.value] += 1
             if reply.says.ends or (reply.says is Says.PARTIAL and dialog.stream):

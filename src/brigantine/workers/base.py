@@ -119,9 +119,11 @@ def as_reply(value: Any) -> list[bytes]:
     Raises ``TypeError`` or ``ValueError`` for what can't be sent.
     """
     reply = to_frames(value, "the handler's reply")
-    if reply[0] in (ERROR_MARK, BROKER_ERROR_MARK):
-        raise ValueError(
-            f"the handler's reply begins with {reply[0]!r}, which marks an error; "
-            "raise an exception instead"
-        )
+    for mark in (ERROR_MARK, BROKER_ERROR_MARK):
+        # Wherever it stands: behind parts of a reply, clients find an error report by its end.
+        if mark in reply:
+            raise ValueError(
+                f"the handler's reply has a frame {mark!r}, which marks an error; "
+                "raise an exception instead"
+            )
     return reply

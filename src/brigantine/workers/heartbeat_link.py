@@ -22,6 +22,9 @@ __all__ = ["STATS", "HeartbeatLink"]
 EXCESS = 1000
 #: Parts of one reply that may wait to be sent; then its generator waits.
 PARTS_AHEAD = 16
+#: Answers that are sent in one turn.  Generators make new ones as fast as theirs are sent, and
+#: heartbeats and other brokers want a turn meanwhile.
+ANSWERS_A_TURN = 100
 
 
 class HeartbeatLink(WorkerIO[Job, Answer], Desk):
@@ -115,8 +118,8 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         return not self._rooms and all(line.connection is None for line in self._lines.values())
 
     def _close(self, *, flush: bool) -> None:
-        if flush:
-            self._collect()
+        while flush and self._collect():
+            pass
         for line in self._lines.values():
             # Also when cut short: without a word some brokers would go on sending requests.
             line.leave(self._now, flush=flush)
@@ -133,7 +136,8 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         self._wakeup.clear()
         for line in self._lines.values():
             line.listen(ready, self._now)
-        self._collect()
+        if self._collect():
+            self._wakeup.set()
         for line in self._lines.values():
             line.keep_up(self._now, stopping=self._stopping)
         while self._waiting and len(self._rooms) < self._capacity:
@@ -174,10 +178,13 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
             for line in self._lines.values():
                 line.dialog.excuse(gap)
 
-    def _collect(self) -> None:
-        """Deal with all that the handlers have handed in."""
-        while not self._outbox.empty():
+    def _collect(self) -> bool:
+        """Deal with what the handlers have handed in; whether something is left for another turn."""
+        for _ in range(ANSWERS_A_TURN):
+            if self._outbox.empty():
+                return False
             self._pass_on(self._outbox.get())
+        return not self._outbox.empty()
 
     def _pass_on(self, answer: Answer) -> None:
         job = answer.job

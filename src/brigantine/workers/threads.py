@@ -124,7 +124,9 @@ class ThreadWorker(Worker[Given]):
         while (request := link.next_request()) is not None:
             try:
                 body = self._reply(link, request, self._handler(from_frames(request.body)))
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # also CancelledError, of an event loop in the handler
                 body = self._failed(error)
             link.answer(request, body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 import time
@@ -34,6 +35,8 @@ __all__ = ["Broker"]
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: Tells brokers apart for as long as their context may remember their endpoints, as id() would not.
+_numbers = itertools.count()
 #: The longest list of events that a reader can ask for.
 _MOST_EVENTS = 10_000_000
 
@@ -104,7 +107,7 @@ class Broker:
         self._thread = threading.Thread(
             target=self._serve, args=(started,), name="brigantine-broker", daemon=True
         )
-        name = f"{os.getpid()}-{id(self):x}"
+        name = f"{os.getpid()}-{next(_numbers)}"
         self._events_endpoint = f"inproc://brigantine-events-{name}"
         self._line = LoopLine(self._context, f"inproc://brigantine-control-{name}", self._thread)
         self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
@@ -302,6 +305,7 @@ class Broker:
                 self.config, self._line.endpoint, self._events_endpoint,
                 single=self._single, pings=bool(self._protocols & Protocol.REQ),
             )  # fmt: skip
+            self._line.begin()
             sockets.bind(*self._wanted[:2])
             self.frontends, self.backends = sockets.frontends, sockets.backends
             if self._wanted[2]:

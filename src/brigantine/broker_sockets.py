@@ -41,7 +41,10 @@ class BrokerSockets:
     def make(
         self, config: BrokerConfig, control: str, events: str, *, single: bool, pings: bool
     ) -> None:
-        """Make all, and connect the loop's ends of the PAIRs to ``control`` and ``events``.
+        """Make all.  The loop's end of one PAIR is connected to ``control``, the other bound to ``events``.
+
+        As nobody may ever come to read events: libzmq keeps a socket that was connected to
+        an inproc endpoint which nobody binds for as long as there is the context.
 
         ``single``: one socket for both sides.  ``pings``: see
         :func:`~brigantine.sockets.backend_router`.
@@ -53,11 +56,12 @@ class BrokerSockets:
             self.frontend = self._keep(frontend_router(self._context, config))
             self.backend = self._keep(backend_router(self._context, config, pings=pings))
         self.control = self._keep(self._context.socket(zmq.PAIR))
+        self.control.rcvhwm = 0  # see LoopLine
         self.control.connect(control)
         self._watched = self.backend or self.frontend
         self.monitor = self._keep(watch_connections(self._watched))
         self.events = self._keep(events_pair(self._context))
-        self.events.connect(events)
+        self.events.bind(events)
 
     def _keep(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         self._made.append(socket)

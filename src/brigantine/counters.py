@@ -75,11 +75,15 @@ LEDGER = ("replied", "queued", "in_flight", "shed", "failed")
 
 
 def ledger_holds(stats: Mapping[str, int]) -> bool:
-    """Whether every accepted request of a ``stats()`` mapping is accounted for, reason by reason."""
+    """Whether every accepted request of a ``stats()`` mapping is accounted for, reason by reason.
+
+    No count is negative: two that are wrong in opposite ways would pass for none.
+    """
     shed = sum(value for name, value in stats.items() if name.startswith("shed_"))
     failed = sum(value for name, value in stats.items() if name.startswith("failed_"))
     return (
-        stats["accepted"] == sum(stats[name] for name in LEDGER)
+        min(stats.values()) >= 0
+        and stats["accepted"] == sum(stats[name] for name in LEDGER)
         and stats["shed"] == shed
         and stats["failed"] == failed
     )

@@ -33,7 +33,7 @@ def events_pair(context: zmq.Context[Any]) -> zmq.Socket[bytes]:
 
 
 class EventHub:
-    """Binds ``endpoint`` and hands out what comes there until END.
+    """Connects to ``endpoint``, which the loop has bound, and hands out what comes there until END.
 
     ``ignore()`` is called when the last reader has gone: it tells the loop to send no more.
     """
@@ -51,7 +51,7 @@ class EventHub:
         self.missed = 0
         self._socket = events_pair(context)
         try:
-            self._socket.bind(endpoint)
+            self._socket.connect(endpoint)
             self._thread = threading.Thread(target=self._run, name="brigantine-events", daemon=True)
             self._thread.start()
         except BaseException:

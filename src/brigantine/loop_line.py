@@ -33,6 +33,8 @@ class LoopLine:
         self.visits = Visits()
         #: The loop answers no more.
         self.ended = False
+        #: Set once the loop has connected, or has ended: before, nobody takes a word.
+        self._there = threading.Event()
         self._pid = os.getpid()
         self._thread = thread
         #: Held by who has asked the loop something; the tag of its question.
@@ -41,6 +43,8 @@ class LoopLine:
         self._tag = 0
         self._socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
         self._socket.linger = 0
+        # Nothing that is told may be refused, or wait with the lock held.
+        self._socket.sndhwm = 0
         self._socket.bind(endpoint)
 
     @property
@@ -58,11 +62,12 @@ class LoopLine:
 
     def tell(self, word: bytes) -> None:
         """Send a word, if anybody is there to take it."""
-        if self.in_child:
+        if self.in_child or not self._thread.is_alive():
             return
+        self._there.wait()
         with self.visits.inside(), self.lock:
-            if not self._socket.closed and self._thread.is_alive():
-                self._socket.send(word)
+            if not self.ended:  # set before the loop's end of the PAIR is closed
+                self._socket.send(word, zmq.DONTWAIT)
 
     def ask(self, word: bytes) -> bytes:
         """The answer to a question.
@@ -82,7 +87,7 @@ class LoopLine:
             poller = select.poll()
             with self.lock:
                 if not self.ended:
-                    self._socket.send(question)
+                    self._socket.send(question, zmq.DONTWAIT)
                     poller.register(int(self._socket.fd), select.POLLIN)
             while True:
                 with self.lock:
@@ -97,10 +102,15 @@ class LoopLine:
                 # noticed before: then the next look finds it.
                 poller.poll(ANSWER_CHECK * 1000.0)
 
+    def begin(self) -> None:
+        """The loop's end of the PAIR is connected."""
+        self._there.set()
+
     def end(self) -> None:
         """The loop has ended: who asks from now on is told so."""
         with self.lock:
             self.ended = True
+        self._there.set()
 
     def close(self) -> None:
         """Close the PAIR, after :meth:`end`."""

@@ -50,11 +50,11 @@ class MajordomoClient(ClientShell):
 
     A reply of MDP names its service and not its request.  So that a late reply never answers another
     request, each request that waits has a DEALER socket to itself (idle ones are kept), and a
-    try that is given up closes it.  (A broker that answers one request twice can still be misread
-    where the second answer comes behind the next request; those of brigantine never do.)  This works with any broker and both versions, which request
+    try that is given up closes it.  This works with any broker and both versions, which request
     numbers in an address stack would not: 0.2 has no delimiter to end the stack, and well-known
-    brokers of 0.1 drop messages that have one.  Its price is a connection for each request that
-    waits, so ``ulimit -n`` bounds how many can wait at once.
+    brokers of 0.1 drop messages that have one.  (A broker that answers one request twice can still be
+    misread, where the second answer comes behind the next request; brigantine's never do.)  Its price
+    is a connection for each request that waits, so ``ulimit -n`` bounds how many can wait at once.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint, number or version that can't
     work.  Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.

@@ -21,8 +21,8 @@ cdef class Arrivals:
     # Make room for the slots below `bound`.
     cdef int reserve(self, int bound) except -1 nogil
     # Note a request by its slot, and return the one that the same client sent last for the same service;
-    # NIL when there is none.  Clients are told apart by a hash alone: two with the same share a place in
-    # the queue, no more.
+    # NIL when there is none.  Clients and services are told apart by a hash alone, so it may be another's:
+    # the caller is to compare them.
     cdef int note(self, int slot, const char *client, size_t size, int service) noexcept nogil
     # The waiting requests are handed out.
     cdef void clear(self) noexcept nogil

@@ -19,7 +19,7 @@ from .counters cimport (
     WORKERS_LOST,
 )
 from .endings cimport finish
-from .envelope cimport data_of, frames_clear, frames_compact, frames_copy
+from .envelope cimport data_of, frame_is, frames_clear, frames_compact, frames_copy
 from .lru cimport lru_again, lru_next, lru_ready
 from .outbox cimport GONE, OK
 from .records cimport Request, Service, Worker
@@ -45,7 +45,7 @@ cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
     cdef int before = board.arrivals.note(
         slot, data_of(client), zmq_msg_size(client), request.service
     )
-    if before == NIL:
+    if before == NIL or not same_sender(board, request, before):
         chain_append(&service.queue, board.request_links.data(), slot)
     else:
         chain_insert(&service.queue, board.request_links.data(), slot, before)
@@ -60,6 +60,21 @@ cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
     if request.worker == NIL and board.count[QUEUED] > COMPACT_AFTER:
         frames_compact(&request.frames, 0, request.frames.count)
     return 0
+
+
+cdef bint same_sender(Board board, Request *request, int other) noexcept nogil:
+    """Whether another waiting request came from the same client for the same service.
+
+    Arrivals go by a hash, and a client may choose its routing id such that it is another's.
+    """
+    cdef Request *before = &board.requests[other]
+    cdef zmq_msg_t *client
+    if before.worker != NIL or before.service != request.service:
+        return False
+    if not chain_has(board.request_links.data(), other):
+        return False
+    client = before.frames.at
+    return frame_is(&request.frames, 0, data_of(client), zmq_msg_size(client))
 
 
 cdef int settle(Board board, int64_t now) except -1 nogil:

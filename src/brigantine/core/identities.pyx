@@ -2,8 +2,19 @@
 
 from cython.operator cimport dereference
 from libc.string cimport memcmp
+from libcpp.string cimport string
 
 from .chain cimport NIL
+
+
+cdef enum:
+    LONG = 256  # bytes: whatever had more keeps no memory; a routing id has 255 at most
+
+
+cdef inline void give_back(string *name) noexcept nogil:
+    """Empty a string, and give its memory back."""
+    cdef string empty
+    name.swap(empty)
 
 
 cdef class Identities:
@@ -12,6 +23,8 @@ cdef class Identities:
     cdef int find(self, const char *data, size_t size) noexcept nogil:
         self.scratch.assign(data, size)
         found = self.indexes.find(self.scratch)
+        if size > LONG:
+            give_back(&self.scratch)
         if found == self.indexes.end():
             return NIL
         return dereference(found).second
@@ -33,10 +46,14 @@ cdef class Identities:
             self.free.pop_back()
             self.names[index].assign(data, size)
         self.indexes[self.scratch] = index
+        if size > LONG:
+            give_back(&self.scratch)
         return index
 
     cdef int forget(self, int index) except -1 nogil:
         self.indexes.erase(self.names[index])
+        if self.names[index].size() > LONG:
+            give_back(&self.names[index])
         self.free.push_back(index)
         return 0
 

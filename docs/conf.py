@@ -30,4 +30,5 @@ autoclass_content = "both"
 nitpick_ignore_regex = [
     ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
     ("py:class", r"brigantine\.pure\.expiry\.Key"),  # a type variable
+    ("py:class", r"brigantine\.visits\..*"),  # of arguments that none but a broker gives
 ]

@@ -222,13 +222,16 @@ def test_expired_counts_as_a_try_and_is_raised_if_it_was_the_last(reason: str) -
     assert type(raised_by(each)) is NoReply
 
 
-def test_an_answer_that_is_not_known_counts_as_a_try_and_is_shown() -> None:
-    each = dialog("a", retries=1)
-    assert len(told(each, "failed_partials_too_large", "failed_partials_too_large")) == 2
+@pytest.mark.parametrize("reason", ["failed_reply_too_large", "drop_too_large"])
+def test_what_is_too_large_is_not_sent_again_to_the_same_broker(reason: str) -> None:
+    each = dialog("a", "b", retries=100)
+    assert len(told(each, reason, reason)) == 2
     error = raised_by(each)
     assert type(error) is NoReply
-    assert "said too_large: failed_partials_too_large" in str(error)
-    assert error.reason == "failed_partials_too_large"
+    assert "too large for the broker" in str(error)
+    assert f"said too_large: {reason}" in str(error)
+    assert "max_message_bytes" in str(error)
+    assert error.reason == reason
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ ANNOUNCED_INTERVAL_MS = (10, 3_600_000)
 ANSWER_CHECK = 0.05
 #: Events of a broker that may wait between its loop and its readers, and by default at one reader.
 EVENTS_WAITING = 10_000
+#: How many frames and bytes more than a request a worker's message may have.  In front of a reply stands
+#: the ticket in place of the client's address, and what the protocol needs: with these, the echo of
+#: any request that was accepted is within the bounds.
+REPLY_FRAMES = 4
+REPLY_BYTES = 512
 #: How much of a name an event tells: a client may name a service as it likes, at any length.
 EVENT_NAME_BYTES = 255
 #: What one waiting request costs beside its bytes, charged against ``queue_bytes``.

@@ -49,8 +49,8 @@ ANNOUNCEMENT = b"brigantine/1:"
 #: First frame of a broker's own answer to such a client; a msgpack map ``{"error", "reason"}``
 #: follows, the reason being the counter that the request went to.
 BROKER_ERROR_MARK = b"brigantine-broker-error/1"
-#: Counter of a request's end -> ``error`` of the answer.  Ends that are not here are not answered:
-#: the client has its reply, or can't be reached.
+#: Counter of a request's end, or why it was dropped -> ``error`` of the answer.  What is not here is
+#: not answered: the client has its reply, can't be reached, or is not understood.
 BROKER_ERRORS: dict[str, str] = {
     "failed_no_service": "no_service",
     "shed_queue_full": "busy",
@@ -61,6 +61,9 @@ BROKER_ERRORS: dict[str, str] = {
     "failed_expired_in_flight": "expired",
     "failed_stopped": "expired",
     "failed_partials_too_large": "too_large",
+    "failed_reply_too_large": "too_large",
+    "drop_too_many_frames": "too_large",
+    "drop_too_large": "too_large",
 }
 
 

@@ -12,22 +12,27 @@ __all__ = ["REFUSALS", "Try", "failure"]
 
 #: ``error`` of a broker's answer -> what the client raises.
 _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
+#: The request, or what came of it, is beyond the bounds of a broker: it would be again.
+TOO_LARGE = "too_large"
 #: Errors that tell at once that this broker won't do it, the weightier first: the broker that is
 #: busy has the service.
-REFUSALS = ("busy", "no_service")
+REFUSALS = ("busy", "no_service", TOO_LARGE)
 
-_HEADS: dict[type[NoReply], str] = {
+_HEADS: dict[type[NoReply] | str, str] = {
     NoReply: "no reply after {times}",
     NoService: "no worker offers the service",
     Busy: "the request was turned away",
+    TOO_LARGE: "the request or its reply is too large for the broker",
     Expired: "the request expired at the broker",
 }
 #: What to do; ``{timeout}`` is the client's.
-_ADVICE: dict[type[NoReply], str] = {
+_ADVICE: dict[type[NoReply] | str, str] = {
     NoReply: "Check that the endpoint is the clients' side of a broker that runs, that it has "
     "workers, and that they need less than the timeout of {timeout:g} s",
     NoService: "Check the service's name, and that its workers run (brigantine ls)",
     Busy: "Ask again later; if this lasts, start more workers",
+    TOO_LARGE: "Send less at once, in requests or replies as the broker's counter tells, or give the "
+    "broker a larger max_message_bytes or max_frames",
     Expired: "Start more workers if requests wait for long, or give the broker a longer "
     "request_ttl if the work takes longer",
 }
@@ -63,7 +68,8 @@ def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
             f"longer than the timeout of {timeout:g} s"
         )
     else:
-        head, advice = _HEADS[kind].format(times=_times(len(tries))), _ADVICE[kind]
+        what = TOO_LARGE if decides is not None and decides.error == TOO_LARGE else kind
+        head, advice = _HEADS[what].format(times=_times(len(tries))), _ADVICE[what]
         words = f"{head}: {each}. {advice.format(timeout=timeout)}"
     return kind(
         words,

@@ -52,7 +52,6 @@ cdef int refuse(Board board, Frames *frames, Command *command, int end, int reas
 
 
 cdef int tell(Board board, Frames *frames, int head, int protocol, int reason) except -1 nogil:
-    """Tell a client that understands it how its request ended, if it is still there."""
     if board.mute or ERROR_DETAILS[reason].empty() or not announced(frames, head, protocol):
         return 0
     if protocol == MDP02:

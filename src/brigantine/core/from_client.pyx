@@ -23,7 +23,7 @@ from .counters cimport (
     SHED_SERVICES,
 )
 from .dispatch cimport enqueue
-from .endings cimport announced, refuse
+from .endings cimport announced, refuse, tell
 from .envelope cimport data_of, frame_set
 from .mmi cimport answer_mmi, is_mmi
 from .outbox cimport FULL, OK
@@ -72,6 +72,13 @@ cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
     if vacant:
         board.vacancies.refresh(slot, now)
     return enqueue(board, slot, now)
+
+
+cdef int dropped_from_client(Board board, Frames *frames, int reason) except -1 nogil:
+    cdef Command command = parse_client(frames, board.max_depth, board.client_protocols)
+    if command.says != SAYS_REQUEST:
+        return 0
+    return tell(board, frames, command.body, command.protocol, reason)
 
 
 cdef int reply_mmi(

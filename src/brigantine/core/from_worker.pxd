@@ -5,5 +5,8 @@ from libc.stdint cimport int64_t
 from .board cimport Board
 from .envelope cimport Frames
 
-# Handle one message that came on `connection`.  Takes what it needs out of `frames`.
-cdef int from_worker(Board board, Frames *frames, int64_t now, int connection) except -1 nogil
+# Handle one message that came on `connection`.  Takes what it needs out of `frames`.  With `dropped` it
+# was beyond the bounds: of what it says no more counts than that its sender lives, and is done.
+cdef int from_worker(
+    Board board, Frames *frames, int64_t now, int connection, bint dropped
+) except -1 nogil

@@ -23,9 +23,12 @@ from .counters cimport (
     DROP_REPLY_LATE,
     DROP_REPLY_UNKNOWN,
     DROP_UNEXPECTED,
+    FAILED,
+    FAILED_REPLY_TOO_LARGE,
     READY_AGAIN,
     WORKERS_DISCONNECTED,
 )
+from .endings cimport finish
 from .envelope cimport data_of
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
@@ -37,16 +40,20 @@ from .zmqapi cimport brigantine_zmq
 zmqapi.bind(&brigantine_zmq)
 
 
-cdef int from_worker(Board board, Frames *frames, int64_t now, int connection) except -1 nogil:
+cdef int from_worker(
+    Board board, Frames *frames, int64_t now, int connection, bint dropped
+) except -1 nogil:
     cdef int worker, slot = UNKNOWN
     cdef bint reply
     cdef Command command = parse_worker(frames, board.protocols)
     cdef zmq_msg_t *identity = frames.at
+    reply = command.says == SAYS_FINAL or command.says == SAYS_PARTIAL
+    if dropped and not reply:
+        return 0
     if command.says == SAYS_MALFORMED:
         return malformed(board, frames, &command, now)
     if command.says == SAYS_READY:
         return on_ready(board, frames, &command, now, connection)
-    reply = command.says == SAYS_FINAL or command.says == SAYS_PARTIAL
     if reply:
         slot = resolve(board, frames, &command)
     worker = known(board, identity, connection, board.requests[slot].worker if slot >= 0 else NIL)
@@ -58,7 +65,7 @@ cdef int from_worker(Board board, Frames *frames, int64_t now, int connection) e
     if reply:
         if worker == NIL:  # lost just now, maybe, and its requests with it
             slot = resolve(board, frames, &command)
-        return on_reply(board, frames, &command, worker, slot, now, connection)
+        return on_reply(board, frames, &command, worker, slot, now, connection, dropped)
     if worker == NIL:
         # RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT.
         board.count[DROP_UNEXPECTED] += 1
@@ -136,7 +143,8 @@ cdef int resolve(Board board, Frames *frames, Command *command) noexcept nogil:
 
 
 cdef int on_reply(
-    Board board, Frames *frames, Command *command, int worker, int slot, int64_t now, int connection
+    Board board, Frames *frames, Command *command, int worker, int slot, int64_t now, int connection,
+    bint dropped,
 ) except -1 nogil:
     cdef zmq_msg_t *identity = frames.at
     cdef bint partial = command.says == SAYS_PARTIAL
@@ -145,7 +153,10 @@ cdef int on_reply(
     if holder == NIL:
         holder = board.identities.find(data_of(identity), zmq_msg_size(identity))
     matched = slot >= 0 and holder != NIL and board.requests[slot].worker == holder
-    if matched:
+    if dropped:
+        if matched:  # behind a part the worker is still at work on the rest
+            finish(board, slot, FAILED, FAILED_REPLY_TOO_LARGE, LATE if partial else ANSWERED)
+    elif matched:
         give_reply(board, slot, &frames.at[command.body], frames.count - command.body, partial)
     elif slot >= 0:
         board.count[DROP_REPLY_FOREIGN] += 1

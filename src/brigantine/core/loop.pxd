@@ -25,6 +25,7 @@ cdef class Loop(Routers):
     cdef int64_t pause               # if so much is missing the process was stopped
     cdef int64_t drain_timeout
     cdef int64_t last                # the clock when it was last read
+    cdef int64_t worked              # CPU time at the beginning of a turn of which there is much to do
     cdef int64_t credit              # time that the process was stopped, in all
 
     cdef int c_run(self) except -1 nogil

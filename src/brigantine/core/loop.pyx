@@ -22,9 +22,9 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from . cimport zmqapi
-from .clock cimport monotonic
+from .clock cimport monotonic, thread_cpu
 from .commands cimport REQ
-from .counters cimport COUNTER_COUNT, DROP_TOO_MANY_FRAMES, EVENTS_MISSED, PAUSES
+from .counters cimport COUNTER_COUNT, EVENTS_MISSED, PAUSES
 from .envelope cimport frame_set, frames_free, frames_init, frames_reserve
 from .events cimport (
     EVENT_DRAINING,
@@ -37,7 +37,7 @@ from .events cimport (
 from .expiry cimport nanoseconds
 from .outbox cimport BACKEND, BOTH, FRONTEND
 from .records cimport NO_CONNECTION
-from .routers cimport CONTROL, EVENTS, MONITOR, SOCKETS, TOO_MANY, Routers
+from .routers cimport CONTROL, EVENTS, MONITOR, SOCKETS, Routers
 from .switchboard cimport Switchboard
 from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
 
@@ -70,6 +70,7 @@ cdef string SERVICES = _SERVICES
 cdef size_t TAG_BYTES = _TAG_BYTES
 
 cdef enum:
+    NOT_MEASURED = -1
     # A monitor's message: uint16 event and uint32 value in one frame, the endpoint in another.
     EVENT_FRAMES = 2
     EVENT_SIZE = 6
@@ -105,6 +106,7 @@ default_service=b"", events=None)\n--\n
         self.drain_timeout = nanoseconds(config.drain_timeout)
         self.drain_deadline = NO_DEADLINE
         self.last = monotonic()
+        self.worked = NOT_MEASURED
         frames_reserve(&self.event, EVENT_FRAMES)
         frames_reserve(&self.notice, 1)
 
@@ -143,6 +145,7 @@ default_service=b"", events=None)\n--\n
             sleep = 0 if more or looked == 0 else self.sleep()
             self.wait(sleep)
             now = self.now(sleep)
+            self.worked = thread_cpu() if more else NOT_MEASURED
             if self.last - looked > MAX_SLEEP:
                 # At first, and now and then, look at everything: libzmq signals a message to
                 # a socket only once the socket was found empty.
@@ -190,12 +193,14 @@ default_service=b"", events=None)\n--\n
     cdef int64_t now(self, int64_t slept) except? -1 nogil:
         """Nanoseconds on the loop's own clock, which stands still while the process is stopped.
 
-        When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor could
-        have spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
-        sent meanwhile is still unread, so the gap counts for no deadline, nor does the sleep in it.
+        When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor was
+        at work, the process was stopped (SIGSTOP, a suspended machine): what its peers sent meanwhile
+        is still unread, so the gap counts for no deadline, nor does the sleep in it.
         """
         cdef int64_t clock = monotonic()
         cdef int64_t excess = clock - self.last - slept
+        if excess > self.pause and self.worked != NOT_MEASURED:
+            excess -= thread_cpu() - self.worked
         if excess > self.pause:
             self.credit += clock - self.last
             self.last = clock
@@ -220,11 +225,6 @@ default_service=b"", events=None)\n--\n
             count = self.receive(side)
             if count == 0:
                 return 0
-            if count == TOO_MANY:
-                self.lock.begin()
-                self.switchboard.note(DROP_TOO_MANY_FRAMES)
-                self.lock.end()
-                continue
             if watched:
                 # -1 (NO_CONNECTION) for a peer over inproc, which has no descriptor.
                 connection = zmq_msg_get(&self.inbox.at[0], ZMQ_SRCFD)
@@ -233,6 +233,8 @@ default_service=b"", events=None)\n--\n
                 self.switchboard.c_take(port, &self.inbox, now, connection)
             finally:
                 self.lock.end()
+            if self.discarding[side]:
+                return 1  # it takes as long as many messages, and others want a turn meanwhile
         return 1
 
     cdef int sync_connections(self) except -1 nogil:

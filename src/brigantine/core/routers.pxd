@@ -22,7 +22,6 @@ cdef enum:
     SOCKETS = 4  # beside them, never polled: EVENTS, on which events leave
     EVENTS = 4
     HANDLES = 5
-    TOO_MANY = -2  # frames: see receive()
 
 
 cdef class Routers(Outbox):
@@ -36,7 +35,7 @@ cdef class Routers(Outbox):
     cdef bint discarding[SIDES]      # the rest of an oversized message is still to be thrown away
     cdef bint single                 # one socket for both sides: it stands at FRONTEND
     cdef bint in_main_thread         # the sockets are used there, so Ctrl-C must be looked for
-    cdef int max_frames              # of a message
+    cdef int most_frames             # that are kept of a message: more than any may have
 
     # To be called first by the thread that is going to use the sockets.
     cdef int enter(self) except -1
@@ -45,8 +44,8 @@ cdef class Routers(Outbox):
     # Wait up to `sleep` nanoseconds for news; none of it is missed.
     cdef int wait(self, int64_t sleep) except -1 nogil
     cdef bint readable(self, int index) except -1 nogil
-    # Receive one message into the inbox: its frames, 0 when there is none, TOO_MANY when the rest of
-    # it is to be discarded.
+    # Receive one message into the inbox: its frames, 0 when there is none.  Of one with more than
+    # `most_frames` the rest is to be discarded.
     cdef int receive(self, int side) except -1 nogil
     # Throw away frames of an oversized message; whether its end was reached.
     cdef int discard(self, int side) except -1 nogil

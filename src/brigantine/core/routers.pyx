@@ -27,6 +27,7 @@ from .outbox cimport BACKEND, FRONTEND, FULL, GONE, OK, Outbox
 from .zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
 from ..config import DISCARD_BATCH as _DISCARD_BATCH
+from ..config import REPLY_FRAMES
 
 zmqapi.bind(&brigantine_zmq)
 
@@ -59,7 +60,8 @@ cdef class Routers(Outbox):
                 self.handles[index] = handle_of(socket)
                 self.signals[index] = pollfd(socket.getsockopt(zmq.FD), POLLIN, 0)
         self.handles[EVENTS] = NULL if events is None else handle_of(events)
-        self.max_frames = config.max_frames
+        # One more than any message may have: by that the switchboard sees that it is too many.
+        self.most_frames = config.max_frames + REPLY_FRAMES + 1
 
     def __dealloc__(self):
         frames_free(&self.inbox)
@@ -128,9 +130,9 @@ cdef class Routers(Outbox):
             inbox.count += 1
             if not zmq_msg_more(&inbox.at[inbox.count - 1]):
                 return inbox.count
-            if inbox.count == self.max_frames:
+            if inbox.count == self.most_frames:
                 self.discarding[side] = True
-                return TOO_MANY
+                return inbox.count
 
     cdef int discard(self, int side) except -1 nogil:
         cdef int _turn

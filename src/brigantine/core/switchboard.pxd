@@ -14,6 +14,7 @@ cdef class Switchboard(Board):
     # Handle one message as the ROUTER on `port` received it.  Takes what it needs out of `frames`.
     # Requests are handed to workers in c_tick, which must follow the last message.
     cdef int c_take(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil
+    cdef int take_large(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil
     # Do what is due: fail requests, give up workers, send heartbeats, try full pipes again.
     cdef int c_tick(self, int64_t now) except -1 nogil
     # When c_tick has something to do, or -1.

@@ -21,7 +21,7 @@ from .dispatch cimport settle
 from .endings cimport finish
 from .envelope cimport frames_extend, frames_free, frames_init, frames_size
 from .expiry cimport nanoseconds, seconds_of
-from .from_client cimport from_client
+from .from_client cimport dropped_from_client, from_client
 from .from_worker cimport from_worker
 from .outbox cimport BOTH, FRONTEND, CallableOutbox
 from .records cimport NO_CONNECTION
@@ -31,11 +31,16 @@ from .tickets cimport LATE
 from .workers cimport lose
 from .zmqapi cimport brigantine_zmq
 
+from ..config import REPLY_BYTES as _REPLY_BYTES
+from ..config import REPLY_FRAMES as _REPLY_FRAMES
 from ..counters import COUNTERS
 
 __all__ = ["Switchboard"]
 
 zmqapi.bind(&brigantine_zmq)
+
+cdef int REPLY_FRAMES = _REPLY_FRAMES
+cdef int64_t REPLY_BYTES = _REPLY_BYTES
 
 
 cdef class Switchboard(Board):
@@ -56,15 +61,33 @@ cdef class Switchboard(Board):
             self.vacated = now
         if port == BOTH:
             self.worker_port = self.client_port = BOTH
-        if frames.count > self.max_frames:
-            self.count[DROP_TOO_MANY_FRAMES] += 1
-        elif frames_size(frames, 0, frames.count) > self.max_message_bytes:
-            self.count[DROP_TOO_LARGE] += 1
+        if (
+            frames.count > self.max_frames
+            or frames_size(frames, 0, frames.count) > self.max_message_bytes
+        ):
+            self.take_large(port, frames, now, connection)
         elif port == FRONTEND or (port == BOTH and not is_worker(frames)):
             from_client(self, frames, now)
         else:
-            from_worker(self, frames, now, connection)
+            from_worker(self, frames, now, connection, False)
         return 0
+
+    cdef int take_large(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil:
+        """A message beyond the bounds of a request; of one with too many frames the last are missing."""
+        cdef bint client = port == FRONTEND or (port == BOTH and not is_worker(frames))
+        cdef int reason
+        if frames.count > self.max_frames + (0 if client else REPLY_FRAMES):
+            reason = DROP_TOO_MANY_FRAMES
+        elif client or (
+            frames_size(frames, 0, frames.count) > self.max_message_bytes + REPLY_BYTES
+        ):
+            reason = DROP_TOO_LARGE
+        else:
+            return from_worker(self, frames, now, connection, False)
+        self.count[reason] += 1
+        if client:
+            return dropped_from_client(self, frames, reason)
+        return from_worker(self, frames, now, connection, True)
 
     cdef int c_tick(self, int64_t now) except -1 nogil:
         return do_due(self, now)
@@ -136,10 +159,6 @@ cdef class Switchboard(Board):
             self.c_take(port, &parts, nanoseconds(now), connection)
         finally:
             frames_free(&parts)
-
-    def count_too_many_frames(self):
-        """Count a message of which the loop read no more than ``max_frames`` frames."""
-        self.count[DROP_TOO_MANY_FRAMES] += 1
 
     def count_pause(self):
         """Count a gap that the loop has credited to every deadline."""

@@ -16,7 +16,7 @@ from .services import leave_service, service_name
 from .tickets import Verdict
 from .watching import watch, watch_request
 
-__all__ = ["announced", "finish", "forget_if_empty", "refuse"]
+__all__ = ["announced", "finish", "forget_if_empty", "refuse", "tell_refused"]
 
 #: Counter of a request's end -> body of the answer to a client that wants to be told.
 _ERROR_BODIES = {reason: broker_error(reason) for reason in BROKER_ERRORS}
@@ -59,6 +59,11 @@ def refuse(board: Board, frames: list[bytes], command: Command, end: str, reason
     board.count[end] += 1
     board.count[reason] += 1
     watch(board, end, reason, None, service_name(board, frames, command))
+    tell_refused(board, frames, command, reason)
+
+
+def tell_refused(board: Board, frames: list[bytes], command: Command, reason: str) -> None:
+    """Tell the client of a request that got no record, if it asks to be told."""
     if announced(frames[command.address - 1]):
         name = frames[command.service] if command.service >= 0 else b""
         _tell(board, frames[: command.address], name, command.protocol, reason)

@@ -7,14 +7,14 @@ from . import codec
 from .board import Board
 from .commands import MDP, Command, Says
 from .dispatch import enqueue
-from .endings import announced, refuse
+from .endings import announced, refuse, tell_refused
 from .mmi import answer_mmi
 from .outbox import Sent
 from .requests import open_request
 from .services import find_service, is_vacant, service_name
 from .watching import watch
 
-__all__ = ["from_client"]
+__all__ = ["dropped_from_client", "from_client"]
 
 
 def from_client(board: Board, frames: list[bytes], now: float) -> None:
@@ -48,6 +48,13 @@ def from_client(board: Board, frames: list[bytes], now: float) -> None:
     if vacant:
         board.vacancies.refresh(request.slot, now)
     enqueue(board, request, now)
+
+
+def dropped_from_client(board: Board, frames: list[bytes], reason: str) -> None:
+    """Tell the client of a message that was dropped, if that was a request and it asks to be told."""
+    command = codec.parse_client(frames, board.config.max_depth, board.client_protocols)
+    if command.says is Says.REQUEST:
+        tell_refused(board, frames, command, reason)
 
 
 def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes) -> None:

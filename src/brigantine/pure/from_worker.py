@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import codec
 from .board import Board
 from .commands import MDP, REQ, Command, Says
+from .endings import finish
 from .records import NO_CONNECTION, Worker
 from .requests import give_reply
 from .services import service_name
@@ -14,10 +15,18 @@ from .workers import heard, known, lose, register, send_disconnect, set_free
 __all__ = ["from_worker"]
 
 
-def from_worker(board: Board, frames: list[bytes], now: float, connection: int) -> None:
-    """Handle one message that came on ``connection``."""
+def from_worker(
+    board: Board, frames: list[bytes], now: float, connection: int, *, dropped: bool
+) -> None:
+    """Handle one message that came on ``connection``.
+
+    With ``dropped`` it was beyond the bounds: of what it says no more counts than that its sender
+    lives, and is done.
+    """
     command = codec.parse_worker(frames, board.protocols)
     says = command.says
+    if dropped and says not in (Says.FINAL, Says.PARTIAL):
+        return
     if says is Says.MALFORMED:
         _malformed(board, frames, command, now)
         return
@@ -32,7 +41,7 @@ def from_worker(board: Board, frames: list[bytes], now: float, connection: int) 
             heard(board, worker, now)
         return
     if says is Says.FINAL or says is Says.PARTIAL:
-        _on_reply(board, frames, command, worker, now, connection)
+        _on_reply(board, frames, command, worker, now, connection, dropped=dropped)
     elif worker is None:
         _unexpected(board, identity, command)
     elif says is Says.DISCONNECT:
@@ -95,14 +104,18 @@ def _on_ready(
 
 def _on_reply(
     board: Board, frames: list[bytes], command: Command, worker: Worker | None, now: float,
-    connection: int,
+    connection: int, *, dropped: bool,
 ) -> None:  # fmt: skip
     identity, body = frames[0], frames[command.body :]
     partial = command.says is Says.PARTIAL
     slot = board.tickets.resolve(frames[command.ticket])
     holder = board.workers.get(identity)
     matched = slot >= 0 and holder is not None and board.requests[slot].worker is holder
-    if matched:
+    if dropped:
+        if matched:  # behind a part the worker is still at work on the rest
+            verdict = Verdict.LATE if partial else Verdict.ANSWERED
+            finish(board, board.requests[slot], "failed", "failed_reply_too_large", verdict)
+    elif matched:
         give_reply(board, board.requests[slot], body, partial=partial)
     elif slot >= 0:
         board.count["drop_reply_foreign"] += 1

@@ -10,7 +10,15 @@ import time
 
 import zmq
 
-from ..config import BATCH, DISCARD_BATCH, FULL_RETRY, MAX_SLEEP, PAUSE, BrokerConfig
+from ..config import (
+    BATCH,
+    DISCARD_BATCH,
+    FULL_RETRY,
+    MAX_SLEEP,
+    PAUSE,
+    REPLY_FRAMES,
+    BrokerConfig,
+)
 from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..events import pack_event
 from ..monitor import monitor_event
@@ -79,6 +87,8 @@ class Loop:
         #: Nanoseconds that the process was stopped, in all: the switchboard's time leaves them out.
         self._credit = 0
         self._last = time.monotonic_ns()
+        #: CPU time of the loop's thread when it last began to work on what had come.
+        self._worked = time.thread_time_ns()
 
     def stats(self) -> dict[str, int]:
         """All counters; may be called from any thread, and always finds the ledger balanced."""
@@ -104,13 +114,14 @@ class Loop:
         self._publish("stopped", None)
 
     def _route(self, poller: zmq.Poller) -> None:
-        self._last = time.monotonic_ns()
+        self._last, self._worked = time.monotonic_ns(), time.thread_time_ns()
         more = False
         while not self._stopping:
             sleep = 0.0 if more else self._sleep()
             # zmq_poll counts whole milliseconds: round up, or it would spin until the deadline.
             ready = dict(poller.poll(math.ceil(sleep * 1000.0)))
             now = self._now(sleep)
+            self._worked = time.thread_time_ns()
             more = False
             for port, socket in self._sockets.items():  # workers first: a free one may be needed
                 if socket in ready:
@@ -143,12 +154,13 @@ class Loop:
     def _now(self, slept: float) -> float:
         """Seconds on the loop's own clock, which stands still while the process is stopped.
 
-        When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor could
-        have spent on a batch, the process was stopped (SIGSTOP, a suspended machine): what its peers
-        sent meanwhile is still unread, so the gap counts for no deadline, nor does the sleep in it.
+        When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor was
+        at work, the process was stopped (SIGSTOP, a suspended machine): what its peers sent meanwhile
+        is still unread, so the gap counts for no deadline, nor does the sleep in it.
         """
         clock = time.monotonic_ns()
         excess = clock - self._last - int(slept * 1e9)
+        excess -= time.thread_time_ns() - self._worked
         if excess > min(self._config.heartbeat_interval, PAUSE) * 1e9:
             self._credit += clock - self._last
             self._last = clock
@@ -163,7 +175,8 @@ class Loop:
     def _read(self, port: int, now: float) -> bool:
         """Handle up to BATCH messages of one side; whether there may be more."""
         socket = self._sockets[port]
-        max_frames = self._config.max_frames
+        # One more than any message may have: by that the switchboard sees that it is too many.
+        most_frames = self._config.max_frames + REPLY_FRAMES + 1
         take = self._switchboard.take
         # Only a worker's connection matters, and only an uncopied frame can tell it.
         watched = port != Port.FRONTEND and self._monitor is not None
@@ -181,15 +194,14 @@ class Loop:
             except zmq.Again:
                 return False
             while socket.getsockopt(_RCVMORE):
-                if len(frames) == max_frames:
-                    with self._lock:
-                        self._switchboard.count_too_many_frames()
+                if len(frames) == most_frames:
                     self._discarding[port] = True
                     break
                 frames.append(socket.recv(_DONTWAIT))
-            else:
-                with self._lock:
-                    take(port, frames, now, connection)
+            with self._lock:
+                take(port, frames, now, connection)
+            if self._discarding[port]:
+                return True  # it takes as long as many messages, and others want a turn meanwhile
         return True
 
     def _discard(self, port: int) -> bool:

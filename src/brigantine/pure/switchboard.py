@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..config import BrokerConfig
+from ..config import REPLY_BYTES, REPLY_FRAMES, BrokerConfig
 from . import codec
 from .board import Board, Events
 from .commands import MDP, REQ
 from .dispatch import settle
 from .endings import finish
-from .from_client import from_client
+from .from_client import dropped_from_client, from_client
 from .from_worker import from_worker
 from .outbox import Outbox, Port, Sent
 from .records import NO_CONNECTION
@@ -65,18 +65,25 @@ class Switchboard:
         board.begin(now)
         if port == Port.BOTH:
             board.worker_port = board.client_port = Port.BOTH
-        if len(frames) > board.config.max_frames:
-            self.count_too_many_frames()
-        elif sum(map(len, frames)) > board.config.max_message_bytes:
-            board.count["drop_too_large"] += 1
-        elif port == Port.FRONTEND or (port == Port.BOTH and not codec.is_worker(frames)):
-            from_client(board, frames, now)
+        client = port == Port.FRONTEND or (port == Port.BOTH and not codec.is_worker(frames))
+        reason = self._beyond(frames, client)
+        if reason is not None:
+            board.count[reason] += 1
+        if not client:
+            from_worker(board, frames, now, connection, dropped=reason is not None)
+        elif reason is not None:
+            dropped_from_client(board, frames, reason)
         else:
-            from_worker(board, frames, now, connection)
+            from_client(board, frames, now)
 
-    def count_too_many_frames(self) -> None:
-        """Count a message of which the loop read no more than ``max_frames`` frames."""
-        self._board.count["drop_too_many_frames"] += 1
+    def _beyond(self, frames: list[bytes], client: bool) -> str | None:
+        """The counter of a message beyond the bounds; of one with too many frames the last are missing."""
+        config = self._board.config
+        if len(frames) > config.max_frames + (0 if client else REPLY_FRAMES):
+            return "drop_too_many_frames"
+        if sum(map(len, frames)) > config.max_message_bytes + (0 if client else REPLY_BYTES):
+            return "drop_too_large"
+        return None
 
     def count_pause(self) -> None:
         """Count a gap that the loop has credited to every deadline."""

@@ -44,6 +44,8 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "empty endpoint": ((*BROKER, *FRONT, "--backend", ""), "''"),
     "foreign address": ((*BROKER, *FRONT, "--backend", "tcp://192.0.2.1:1"), "no such address"),
     "no such folder": ((*BROKER, *FRONT, "--backend", "ipc:///no/folder/x"), "no such directory"),
+    "a file in the way": ((*BROKER, *FRONT, "--backend", "ipc://later.py"), "a file is there"),
+    "given twice": ((*BROKER, *FRONT, *2 * ("--backend", "tcp://127.0.0.1:9")), "is given twice"),
     "inproc": ((*BROKER, *FRONT, "--backend", "inproc://x"), "another process"),
     "line break in an endpoint": ((*BROKER, *FRONT, "--backend", "ipc:///tmp/a\nb"), "'ipc:///t"),
     "worker's broker": (("worker", "lru", "--broker", "tcp://*:1", "os:getpid"), "tcp://*:1"),

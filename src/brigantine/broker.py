@@ -21,7 +21,7 @@ from .broker_sockets import BrokerSockets
 from .config import EVENTS_WAITING, LINGER, BrokerConfig
 from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, ControlServer, pack
-from .endpoints import as_control_endpoints, as_endpoints
+from .endpoints import as_control_endpoints, as_endpoints, check_distinct
 from .errors import BrokerStopped, ConfigError
 from .event_hub import END, EventHub
 from .events import Events
@@ -91,6 +91,7 @@ class Broker:
             () if backend is None else as_endpoints(backend, "backend"),
             () if control is None else as_control_endpoints(control, "control"),
         )
+        check_distinct(**dict(zip(("frontend", "backend", "control"), self._wanted, strict=True)))
         self._own_context = context is None
         self._context: zmq.Context[Any] = context or zmq.Context(io_threads=self.config.io_threads)
         #: Real endpoints, in the order they were given.

@@ -7,13 +7,21 @@ import ipaddress
 import os
 import re
 import socket as posix_socket
+import stat
 from collections.abc import Sequence
 
 import zmq
 
 from .errors import BindError, ConfigError, ConnectError
 
-__all__ = ["as_control_endpoints", "as_endpoints", "bind", "bind_private", "connect"]
+__all__ = [
+    "as_control_endpoints",
+    "as_endpoints",
+    "bind",
+    "bind_private",
+    "check_distinct",
+    "connect",
+]
 
 TRANSPORTS = ("tcp", "ipc", "inproc")
 
@@ -21,6 +29,8 @@ TRANSPORTS = ("tcp", "ipc", "inproc")
 _PRIVATE = 0o600
 
 _TCP = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]*\]|[^:\[\]/]+):(?P<port>\*|\d{1,5})\Z")
+#: Each time it is bound it is another address.
+_WILDCARD = re.compile(r"(tcp://.*:(\*|0+)|ipc://\*)\Z", re.DOTALL)
 
 
 def as_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ...]:
@@ -51,6 +61,24 @@ def as_control_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ..
                 "or ipc://PATH (from another machine: through a tunnel, such as ssh -L)"
             )
     return endpoints
+
+
+def check_distinct(**endpoints: Sequence[str]) -> None:
+    """Raise :class:`~brigantine.errors.ConfigError` for an endpoint that is to be bound twice.
+
+    Checked endpoints by what each is for.  One that stands for any free address may stand again.
+    """
+    taken: dict[str, str] = {}
+    for what, several in endpoints.items():
+        for endpoint in several:
+            if endpoint in taken:
+                twice = "twice" if taken[endpoint] == what else f"for {taken[endpoint]} as well"
+                raise ConfigError(
+                    f"{what}: {endpoint!r} is given {twice}, and can be bound once; leave one out, "
+                    "or choose another"
+                )
+            if not _WILDCARD.match(endpoint):
+                taken[endpoint] = what
 
 
 def _is_loopback(endpoint: str) -> bool:
@@ -92,16 +120,16 @@ def _check(endpoint: object, what: str) -> None:
 def bind(socket: zmq.Socket[bytes], endpoint: str) -> str:
     """Bind and return the real endpoint (the port that a wildcard got).
 
-    Raises :class:`~brigantine.errors.BindError`, also for an ipc path on which somebody listens:
-    libzmq would take it from them without a word.
+    Raises :class:`~brigantine.errors.BindError`, also for an ipc path on which somebody listens, or
+    at which there is something else than a socket: libzmq would remove it without a word.
     """
-    if endpoint.startswith("ipc://") and _ipc_in_use(endpoint.removeprefix("ipc://")):
-        raise BindError(errno.EADDRINUSE, f"can't bind {endpoint}: another process listens there")
+    if endpoint.startswith("ipc://"):
+        _check_ipc_path(endpoint)
     socket.ipv6 = endpoint.startswith("tcp://[")
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
-        raise BindError(error.errno, f"can't bind {endpoint}: {_reason(error)}") from None
+        raise BindError(error.errno, f"can't bind {endpoint}: {_reason(error, endpoint)}") from None
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
@@ -128,11 +156,18 @@ def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
     try:
         socket.connect(endpoint)
     except zmq.ZMQError as error:
-        raise ConnectError(error.errno, f"can't connect to {endpoint}: {_reason(error)}") from None
+        raise ConnectError(
+            error.errno, f"can't connect to {endpoint}: {_reason(error, endpoint)}"
+        ) from None
 
 
+#: Why an address can't be had, by transport.
+_IN_USE = {
+    "tcp": "the address is in use; choose another port, or 0 or * for any free one",
+    "ipc": "the address is in use; choose another path",
+    "inproc": "another socket of this context is bound there; choose another name",
+}
 _REASONS = {
-    errno.EADDRINUSE: "the address is in use; choose another port, or 0 or * for any free one",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.ENODEV: "this machine has no such network interface or address",
     errno.EACCES: "permission denied",
@@ -142,15 +177,45 @@ _REASONS = {
 }
 
 
-def _reason(error: zmq.ZMQError) -> str:
+def _reason(error: zmq.ZMQError, endpoint: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return _IN_USE[endpoint.partition("://")[0]]
     return _REASONS.get(error.errno or 0, str(error.strerror or error))
 
 
+#: What may be at an ipc path, beside a socket.
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+def _check_ipc_path(endpoint: str) -> None:
+    """Raise :class:`~brigantine.errors.BindError` for a path that is somebody else's."""
+    path = endpoint.removeprefix("ipc://")
+    if path == "*":  # libzmq makes one
+        return
+    if _ipc_in_use(path):
+        raise BindError(errno.EADDRINUSE, f"can't bind {endpoint}: another process listens there")
+    # Also for an abstract name, which is no file: libzmq removes a file called "@name" all the same.
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return  # nothing is there, or libzmq will say what is wrong
+    if not stat.S_ISSOCK(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something")
+        raise BindError(
+            errno.EEXIST,
+            f"can't bind {endpoint}: {kind} is there, which is no socket; choose another path, or "
+            "remove it yourself if nobody needs it",
+        )
+
+
 def _ipc_in_use(path: str) -> bool:
-    """Whether a process accepts connections on the path of an ipc endpoint."""
-    if path in ("*", ""):
-        return False
+    """Whether the path or abstract name of an ipc endpoint is a socket that some process has open."""
     address = "\0" + path[1:] if path.startswith("@") else path
     with posix_socket.socket(posix_socket.AF_UNIX, posix_socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(address) in (0, errno.EAGAIN)
+        # EPROTOTYPE: it takes datagrams.
+        return probe.connect_ex(address) in (0, errno.EAGAIN, errno.EPROTOTYPE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import zmq
@@ -17,6 +19,8 @@ BACKLOG = 4096
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4
 #: Messages that the control endpoint holds for one peer in each direction, and bytes of a frame.
 CONTROL_HIGH_WATER_MARK, CONTROL_FRAME_BYTES = 16, 1024
+#: The longest time that a socket option can hold, 24.8 days: an int of 32 bits.
+MOST_MILLISECONDS = 2**31 - 1
 
 
 def frontend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
@@ -25,8 +29,8 @@ def frontend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Sock
     The machine of a client may vanish, and its connection would stay for ever: TCP's own keepalive
     finds out, and costs nothing while nothing happens.
     """
-    socket = _router(context, config)
-    _keep_alive(socket)
+    with _router(context, config) as socket:
+        _keep_alive(socket)
     return socket
 
 
@@ -44,28 +48,27 @@ def backend_router(
     timers at each answer.  Workers of PPP and MDP have heartbeats of their own, so that a connection
     to a machine that has vanished is nothing but memory: TCP gives it up in its own time.
     """
-    socket = _router(context, config)
-    interval = _milliseconds(config.heartbeat_interval)
-    if pings:
-        # Silence starts up to one interval before the PING that finds it.  A timeout that ends
-        # before the next PING stands early among libzmq's timers, and is found sooner.
-        silence = interval * config.liveness
-        socket.heartbeat_timeout = silence * 12 // 25
-        socket.heartbeat_ivl = silence - socket.heartbeat_timeout
-        # A TTL would make every peer hang up on a broker that was only stopped for a while.
-        socket.heartbeat_ttl = 0
-        return socket
-    _keep_alive(socket)
-    # Keepalive does not ask while something is on its way.
-    socket.tcp_maxrt = _milliseconds(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
+    with _router(context, config) as socket:
+        if pings:
+            # Silence starts up to one interval before the PING that finds it.  A timeout that ends
+            # before the next PING stands early among libzmq's timers, and is found sooner.
+            silence = _milliseconds(config.heartbeat_interval * config.liveness)
+            socket.heartbeat_timeout = silence * 12 // 25
+            socket.heartbeat_ivl = silence - socket.heartbeat_timeout
+            # A TTL would make every peer hang up on a broker that was only stopped for a while.
+            socket.heartbeat_ttl = 0
+        else:
+            _keep_alive(socket)
+            # Keepalive does not ask while something is on its way.
+            socket.tcp_maxrt = _milliseconds(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
     return socket
 
 
 def control_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
     """The ROUTER for control, not yet bound.  A peer with a longer frame than any request is hung up on."""
-    socket = _router(context, config)
-    socket.sndhwm = socket.rcvhwm = CONTROL_HIGH_WATER_MARK
-    socket.maxmsgsize = CONTROL_FRAME_BYTES
+    with _router(context, config) as socket:
+        socket.sndhwm = socket.rcvhwm = CONTROL_HIGH_WATER_MARK
+        socket.maxmsgsize = CONTROL_FRAME_BYTES
     return socket
 
 
@@ -76,22 +79,28 @@ def _keep_alive(socket: zmq.Socket[bytes]) -> None:
     socket.tcp_keepalive_cnt = KEEPALIVE_PROBES
 
 
-def _router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
-    """What both sides have in common.
+@contextlib.contextmanager
+def _router(context: zmq.Context[Any], config: BrokerConfig) -> Iterator[zmq.Socket[bytes]]:
+    """What both sides have in common, for a ``with`` in which the rest is set.
 
     MANDATORY, so that no send fails without a word.  No HANDOVER: a second peer that claims an
     identity in use is refused.
     """
     socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
-    socket.linger = _milliseconds(LINGER)
-    socket.backlog = BACKLOG
-    socket.sndhwm = config.high_water_mark
-    socket.rcvhwm = config.high_water_mark
-    socket.maxmsgsize = config.max_message_bytes
-    socket.router_mandatory = 1
-    # A peer that does not finish its handshake is given up as one that falls silent.
-    socket.handshake_ivl = _milliseconds(config.heartbeat_interval * config.liveness)
-    return socket
+    try:
+        socket.linger = _milliseconds(LINGER)
+        socket.backlog = BACKLOG
+        socket.sndhwm = config.high_water_mark
+        socket.rcvhwm = config.high_water_mark
+        socket.maxmsgsize = config.max_message_bytes
+        socket.router_mandatory = 1
+        # A peer that does not finish its handshake is given up as one that falls silent.
+        socket.handshake_ivl = _milliseconds(config.heartbeat_interval * config.liveness)
+        yield socket
+    except BaseException:
+        # Nobody else knows of it yet, and the end of its context would wait for it.
+        socket.close()
+        raise
 
 
 def watch_connections(router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
@@ -102,9 +111,14 @@ def watch_connections(router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     monitor: zmq.Socket[bytes] = router.get_monitor_socket(
         zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
     )
-    monitor.rcvhwm = 0
+    try:
+        monitor.rcvhwm = 0
+    except BaseException:
+        monitor.close()
+        raise
     return monitor
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+    """As libzmq takes it: at least 1, and no more than fits."""
+    return min(max(1, round(seconds * 1000)), MOST_MILLISECONDS)

@@ -24,6 +24,9 @@ def gate(body):
 
 def pid(body):
     return str(os.getpid()).encode()
+
+def zeros(body):
+    return bytes(int(body))
 """
 
 
@@ -104,6 +107,28 @@ def test_a_worker_process_that_dies_is_replaced(
     command.process.terminate()
     assert command.finish() == (0, b"")
     assert command.descendants() == {}
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_replies_are_bounded_by_the_options(
+    run: Commands, fake_broker: zmq.Socket[bytes], module: Path, processes: str
+) -> None:
+    words = ("--max-reply-bytes", "2KiB", "--max-reply-frames", "9", "--processes", processes)
+    command = worker_for(fake_broker, run, module, *words, "jobs:zeros")
+    worker, *_ = fake_broker.recv_multipart()
+
+    def reply(size: int) -> list[bytes]:
+        request = [worker, b"", b"ticket", b"", b"%d" % size]
+        fake_broker.send_multipart(request)
+        while (frames := fake_broker.recv_multipart())[0] != worker:
+            pass  # READY of the other process
+        return frames[4:]
+
+    assert reply(2000) == [bytes(2000)]
+    mark, report = reply(2048)
+    assert (mark, b"max_reply_bytes=2048" in report) == (b"brigantine-error/1", True)
+    command.process.terminate()
+    assert command.finish() == (0, b"")
 
 
 def test_worker_processes_finish_what_they_have_in_hand(

@@ -76,7 +76,7 @@ def gone(raw: RawBroker, peer: bytes) -> bool:
 def test_a_large_reply_in_hand_is_sent_whole_before_the_end(
     raw: RawBroker, threads: ThreadPoolExecutor
 ) -> None:
-    reply = bytes(16 * 1024 * 1024)
+    reply = bytes(15 * 1024 * 1024)
     worker = LRUWorker(raw.endpoint, lambda _: worker.stop() or reply)
     running = threads.submit(worker.run)
     assert raw.ask(raw.ready_worker(), b"q") == [reply]

@@ -43,6 +43,11 @@ READY_WORDS = frozenset((READY, READY_BYTE))
 #: follows.  A client that does not know it sees an ordinary reply of two frames.
 ERROR_MARK = b"brigantine-error/1"
 
+#: Bytes of UTF-8 that are told of an exception: of its message, and of its class's name.  An
+#: oversized report would have the broker cut the worker off.
+ERROR_MESSAGE_BYTES = 64 * 1024
+ERROR_TYPE_BYTES = 256
+
 #: What a routing id begins with by which a client says that it understands error answers of a
 #: broker.  To every other broker a routing id is an address and nothing else.
 ANNOUNCEMENT = b"brigantine/1:"
@@ -107,14 +112,29 @@ def _word(value: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def error_reply(error: BaseException) -> list[bytes]:
+def error_reply(error: BaseException, *, message_bytes: int = ERROR_MESSAGE_BYTES) -> list[bytes]:
     """The body frames that report ``error`` to the client.
 
     They are ``brigantine-error/1`` and a msgpack map of two strings, ``{"type": ..., "message": ...}``.
-    The clients here raise it as :class:`~brigantine.errors.WorkerFailed`.
+    The clients here raise it as :class:`~brigantine.errors.WorkerFailed`.  A message of more than
+    ``message_bytes`` of UTF-8 (64 KiB; at least 64) is cut, and says so at its end; likewise a type's
+    name of more than 256.
     """
-    detail = {"type": type(error).__name__, "message": str(error)}
+    detail = {
+        "type": _shortened(type(error).__name__, ERROR_TYPE_BYTES),
+        "message": _shortened(str(error), message_bytes),
+    }
     return [ERROR_MARK, cast(bytes, msgpack.packb(detail))]
+
+
+def _shortened(text: str, most: int) -> str:
+    """``text`` if it takes at most ``most`` bytes of UTF-8, else its beginning and a mark."""
+    # A character takes a byte or more: what lies behind need not be encoded to be counted.
+    kept = text[: most + 1].encode()
+    if len(kept) <= most:
+        return text
+    mark = f"... [cut: {len(text)} characters in all]"
+    return kept[: most - len(mark)].decode(errors="ignore") + mark
 
 
 def raise_if_error(body: Sequence[bytes]) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..config import BrokerConfig
 from ..errors import ConfigError
 from ..workers.kinds import is_async
 from ..workers.lru import LRUWorker
@@ -22,7 +23,7 @@ from .output import log_to_stderr
 from .shared import add_log_level, add_stop_at_eof
 from .stopping import RESTART_SIGNAL, StopRequests, hold_signals, is_restart, reason
 from .supervisor import Supervisor, command_line
-from .values import at_least_one, reachable, seconds
+from .values import at_least_one, reachable, seconds, size, whole
 
 if TYPE_CHECKING:
     from ..workers.tasks import TaskWorker
@@ -140,6 +141,21 @@ def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None
         metavar="N",
         help="how many processes serve, each with one worker (default 1)",
     )
+    parser.add_argument(
+        "--max-reply-bytes",
+        type=size,
+        default=BrokerConfig.max_message_bytes,
+        metavar="BYTES",
+        help="largest reply, or part of one, in bytes (or 64KiB, 16MiB); a larger one is told to the "
+        "client as an error. As the broker's --max-message-bytes (default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-reply-frames",
+        type=whole,
+        default=BrokerConfig.max_frames,
+        metavar="N",
+        help="likewise its frames, as the broker's --max-frames (default %(default)s)",
+    )
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
     parser.add_argument(
@@ -154,7 +170,7 @@ def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None
 
 def _lru(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
     (broker,) = reachable([arguments.broker], "--broker")
-    return _kind(LRUWorker, handler)(broker, handler)
+    return _kind(LRUWorker, handler)(broker, handler, **_limits(arguments))
 
 
 def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
@@ -165,6 +181,7 @@ def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
         heartbeat_interval=arguments.heartbeat_interval,
         announce_interval=arguments.announce_interval,
         liveness=arguments.liveness,
+        **_limits(arguments),
     )
 
 
@@ -178,7 +195,13 @@ def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
         announce_interval=arguments.announce_interval,
         liveness=arguments.liveness,
         version=arguments.mdp_version,
+        **_limits(arguments),
     )
+
+
+def _limits(arguments: argparse.Namespace) -> dict[str, int]:
+    """What all workers are told of replies."""
+    return {name: getattr(arguments, name) for name in ("max_reply_bytes", "max_reply_frames")}
 
 
 def _kind(kind: type[ThreadWorker[Any]], handler: Callable[[Any], Any]) -> Callable[..., _Worker]:
@@ -196,7 +219,10 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     brokers = [arguments.broker] if isinstance(arguments.broker, str) else arguments.broker
     words: list[str] = [arguments.pattern]
     words += [f"--broker={broker}" for broker in brokers]
-    for name in ("service", "mdp_version", "capacity", "heartbeat_interval", "liveness"):
+    for name in (
+        "service", "mdp_version", "capacity", "heartbeat_interval", "liveness",
+        "max_reply_bytes", "max_reply_frames",
+    ):  # fmt: skip
         if hasattr(arguments, name):
             words.append(f"--{name.replace('_', '-')}={getattr(arguments, name)}")
     words += ["--announce-interval"] if getattr(arguments, "announce_interval", False) else []

@@ -13,11 +13,10 @@ from typing import Any, ClassVar, Generic, TypeAlias
 import zmq
 
 from ..arguments import number, whole
-from ..body import to_frames
-from ..wire import BROKER_ERROR_MARK, ERROR_MARK, error_reply
 from .io_thread import Given, WorkerIO
+from .reply import ReplyLimits
 
-__all__ = ["Handler", "Worker", "as_reply"]
+__all__ = ["Handler", "Worker"]
 
 #: A function of the request's body that returns the reply's.
 Handler: TypeAlias = Callable[[Any], "bytes | Sequence[bytes]"]
@@ -46,6 +45,7 @@ class Worker(ABC, Generic[Given]):
         handler: Callable[[Any], Any],
         heartbeat_interval: float,
         liveness: int,
+        limits: ReplyLimits,
         context: zmq.Context[Any] | None,
         stats: Iterable[str],
     ) -> None:
@@ -55,6 +55,8 @@ class Worker(ABC, Generic[Given]):
         self._handler = handler
         self._interval = number("heartbeat_interval", heartbeat_interval, *INTERVAL_RANGE)
         self._liveness = whole("liveness", liveness, *LIVENESS_RANGE)
+        #: Of what the handler gives.
+        self._limits = limits
         self._context = context
         self._stats = dict.fromkeys(stats, 0)
         #: Guards ``errors`` in the stats, which every handler's thread counts.
@@ -109,21 +111,7 @@ class Worker(ABC, Generic[Given]):
             self._stats["errors"] += 1
         _log.error("%r failed on a request; its client is told so", self, exc_info=error)
         with contextlib.suppress(Exception):  # its own words can't be had, or can't be encoded
-            return error_reply(error)
-        return error_reply(RuntimeError(f"{type(error).__name__}, whose message can't be sent"))
-
-
-def as_reply(value: Any) -> list[bytes]:
-    """The frames of what a handler returned.
-
-    Raises ``TypeError`` or ``ValueError`` for what can't be sent.
-    """
-    reply = to_frames(value, "the handler's reply")
-    for mark in (ERROR_MARK, BROKER_ERROR_MARK):
-        # Wherever it stands: behind parts of a reply, clients find an error report by its end.
-        if mark in reply:
-            raise ValueError(
-                f"the handler's reply has a frame {mark!r}, which marks an error; "
-                "raise an exception instead"
-            )
-    return reply
+            return self._limits.report(error)
+        return self._limits.report(
+            RuntimeError(f"{type(error).__name__}, whose message can't be sent")
+        )

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from .base import INTERVAL_RANGE, Worker
 from .dialog import Dialog, Job
 from .heartbeat_link import STATS, HeartbeatLink
+from .reply import ReplyLimits
 from .wire import WorkerWire
 
 __all__ = ["RECONNECT_MAX", "HeartbeatWorker"]
@@ -41,10 +42,11 @@ class HeartbeatWorker(Worker[Job]):
         liveness: int,
         reconnect_min: float | None,
         reconnect_max: float,
+        limits: ReplyLimits,
         context: zmq.Context[Any] | None,
     ) -> None:
         self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
-        super().__init__(handler, heartbeat_interval, liveness, context, STATS)
+        super().__init__(handler, heartbeat_interval, liveness, limits, context, STATS)
         #: Milliseconds; 0: not announced.
         self._interval_ms = round(self._interval * 1000) if announce_interval else 0
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)

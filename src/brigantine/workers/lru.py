@@ -8,10 +8,12 @@ from typing import Any
 import zmq
 
 from ..arguments import as_targets
+from ..config import BrokerConfig
 from ..errors import ConfigError
 from .base import Handler, Worker
 from .conversation import Request
 from .link import STATS, WorkerLink
+from .reply import ReplyLimits
 from .threads import ThreadWorker
 
 __all__ = ["Handler", "LRUBase", "LRUWorker"]
@@ -27,11 +29,14 @@ class LRUBase(Worker[Request]):
         *,
         heartbeat_interval: float = 5.0,
         liveness: int = 3,
+        max_reply_bytes: int = BrokerConfig.max_message_bytes,
+        max_reply_frames: int = BrokerConfig.max_frames,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         if not isinstance(broker, str):
             raise ConfigError(f"broker: a worker has one endpoint, a string, not {broker!r}")
-        super().__init__(handler, heartbeat_interval, liveness, context, STATS)
+        limits = ReplyLimits(max_reply_bytes, max_reply_frames)
+        super().__init__(handler, heartbeat_interval, liveness, limits, context, STATS)
         (self._broker,) = as_targets(broker, "broker", shared=context is not None)
 
     def stats(self) -> dict[str, int]:
@@ -66,6 +71,11 @@ class LRUWorker(LRUBase, ThreadWorker[Request]):
     broker's libzmq answers by itself), the worker connects again and says READY again; a reply
     to the lost connection is discarded, for the broker has given up on it.  With ``context`` the
     sockets live in that ``zmq.Context``, which inproc endpoints need.
+
+    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, with what the protocol puts around it:
+    let them be the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A
+    larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
+    off.
 
     A worker runs once.  The protocol has no word for leaving: a request that the broker sends to a
     worker just as it stops is lost to it, and saved by the broker's ``retries`` or the client's.

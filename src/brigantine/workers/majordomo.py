@@ -7,9 +7,11 @@ from typing import Any, Literal, cast
 
 import zmq
 
+from ..config import BrokerConfig
 from ..errors import ConfigError
 from ..wire_mdp import MMI_PREFIX
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
+from .reply import ReplyLimits
 from .streams import StreamingThreads
 from .wire import MDP01Wire, MDP02Wire
 
@@ -34,6 +36,8 @@ class MajordomoBase(HeartbeatWorker):
         version: Literal["0.1", "0.2"] = "0.2",
         reconnect_min: float | None = None,
         reconnect_max: float = RECONNECT_MAX,
+        max_reply_bytes: int = BrokerConfig.max_message_bytes,
+        max_reply_frames: int = BrokerConfig.max_frames,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         self._service = service_name(service)
@@ -42,7 +46,7 @@ class MajordomoBase(HeartbeatWorker):
         self._version = version
         super().__init__(
             brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
-            reconnect_min, reconnect_max, context,
+            reconnect_min, reconnect_max, ReplyLimits(max_reply_bytes, max_reply_frames), context,
         )  # fmt: skip
 
     def _wire(self) -> MDP02Wire:
@@ -89,6 +93,11 @@ class MajordomoWorker(MajordomoBase, StreamingThreads):
     brokers, have the interval announced (``announce_interval=True``): the broker then keeps to the
     worker's.  A broker of another make may refuse such a READY.  A reply to a connection that has
     ended is discarded: its ticket is void.
+
+    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, or one part of it, with what the
+    protocol puts around it: let them be the broker's ``max_message_bytes`` and ``max_frames``, whose
+    defaults they have.  A larger one is an error as if the handler had raised it; the broker would
+    drop it, or cut the worker off.
 
     A worker runs once.  When it stops it tells each broker with DISCONNECT as soon as that
     broker's requests are done; the broker sends another worker what was still on the way.

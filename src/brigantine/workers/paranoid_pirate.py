@@ -7,7 +7,9 @@ from typing import Any
 
 import zmq
 
+from ..config import BrokerConfig
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
+from .reply import ReplyLimits
 from .streams import StreamingThreads
 from .wire import PPPWire
 
@@ -28,11 +30,13 @@ class ParanoidPirateBase(HeartbeatWorker):
         liveness: int = 3,
         reconnect_min: float | None = None,
         reconnect_max: float = RECONNECT_MAX,
+        max_reply_bytes: int = BrokerConfig.max_message_bytes,
+        max_reply_frames: int = BrokerConfig.max_frames,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         super().__init__(
             brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
-            reconnect_min, reconnect_max, context,
+            reconnect_min, reconnect_max, ReplyLimits(max_reply_bytes, max_reply_frames), context,
         )  # fmt: skip
 
     def _wire(self) -> PPPWire:
@@ -69,6 +73,11 @@ class ParanoidPirateWorker(ParanoidPirateBase, StreamingThreads):
     the interval announced (``announce_interval=True``): the broker then keeps to the worker's.  A
     broker of another make may refuse such a READY.  A reply to a connection that has ended is
     discarded: its ticket is void.
+
+    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, with what the protocol puts around it:
+    let them be the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A
+    larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
+    off.
 
     A worker runs once.  The protocol has no word for leaving: a request that the broker sends to a
     worker just as it stops is lost to it, and saved by the broker's ``retries`` or the client's.

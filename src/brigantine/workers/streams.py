@@ -7,7 +7,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any, cast
 
-from .base import as_reply
 from .dialog import Job
 from .heartbeat import HeartbeatWorker
 from .heartbeat_link import HeartbeatLink
@@ -22,7 +21,7 @@ class StreamingThreads(HeartbeatWorker, ThreadWorker[Job]):
 
     def _reply(self, link: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
         if not inspect.isgenerator(value):
-            return as_reply(value)
+            return self._limits.as_reply(value)
         assert isinstance(link, HeartbeatLink)
         return self._stream(link, request, cast(Generator[Any, None, Any], value))
 
@@ -34,15 +33,18 @@ class StreamingThreads(HeartbeatWorker, ThreadWorker[Job]):
         Where the protocol has no parts, that is all of them joined.
         """
         joined: list[bytes] = []
+        limits = self._limits
         with closing(values):
             while True:
                 try:
-                    part = as_reply(next(values))
+                    part = limits.as_reply(next(values))
                 except StopIteration as end:
-                    last = as_reply(end.value) if end.value is not None else []
-                    return end_of_reply([*joined, *last], self._spoken.end)
+                    joined += limits.as_reply(end.value) if end.value is not None else []
+                    limits.check(joined)
+                    return end_of_reply(joined, self._spoken.end)
                 if not self._spoken.partials:
                     joined += part
+                    limits.check(joined)
                 if job.void or (self._spoken.partials and not link.part(job, part)):
                     return part  # nobody is there to receive it, nor the rest
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
 
-from .base import as_reply
 from .dialog import Job
 from .heartbeat import HeartbeatWorker
 from .heartbeat_link import HeartbeatLink
@@ -25,7 +24,7 @@ class StreamingTasks(HeartbeatWorker, TaskWorker[Job]):
 
     async def _reply(self, link: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
         if not inspect.isasyncgen(value):
-            return as_reply(await value)
+            return self._limits.as_reply(await value)
         assert isinstance(link, HeartbeatLink)
         return await self._stream(link, request, cast(AsyncGenerator[Any, None], value))
 
@@ -36,9 +35,10 @@ class StreamingTasks(HeartbeatWorker, TaskWorker[Job]):
         joined: list[bytes] = []
         async with aclosing(values):
             async for value in values:
-                part = as_reply(value)
+                part = self._limits.as_reply(value)
                 if not self._spoken.partials:
                     joined += part
+                    self._limits.check(joined)
                 if job.void or (self._spoken.partials and not await link.part_from_task(job, part)):
                     return part
         return end_of_reply(joined, self._spoken.end)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..body import from_frames
-from .base import Worker, as_reply
+from .base import Worker
 from .io_thread import Given, WorkerIO
 from .kinds import is_async_generator, is_coroutine, name_of
 
@@ -179,7 +179,7 @@ class TaskWorker(Worker[Given]):
 
     async def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler gave when it was called."""
-        return as_reply(await value)
+        return self._limits.as_reply(await value)
 
     def _done(
         self, link: WorkerIO[Given, Any], request: Given, task: asyncio.Task[list[bytes]]

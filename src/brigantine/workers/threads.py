@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..body import from_frames
-from .base import Worker, as_reply
+from .base import Worker
 from .io_thread import Given, WorkerIO
 from .kinds import is_async, name_of
 
@@ -138,4 +138,4 @@ class ThreadWorker(Worker[Given]):
 
     def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler has returned."""
-        return as_reply(value)
+        return self._limits.as_reply(value)

@@ -1,0 +1,77 @@
+"""What a handler may answer: frames, none that marks an error, and no more than a broker takes.
+
+A frame above the broker's ``max_message_bytes`` makes libzmq cut the worker off, with all that it has in
+hand; a message above it, or of more than ``max_frames`` frames, is dropped by the broker without
+a word.  Both would be the end of requests that have done nothing, so they are found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..arguments import whole
+from ..body import to_frames
+from ..wire import BROKER_ERROR_MARK, ERROR_MARK, ERROR_MESSAGE_BYTES, ERROR_TYPE_BYTES, error_reply
+
+__all__ = ["ReplyLimits"]
+
+#: What a broker of brigantine's counts beside the body, at most: routing id (5 bytes that its ROUTER
+#: makes up), empty frame, header (6), command (1), ticket (16), empty frame.  That is MDP 0.1.
+ENVELOPE_FRAMES = 6
+ENVELOPE_BYTES = 5 + 6 + 1 + 16
+#: What an error report takes beside its message: the mark, the class's name, and what msgpack needs.
+REPORT_BYTES = len(ERROR_MARK) + ERROR_TYPE_BYTES + 32
+#: Least and greatest, as for a broker's ``max_message_bytes`` and ``max_frames``; an error report
+#: always fits.
+BYTES_RANGE = (1024, 1 << 40)
+FRAMES_RANGE = (ENVELOPE_FRAMES + 2, 65536)
+
+
+class ReplyLimits:
+    """How large one message with a reply, or a part of one, may be, as the broker counts it.
+
+    Raises :class:`~brigantine.errors.ConfigError` for a number out of range.
+    """
+
+    def __init__(self, max_reply_bytes: int, max_reply_frames: int) -> None:
+        self._max_bytes = whole("max_reply_bytes", max_reply_bytes, *BYTES_RANGE)
+        self._max_frames = whole("max_reply_frames", max_reply_frames, *FRAMES_RANGE)
+
+    def as_reply(self, value: Any) -> list[bytes]:
+        """The frames of what a handler returned.
+
+        Raises ``TypeError`` or ``ValueError`` for what can't be sent.
+        """
+        reply = to_frames(value, "the handler's reply")
+        for mark in (ERROR_MARK, BROKER_ERROR_MARK):
+            # Wherever it stands: behind parts of a reply, clients find an error report by its end.
+            if mark in reply:
+                raise ValueError(
+                    f"the handler's reply has a frame {mark!r}, which marks an error; "
+                    "raise an exception instead"
+                )
+        self.check(reply)
+        return reply
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        """Raise ``ValueError`` for what is to leave in one message and is too large for the broker."""
+        most = self._max_frames - ENVELOPE_FRAMES
+        if len(frames) > most:
+            raise ValueError(
+                f"the handler's reply has {len(frames)} frames, and {ENVELOPE_FRAMES} go around "
+                f"them; the limit is max_reply_frames={self._max_frames}. Answer with at most "
+                f"{most}, or raise max_reply_frames and the broker's max_frames together"
+            )
+        size, most = sum(map(len, frames)), self._max_bytes - ENVELOPE_BYTES
+        if size > most:
+            raise ValueError(
+                f"the handler's reply has {size} bytes, and {ENVELOPE_BYTES} go around them; "
+                f"the limit is max_reply_bytes={self._max_bytes}. Answer with at most {most}, or "
+                "raise max_reply_bytes and the broker's max_message_bytes together"
+            )
+
+    def report(self, error: BaseException) -> list[bytes]:
+        """The error report of ``error``, cut where it would be too large for the broker."""
+        room = self._max_bytes - ENVELOPE_BYTES - REPORT_BYTES
+        return error_reply(error, message_bytes=min(ERROR_MESSAGE_BYTES, room))

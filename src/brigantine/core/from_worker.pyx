@@ -174,7 +174,7 @@ cdef int on_reply(
                 board, identity, board.default_service.data(),
                 board.default_service.size(), command, now, connection,
             )
-        if command.protocol & MDP:
+        if command.protocol & MDP and not dropped:
             send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
         return 0
     if not partial and not matched and board.workers[worker].occupied > board.workers[worker].live:

@@ -130,7 +130,7 @@ def _on_reply(
             # Its reply says that it is free, though it answers the broker that ran here before, or
             # comes on a new connection.
             register(board, identity, board.default_service, command, now, connection)
-        elif command.protocol & MDP:
+        elif command.protocol & MDP and not dropped:
             send_disconnect(board, identity, command.protocol)
         return
     # The place of a request that expired meanwhile.  A REQ worker has but one request, so whatever

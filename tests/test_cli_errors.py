@@ -148,3 +148,15 @@ def test_help_that_nobody_reads_ends_without_a_traceback(run: Commands) -> None:
     command.process.stdout.close()
     command.process.wait(PATIENCE)
     assert command.errors() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("--version",), ("--help",), (*BROKER, "--help")])
+def test_help_that_can_not_be_written_is_told_in_one_line(
+    run: Commands, words: tuple[str, ...], unbuffered: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        command = run(*words, stdout=full, env={"PYTHONUNBUFFERED": unbuffered})
+        assert command.process.wait(PATIENCE) == 1
+    assert "can't write to standard output: No space left" in command.complaint()

@@ -165,6 +165,26 @@ def test_what_can_not_be_read_is_left_out_and_counted(run: Commands, tree: Path)
     assert (report["files"], report["files_skipped"], report["ok"]) == (4, 2, True)
 
 
+def test_the_table_is_drawn_with_what_the_locale_has(run: Commands, impl: str, tree: Path) -> None:
+    command = run("demo", str(tree), "--impl", impl, env={"PYTHONIOENCODING": "ascii"})
+    code, out = command.finish(timeout=PATIENCE)
+    assert (code, command.errors()) == (0, "")
+    assert "broker CPU a request, ?s" in out.decode("ascii")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_table_that_can_not_be_written_is_told_in_one_line(
+    run: Commands, tree: Path, unbuffered: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        command = run(
+            "demo", str(tree), "--impl", "pure", stdout=full, env={"PYTHONUNBUFFERED": unbuffered}
+        )
+        assert command.process.wait(PATIENCE) == 1
+    assert "can't write to standard output: No space left" in command.complaint()
+
+
 # -- how it ends ------------------------------------------------------------------------------
 
 

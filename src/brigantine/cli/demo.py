@@ -12,7 +12,7 @@ from functools import partial
 from ..config import BrokerConfig
 from ..errors import ConfigError
 from .codes import SIGNALLED, WRONG_USE
-from .output import write
+from .output import write, write_text
 from .stopping import StopRequests
 from .values import at_least_one, size
 
@@ -105,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> int:
     # Only here: every other command works without them, and starts faster.
     from ..demo.corpus import scan
     from ..demo.runner import Plan, run_demo
-    from ..demo.screen import print_report, progress_bar
+    from ..demo.screen import as_text, progress_bar
 
     max_bytes = arguments.max_bytes
     if arguments.path is None and max_bytes is None:
@@ -127,7 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(json.dumps(report.as_json(), indent=2).encode() + b"\n")
     else:
-        print_report(report)
+        write_text(as_text(report))
     return 0 if report.good else 1
 
 

@@ -9,7 +9,15 @@ import sys
 
 from ..errors import BrigantineError
 
-__all__ = ["OutputFailed", "abandon_stdout", "complain", "flush_stdout", "log_to_stderr", "write"]
+__all__ = [
+    "OutputFailed",
+    "abandon_stdout",
+    "complain",
+    "flush_stdout",
+    "log_to_stderr",
+    "write",
+    "write_text",
+]
 
 LOG_FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 
@@ -46,6 +54,12 @@ def write(data: bytes) -> None:
     except OSError as error:
         _failed(error)
     flush_stdout()
+
+
+def write_text(text: str) -> None:
+    """:func:`write` text for people to read: ``?`` for what this terminal or locale can't encode."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    write(text.encode(encoding, "replace"))
 
 
 def flush_stdout() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
 from .._version import __version__
 from . import broker, ctl, demo, load, ls, request, worker
 from .codes import WRONG_USE
-from .output import complain
+from .output import complain, write_text
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 __all__ = ["build_parser"]
 
@@ -26,6 +30,13 @@ class Parser(argparse.ArgumentParser):
         """One line, and exit code 2; argparse itself would print the usage, too."""
         complain(f"{message}; see {self.prog} --help")
         raise SystemExit(WRONG_USE)
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """``--help`` and ``--version``; argparse itself keeps quiet when they can't be written."""
+        if file is sys.stdout:
+            write_text(message)
+        else:
+            super()._print_message(message, file)
 
 
 def build_parser() -> Parser:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -18,7 +20,7 @@ from rich.table import Table
 
 from .figures import Report
 
-__all__ = ["print_report", "progress_bar"]
+__all__ = ["as_text", "progress_bar"]
 
 #: What stands in the table where nothing was measured.
 _NOTHING = "-"
@@ -70,12 +72,30 @@ def progress_bar(total: int) -> Iterator[Callable[[str, int], object]]:
         yield progress
 
 
-def print_report(report: Report) -> None:
-    """Print the table, and what was checked, on standard output."""
-    console = Console(highlight=False, soft_wrap=True)
+def as_text(report: Report) -> str:
+    """The table, and what was checked, drawn as standard output can show it, but not written."""
+    drawn = _Sheet()
+    console = Console(file=drawn, highlight=False, soft_wrap=True)
     console.print(_table(report))
     for line in _conclusion(report):
         console.print(line, markup=False)
+    return drawn.getvalue()
+
+
+class _Sheet(io.StringIO):
+    """Takes what rich draws, and looks to it like standard output.
+
+    Rich's own ``capture()`` touches standard output at its end all the same, and fails on a full disk.
+    """
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Decides which lines the table has."""
+        return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Decides whether there are colours."""
+        return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _table(report: Report) -> Table:

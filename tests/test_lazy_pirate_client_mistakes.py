@@ -63,6 +63,23 @@ def test_a_body_that_is_not_bytes_is_refused_at_once(body: Any) -> None:
         assert client.stats()["requests"] == 0
 
 
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (bytearray(b"x"), "not bytearray; use bytes"),
+        (memoryview(b"x"), "not memoryview; use bytes"),
+        ([b"x", bytearray()], "item 1 of the list is bytearray; use bytes"),
+        (["x"], "item 0 of the list is str; encode it first"),
+    ],
+)
+def test_a_body_that_is_nearly_bytes_is_refused_with_what_to_do(body: Any, what: str) -> None:
+    with (
+        LazyPirateClient("tcp://127.0.0.1:5555") as client,
+        pytest.raises(TypeError, match=what),
+    ):
+        client.request(body)
+
+
 def test_a_body_without_frames_is_refused_at_once() -> None:
     with (
         LazyPirateClient("tcp://127.0.0.1:5555") as client,

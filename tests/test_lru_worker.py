@@ -215,6 +215,7 @@ def test_any_exception_can_be_reported(
         ),
         ("text", "TypeError", "encode it first"),
         ([b"a", 5], "TypeError", "item 1 of the list is int"),
+        (bytearray(b"a"), "TypeError", "not bytearray; use bytes(x)"),
         ([], "ValueError", "at least one frame"),
         (ERROR_MARK, "ValueError", "raise an exception instead"),
         ([ERROR_MARK, b"x"], "ValueError", "raise an exception instead"),

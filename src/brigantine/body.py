@@ -7,6 +7,9 @@ from typing import cast
 
 __all__ = ["from_frames", "to_frames"]
 
+#: Hold bytes that may change later, while the frame still waits to be sent.
+_BUFFERS = (bytearray, memoryview)
+
 
 def to_frames(body: bytes | Sequence[bytes], what: str) -> list[bytes]:
     """The frames of a body.
@@ -15,21 +18,29 @@ def to_frames(body: bytes | Sequence[bytes], what: str) -> list[bytes]:
     """
     if isinstance(body, bytes):
         return [body]
-    if isinstance(body, str) or not isinstance(body, Sequence):
+    # bytearray and memoryview are sequences, but of numbers.
+    if isinstance(body, (str, *_BUFFERS)) or not isinstance(body, Sequence):
         raise TypeError(
             f"{what} must be bytes or a sequence of bytes, not {type(body).__name__}"
-            + ("; encode it first: text.encode()" if isinstance(body, str) else "")
+            + _instead(body)
         )
     frames = list(cast(Sequence[bytes], body))
     for at, frame in enumerate(frames):
         if not isinstance(frame, bytes):
             raise TypeError(
                 f"{what} must be bytes or a sequence of bytes, but item {at} of the "
-                f"{type(body).__name__} is {type(frame).__name__}"
+                f"{type(body).__name__} is {type(frame).__name__}{_instead(frame)}"
             )
     if not frames:
         raise ValueError(f"{what} needs at least one frame; an empty frame, b'', is one")
     return frames
+
+
+def _instead(value: object) -> str:
+    """What to do with a value that holds text or bytes and is not bytes."""
+    if isinstance(value, str):
+        return "; encode it first: text.encode()"
+    return "; use bytes(x)" if isinstance(value, _BUFFERS) else ""
 
 
 def from_frames(frames: list[bytes]) -> bytes | list[bytes]:

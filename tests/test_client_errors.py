@@ -140,6 +140,33 @@ def test_a_request_that_expired_is_tried_again_on_the_same_socket_and_raised_in_
 
 
 @shells
+@protocols
+def test_a_broker_that_was_stopped_is_not_told_as_one_that_needs_more_workers(
+    raw: RawBroker, threads: Any, shell: str, protocol: str
+) -> None:
+    with face(shell, protocol, raw.endpoint, retries=0) as client:
+        future = threads.submit(client.request, b"q")
+        give(raw, protocol, take(raw, protocol, b"q"), *broker_error("failed_stopped"))
+        with pytest.raises(Expired, match="the broker was stopped before the reply") as raised:
+            future.result(PATIENCE)
+    assert raised.value.reason == "failed_stopped"
+    assert "workers" not in str(raised.value)
+    assert "request_ttl" not in str(raised.value)
+
+
+@shells
+@protocols
+def test_silence_names_all_that_may_be_behind_it(raw: RawBroker, shell: str, protocol: str) -> None:
+    with (
+        face(shell, protocol, raw.endpoint, retries=0, timeout=0.01) as client,
+        pytest.raises(NoReply, match="no reply after 1 try") as raised,
+    ):
+        client.request(b"q")
+    for cause in ("runs", "workers", "timeout of 0.01 s", "protocol", "max_message_bytes"):
+        assert cause in str(raised.value)
+
+
+@shells
 def test_an_error_behind_parts_that_were_given_ends_a_stream_at_once(
     raw: RawBroker, threads: Any, shell: str
 ) -> None:

@@ -95,7 +95,10 @@ class Busy(NoReply):
 
 
 class Expired(NoReply):
-    """The request ran out of time at the broker: no worker was free, or none replied in time."""
+    """The request ran out of time at the broker: no worker was free, or none replied in time.
+
+    So is a request that was at the broker when that was stopped.
+    """
 
 
 class WorkerFailed(BrigantineError, RuntimeError):

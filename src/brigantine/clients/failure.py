@@ -14,6 +14,8 @@ __all__ = ["REFUSALS", "Try", "failure"]
 _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
 #: The request, or what came of it, is beyond the bounds of a broker: it would be again.
 TOO_LARGE = "too_large"
+#: The reason of an ``expired`` that no time ran out for.
+STOPPED = "failed_stopped"
 #: Errors that tell at once that this broker won't do it, the weightier first: the broker that is
 #: busy has the service.
 REFUSALS = ("busy", "no_service", TOO_LARGE)
@@ -24,17 +26,22 @@ _HEADS: dict[type[NoReply] | str, str] = {
     Busy: "the request was turned away",
     TOO_LARGE: "the request or its reply is too large for the broker",
     Expired: "the request expired at the broker",
+    STOPPED: "the broker was stopped before the reply came",
 }
 #: What to do; ``{timeout}`` is the client's.
 _ADVICE: dict[type[NoReply] | str, str] = {
+    # The last two look like silence: what is of another protocol is dropped, and libzmq hangs up.
     NoReply: "Check that the endpoint is the clients' side of a broker that runs, that it has "
-    "workers, and that they need less than the timeout of {timeout:g} s",
+    "workers, which need less than the timeout of {timeout:g} s, that it speaks this client's "
+    "protocol, and that the request is within its max_message_bytes and max_frames",
     NoService: "Check the service's name, and that its workers run (brigantine ls)",
     Busy: "Ask again later; if this lasts, start more workers",
     TOO_LARGE: "Send less at once, in requests or replies as the broker's counter tells, or give the "
     "broker a larger max_message_bytes or max_frames",
     Expired: "Start more workers if requests wait for long, or give the broker a longer "
     "request_ttl if the work takes longer",
+    STOPPED: "Start it again, or give the client another broker; whether the request was carried "
+    "out is not known",
 }
 
 
@@ -68,7 +75,7 @@ def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
             f"longer than the timeout of {timeout:g} s"
         )
     else:
-        what = TOO_LARGE if decides is not None and decides.error == TOO_LARGE else kind
+        what = _what_to_say(kind, decides)
         head, advice = _HEADS[what].format(times=_times(len(tries))), _ADVICE[what]
         words = f"{head}: {each}. {advice.format(timeout=timeout)}"
     return kind(
@@ -76,6 +83,15 @@ def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
         [(endpoint, waited) for endpoint, waited, _ in tries],
         decides.reason if decides else "",
     )
+
+
+def _what_to_say(kind: type[NoReply], decides: ErrorAnswer | None) -> type[NoReply] | str:
+    """The key of the words for an error of that kind, of which a broker said ``decides``."""
+    if decides is not None and decides.error == TOO_LARGE:
+        return TOO_LARGE
+    if kind is Expired and decides is not None and decides.reason == STOPPED:
+        return STOPPED
+    return kind
 
 
 def _what_was_tried(tries: Sequence[Try]) -> str:

@@ -150,7 +150,8 @@ TO = "tcp://127.0.0.1:9"
         (("stats", "127.0.0.1:9"), "must begin with tcp://"),
         (("stats", ANY), "can't be connected to"),
         (("stats", "inproc://x"), "another process"),
-        (("stats", TO, "--timeout", "-1"), "timeout must be from"),
+        (("stats", TO, "--timeout", "-1"), "--timeout must be from"),
+        (("drain", TO, "--timeout", "0"), "--timeout must be from 0.001 to"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(run: Commands, words: tuple[str, ...], said: str) -> None:

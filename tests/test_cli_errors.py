@@ -45,10 +45,20 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "foreign address": ((*BROKER, *FRONT, "--backend", "tcp://192.0.2.1:1"), "no such address"),
     "no such folder": ((*BROKER, *FRONT, "--backend", "ipc:///no/folder/x"), "no such directory"),
     "a file in the way": ((*BROKER, *FRONT, "--backend", "ipc://later.py"), "a file is there"),
-    "given twice": ((*BROKER, *FRONT, *2 * ("--backend", "tcp://127.0.0.1:9")), "is given twice"),
+    "given twice": (
+        (*BROKER, *FRONT, *2 * ("--backend", "tcp://127.0.0.1:9")),
+        "--backend: 'tcp://127.0.0.1:9' is given twice",
+    ),
     "inproc": ((*BROKER, *FRONT, "--backend", "inproc://x"), "another process"),
     "line break in an endpoint": ((*BROKER, *FRONT, "--backend", "ipc:///tmp/a\nb"), "'ipc:///t"),
-    "worker's broker": (("worker", "lru", "--broker", "tcp://*:1", "os:getpid"), "tcp://*:1"),
+    "worker's broker": (
+        ("worker", "lru", "--broker", "tcp://*:1", "os:getpid"),
+        "--broker: 'tcp://*:1' can be bound",
+    ),
+    "two brokers of an LRU worker": (
+        (*WORKER, "--broker", "tcp://127.0.0.1:8", "brigantine.handlers:echo"),
+        "--broker: an LRU worker has one broker, not 2 (tcp://127.0.0.1:9, tcp://127.0.0.1:8)",
+    ),
     "no colon": ((*WORKER, "brigantine.handlers"), "MODULE:FUNCTION"),
     "no module": ((*WORKER, "no_such_module:f"), "No module named 'no_such_module'"),
     "broken module": ((*WORKER, "broken:f"), "can't import 'broken': ZeroDivisionError"),
@@ -59,8 +69,14 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "no function for several": ((*WORKER, "--processes", "3", "os:none"), "no function 'none'"),
     "no processes": ((*WORKER, "--processes", "0", "brigantine.handlers:echo"), "'0'"),
     "no body": (REQUEST, "BODY"),
-    "timeout": ((*REQUEST, "--timeout", "-1", "hello"), "timeout must be from"),
-    "request's broker": (("request", "lru", "--broker", "tcp://127.0.0.1:*", "x"), ":*'"),
+    "timeout": ((*REQUEST, "--timeout", "-1", "hello"), "--timeout must be from"),
+    "retries": ((*REQUEST, "--retries", "-1", "hello"), "--retries must be from"),
+    "timeout of a list": (("ls", *TO, "--timeout", "0"), "--timeout must be from"),
+    "list's broker": (("ls", "--broker", "tcp://h:*"), "--broker: 'tcp://h:*' can be bound"),
+    "request's broker": (
+        ("request", "lru", "--broker", "tcp://127.0.0.1:*", "x"),
+        "--broker: 'tcp://127.0.0.1:*' can be bound",
+    ),
 }
 
 

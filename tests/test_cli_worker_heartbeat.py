@@ -179,18 +179,39 @@ def test_the_end_of_the_terminal_stops_a_worker(run: Commands, peers: Peers, fol
         (("ppp", "--broker", "nowhere", "f:g"), "must begin with"),
         (("ppp", "--broker", "inproc://x", "f:g"), "another process"),
         (("ppp", "--broker", "tcp://h:1", "--capacity", "0", "f:g"), "not 1 or more"),
-        (("ppp", "--broker", "tcp://h:1", "--capacity", "9999", "f:g"), "capacity must be from"),
+        (("ppp", "--broker", "tcp://h:1", "--capacity", "9999", "f:g"), "--capacity must be from"),
+        (("ppp", "--broker", "tcp://h:*", "f:g"), "--broker: 'tcp://h:*' can be bound"),
+        (
+            ("ppp", "--broker", "tcp://h:1", "--heartbeat-interval", "0", "f:g"),
+            "--heartbeat-interval",
+        ),
+        (("ppp", "--broker", "tcp://h:1", "--max-reply-frames", "0", "f:g"), "--max-reply-frames"),
         (("mdp", "--broker", "tcp://h:1", "f:g"), "--service"),
-        (("mdp", "--broker", "tcp://h:1", "--service", "", "f:g"), "the name of its service"),
+        (("mdp", "--broker", "tcp://h:1", "--service", "", "f:g"), "--service: a worker needs"),
         (("mdp", "--broker", "tcp://h:1", "--service", "mmi.x", "f:g"), "serves these itself"),
         (("mdp", "--broker", "tcp://h:1", "--service", "s", "nomodule:g"), "can't import"),
-        (("mdp", "--broker", "tcp://h:1", "--service", "s", "--liveness", "1", "f:g"), "liveness"),
+        (
+            ("mdp", "--broker", "tcp://h:1", "--service", "s", "--liveness", "1", "f:g"),
+            "--liveness",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(run: Commands, words: tuple[str, ...], said: str) -> None:
     command = run("worker", *words)
     assert command.finish() == (2, b"")
     assert said in command.complaint()
+
+
+@pytest.mark.parametrize("wire", PATTERNS)
+def test_an_interval_may_be_longer_than_the_longest_pause_is_by_default(
+    run: Commands, peers: Peers, folder: Path, wire: str
+) -> None:
+    broker = HeartbeatBroker(peers, wire=wire)
+    words = ("--broker", broker.endpoint, "--heartbeat-interval", "3600", "jobs:version")
+    command = serve(run, folder, wire, *words)
+    broker.ready()
+    command.process.terminate()
+    assert command.finish() == (0, b"")
 
 
 def test_round_trip_through_the_commands(run: Commands, peers: Peers, impl: str) -> None:

@@ -7,12 +7,15 @@ import contextlib
 import logging
 import os
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from .._impl import ENVIRONMENT
 from ..broker import Broker
 from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from ..endpoints import as_control_endpoints
 from ..errors import BrokerStopped
+from .as_typed import as_typed
 from .options import add_config_options, options_from
 from .output import abandon_stdout, log_to_stderr, write
 from .shared import add_log_level, add_stop_at_eof
@@ -115,9 +118,7 @@ def _run(arguments: argparse.Namespace) -> int:
     log_to_stderr(arguments.log_level)
     with (
         StopRequests(at_eof=arguments.stop_at_eof) as stops,
-        arguments.kind(
-            frontend, backend, impl=arguments.impl, control=control, **options
-        ) as broker,
+        _made(arguments, frontend, backend, control, options) as broker,
     ):
         _log.info("started: %r", broker)
         _say_ready(broker)
@@ -126,6 +127,18 @@ def _run(arguments: argparse.Namespace) -> int:
         ).start()
         _serve(broker, stops)
     return 0
+
+
+@as_typed()
+def _made(
+    arguments: argparse.Namespace,
+    frontend: tuple[str, ...],
+    backend: tuple[str, ...] | None,
+    control: tuple[str, ...] | None,
+    options: dict[str, Any],
+) -> Broker:
+    kind: Callable[..., Broker] = arguments.kind
+    return kind(frontend, backend, impl=arguments.impl, control=control, **options)
 
 
 def _say_ready(broker: Broker) -> None:

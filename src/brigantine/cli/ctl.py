@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..arguments import number
+from ..clients.shared import TIMEOUT_RANGE
 from ..config import LINGER
 from ..control_client import ControlClient, ControlRefused
 from ..counters import COUNTERS, LEDGER
@@ -68,6 +70,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     [endpoint] = reachable([arguments.endpoint], "EP")
+    number("--timeout", arguments.timeout, *TIMEOUT_RANGE)  # before a broker is told to end
     with ControlClient(endpoint) as client:
         if arguments.what in _ENDS:
             return _end(client, arguments)

@@ -11,9 +11,8 @@ import msgpack
 from ..clients.majordomo import MajordomoClient
 from ..errors import BrigantineError
 from .output import write
-from .shared import add_client_options, add_mdp_version
+from .shared import add_client_options, add_mdp_version, made_client
 from .table import aligned, printable
-from .values import reachable
 
 __all__ = ["HELP", "NAME", "add_to"]
 
@@ -52,9 +51,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    brokers = reachable(arguments.broker, "--broker")
-    options = {"timeout": arguments.timeout, "retries": arguments.retries}
-    with MajordomoClient(brokers, version=arguments.mdp_version, **options) as client:
+    with made_client(MajordomoClient, arguments, version=arguments.mdp_version) as client:
         services, workers, stats = (_ask(client, each) for each in (_SERVICES, _WORKERS, _STATS))
     lines = [
         *_table(services),

@@ -10,8 +10,7 @@ from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
 from ..errors import ConfigError
 from .output import write
-from .shared import add_client_options, add_mdp_version
-from .values import reachable
+from .shared import add_client_options, add_mdp_version, made_client
 
 __all__ = ["HELP", "NAME", "PATTERNS"]
 
@@ -71,19 +70,16 @@ PATTERNS = {
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    brokers = reachable(arguments.broker, "--broker")
-    options = {"timeout": arguments.timeout, "retries": arguments.retries}
-    with LazyPirateClient(brokers, **options) as client:
+    with made_client(LazyPirateClient, arguments) as client:
         reply = client.request(_body(arguments.body))
     write(_joined(reply) + _last_line_end())
     return 0
 
 
 def _run_mdp(arguments: argparse.Namespace) -> int:
-    brokers = reachable(arguments.broker, "--broker")
-    options = {"timeout": arguments.timeout, "retries": arguments.retries}
-    service, body = os.fsencode(arguments.service), _body(arguments.body)
-    with MajordomoClient(brokers, version=arguments.mdp_version, **options) as client:
+    service = os.fsencode(arguments.service)
+    with made_client(MajordomoClient, arguments, version=arguments.mdp_version) as client:
+        body = _body(arguments.body)
         separator = b""
         for part in client.stream(service, body):
             write(separator + _joined(part))

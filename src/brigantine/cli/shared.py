@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import argparse
 import inspect
+from typing import Any, TypeVar
 
 from ..clients.codec import VERSIONS
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
-from .values import seconds, whole
+from .as_typed import as_typed
+from .values import reachable, seconds, whole
 
-__all__ = ["add_client_options", "add_log_level", "add_mdp_version", "add_stop_at_eof"]
+__all__ = [
+    "add_client_options",
+    "add_log_level",
+    "add_mdp_version",
+    "add_stop_at_eof",
+    "made_client",
+]
+
+_Client = TypeVar("_Client", LazyPirateClient, MajordomoClient)
 
 
 def add_log_level(parser: argparse.ArgumentParser, default: str) -> None:
@@ -56,6 +66,17 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         default=defaults["retries"].default,
         metavar="N",
         help="how often it is tried again (default %(default)s)",
+    )
+
+
+@as_typed()
+def made_client(kind: type[_Client], arguments: argparse.Namespace, **more: Any) -> _Client:
+    """The client that the options of :func:`add_client_options` ask for."""
+    return kind(
+        reachable(arguments.broker, "--broker"),
+        timeout=arguments.timeout,
+        retries=arguments.retries,
+        **more,
     )
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..config import BrokerConfig
 from ..errors import ConfigError
+from ..workers.heartbeat import RECONNECT_MAX
 from ..workers.kinds import is_async
 from ..workers.lru import LRUWorker
 from ..workers.majordomo import MajordomoWorker
 from ..workers.paranoid_pirate import ParanoidPirateWorker
 from ..workers.threads import ThreadWorker
+from .as_typed import as_typed
 from .codes import SIGNALLED
 from .function import load_function
 from .output import log_to_stderr
@@ -58,7 +60,11 @@ _log = logging.getLogger("brigantine.worker")
 def add_lru(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine worker lru`` understands."""
     parser.add_argument(
-        "--broker", required=True, metavar="EP", help="backend endpoint of the broker"
+        "--broker",
+        action="append",
+        required=True,
+        metavar="EP",
+        help="backend endpoint of the broker; a worker of this pattern has one",
     )
     _add_common(parser, _lru, _COROUTINES)
 
@@ -168,11 +174,19 @@ def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None
 # -- what a pattern runs --------------------------------------------------------------------------
 
 
+@as_typed()
 def _lru(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
-    (broker,) = reachable([arguments.broker], "--broker")
+    brokers = reachable(arguments.broker, "--broker")
+    if len(brokers) > 1:
+        raise ConfigError(
+            f"--broker: an LRU worker has one broker, not {len(brokers)} ({', '.join(brokers)}); "
+            "run a worker for each"
+        )
+    (broker,) = brokers
     return _kind(LRUWorker, handler)(broker, handler, **_limits(arguments))
 
 
+@as_typed()
 def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
     return _kind(ParanoidPirateWorker, handler)(
         reachable(arguments.broker, "--broker"),
@@ -181,10 +195,12 @@ def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
         heartbeat_interval=arguments.heartbeat_interval,
         announce_interval=arguments.announce_interval,
         liveness=arguments.liveness,
+        reconnect_max=_longest_pause(arguments),
         **_limits(arguments),
     )
 
 
+@as_typed()
 def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
     return _kind(MajordomoWorker, handler)(
         reachable(arguments.broker, "--broker"),
@@ -194,9 +210,15 @@ def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
         heartbeat_interval=arguments.heartbeat_interval,
         announce_interval=arguments.announce_interval,
         liveness=arguments.liveness,
+        reconnect_max=_longest_pause(arguments),
         version=arguments.mdp_version,
         **_limits(arguments),
     )
+
+
+def _longest_pause(arguments: argparse.Namespace) -> float:
+    """Between two connections; they begin at the interval, and there is no option for either."""
+    return max(RECONNECT_MAX, float(arguments.heartbeat_interval))
 
 
 def _limits(arguments: argparse.Namespace) -> dict[str, int]:
@@ -216,9 +238,8 @@ def _kind(kind: type[ThreadWorker[Any]], handler: Callable[[Any], Any]) -> Calla
 
 def _words(arguments: argparse.Namespace) -> list[str]:
     """The command line of one worker process that does the same, beginning with the pattern."""
-    brokers = [arguments.broker] if isinstance(arguments.broker, str) else arguments.broker
     words: list[str] = [arguments.pattern]
-    words += [f"--broker={broker}" for broker in brokers]
+    words += [f"--broker={broker}" for broker in arguments.broker]
     for name in (
         "service", "mdp_version", "capacity", "heartbeat_interval", "liveness",
         "max_reply_bytes", "max_reply_frames",

@@ -12,6 +12,8 @@ import zmq
 from commands import Command, Commands, started
 from harness import Peers, wait_until
 
+from brigantine.cli import main
+
 #: A worker's module: ``gate`` says when it is at work, and answers when the file "go" is there.
 MODULE = """
 import os, pathlib, time
@@ -24,6 +26,12 @@ def gate(body):
 
 def pid(body):
     return str(os.getpid()).encode()
+
+def leave(body):
+    raise {"exit": SystemExit(3), "interrupt": KeyboardInterrupt()}[body.decode()]
+
+async def leave_task(body):
+    leave(body)
 
 def zeros(body):
     return bytes(int(body))
@@ -129,6 +137,29 @@ def test_replies_are_bounded_by_the_options(
     assert (mark, b"max_reply_bytes=2048" in report) == (b"brigantine-error/1", True)
     command.process.terminate()
     assert command.finish() == (0, b"")
+
+
+@pytest.mark.parametrize("function", ["leave", "leave_task"])
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [(b"exit", 3, "SystemExit(3)"), (b"interrupt", 130, "KeyboardInterrupt()")],
+)
+def test_a_function_that_ends_its_worker_is_named_in_the_log(
+    run: Commands, fake_broker: zmq.Socket[bytes], module: Path, function: str, body: bytes,
+    code: int, said: str,
+) -> None:  # fmt: skip
+    command = worker_for(fake_broker, run, module, "--log-level", "error", f"jobs:{function}")
+    worker, *_ = fake_broker.recv_multipart()
+    fake_broker.send_multipart([worker, b"", b"ticket", b"", body])
+    assert command.finish() == (code, b"")
+    assert f"ended by {said} in handler jobs:{function}" in command.complaint()
+
+
+def test_the_exit_code_of_a_function_that_ends_its_worker_is_documented(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["worker", "lru", "--help"]) == 0
+    assert "calls sys.exit() or raises KeyboardInterrupt" in capsys.readouterr().out
 
 
 def test_worker_processes_finish_what_they_have_in_hand(

@@ -45,7 +45,9 @@ To try it out: brigantine.handlers:echo and brigantine.handlers:upper.
 The first SIGTERM or SIGINT finishes the requests in hand and exits 0. A second one exits at once,
 in the middle of them, with 128 + the signal's number. SIGHUP finishes the requests in hand and then
 begins anew, with the module as it is by then; when that can't be imported any more the exit code is
-2. With --processes a process that ends by itself is replaced.
+2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the middle, with
+that exit code or 130, and the log says so; any other error is told to the client. With --processes
+a process that ends by itself is replaced; one that exits with 2 ends the others, too.
 """
 
 _COROUTINES = "A coroutine function (async def) runs under asyncio."
@@ -281,16 +283,25 @@ def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
     )
     watcher.start()
     _log.info("started: %r", worker)
+    try:
+        _run_worker(worker)
+    except (KeyboardInterrupt, SystemExit) as error:
+        # Signals raise nothing here, so this is from the function.  It is obeyed, but not in silence.
+        _log.critical("ended by %r in handler %s", error, arguments.function)
+        raise
+    _log.info("stopped: %s", ", ".join(f"{name} {n}" for name, n in worker.stats().items() if n))
+    if restart.is_set():
+        _begin_anew(arguments)
+    return 0
+
+
+def _run_worker(worker: _Worker) -> None:
     if isinstance(worker, ThreadWorker):
         worker.run()
     else:
         import asyncio  # as in _kind()
 
         asyncio.run(worker.run())
-    _log.info("stopped: %s", ", ".join(f"{name} {n}" for name, n in worker.stats().items() if n))
-    if restart.is_set():
-        _begin_anew(arguments)
-    return 0
 
 
 def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Event) -> None:

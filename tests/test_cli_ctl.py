@@ -79,6 +79,19 @@ def test_workers_and_services_are_tables(
     }
 
 
+def test_names_that_look_like_those_of_others_are_told_apart(
+    running: MajordomoBroker, run: Commands, peers: Peers
+) -> None:
+    plain, others = [b"'", b"b", b"b_"], [b"\x00", b"b'\\x00'", b'b"x"']
+    for name in plain + others:
+        peers.dealer(running.frontend).send_multipart([b"MDPC02", b"\x01", name, b"x"])
+    wait_until(lambda: running.stats()["queued"] == len(plain + others))
+    told = json.loads(ctl(run, running, "services", "--json"))
+    assert set(told) == {*map(bytes.decode, plain), *map(repr, others)}
+    lines = ctl(run, running, "services").splitlines()[1:]
+    assert {line.split()[0] for line in lines} == set(told)
+
+
 def test_stats_are_those_that_say_something_or_all_as_json(
     running: MajordomoBroker, run: Commands
 ) -> None:

@@ -8,6 +8,8 @@ __all__ = ["aligned", "printable"]
 
 #: Between two columns.
 _GAP = "  "
+#: How the repr of bytes begins.
+_REPR = ("b'", 'b"')
 
 
 def aligned(rows: Sequence[tuple[str, ...]], left: int = 1) -> list[str]:
@@ -29,4 +31,5 @@ def printable(name: bytes) -> str:
     except UnicodeDecodeError:
         return repr(name)
     plain = text.isprintable() and text == text.strip() and text
-    return text if plain else repr(name)
+    # A name that looks like the repr of another is shown by its own.
+    return text if plain and not text.startswith(_REPR) else repr(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 
@@ -86,6 +87,23 @@ def test_silence_is_told_in_one_line_with_exit_code_1(raw: RawBroker, run: Comma
         assert command.finish() == (1, b"")
         assert "no reply after 2 tries" in command.complaint()
         assert raw.endpoint in command.complaint()
+
+
+def test_parts_on_a_terminal_end_with_a_line_end_also_when_the_stream_fails(
+    raw: RawBroker, run: Commands
+) -> None:
+    near, far = os.openpty()
+    try:
+        command = ask(run, raw.endpoint, "svc", "q", stdout=far)
+        peer = asked(raw, b"svc", b"q")
+        say(raw, peer, PARTIAL, b"svc", b"one")
+        say(raw, peer, FINAL, b"svc", *error_reply(RuntimeError("halfway")))
+        assert command.process.wait(PATIENCE) == 1
+        assert os.read(near, 100) == b"one\r\n"
+    finally:
+        os.close(near)
+        os.close(far)
+    assert command.complaint() == "brigantine: RuntimeError: halfway"
 
 
 @pytest.mark.parametrize("words", [(), ("--mdp-version", "0.3", "svc"), ("--timeout", "0", "svc")])

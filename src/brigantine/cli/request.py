@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
@@ -79,13 +80,20 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_mdp(arguments: argparse.Namespace) -> int:
     service = os.fsencode(arguments.service)
     with made_client(MajordomoClient, arguments, version=arguments.mdp_version) as client:
-        body = _body(arguments.body)
-        separator = b""
-        for part in client.stream(service, body):
+        _write_parts(client.stream(service, _body(arguments.body)))
+    return 0
+
+
+def _write_parts(parts: Iterable[bytes | list[bytes]]) -> None:
+    separator = b""
+    try:
+        for part in parts:
             write(separator + _joined(part))
             separator = _FRAME_END
-    write(_last_line_end())
-    return 0
+    finally:
+        # What went wrong is told on a line of its own, not behind the parts that came before.
+        if separator and (end := _last_line_end()):
+            write(end)
 
 
 def _joined(reply: bytes | list[bytes]) -> bytes:

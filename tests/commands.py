@@ -24,18 +24,19 @@ SOURCE = str(Path(brigantine.__file__).parent.parent)
 
 
 class Command:
-    """A process that runs ``brigantine`` with ``arguments``, or a Python ``program`` that does."""
+    """A process that runs ``brigantine`` with ``arguments``, or a Python ``program`` or ``module``."""
 
     def __init__(
         self,
         *arguments: str,
         program: str | None = None,
+        module: str = "brigantine",
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         stdin: Any = subprocess.DEVNULL,
         stdout: Any = subprocess.PIPE,
     ) -> None:
-        start = ["-m", "brigantine"] if program is None else ["-c", program]
+        start = ["-m", module] if program is None else ["-c", program]
         path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
         self._mark = uuid.uuid4().hex
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()

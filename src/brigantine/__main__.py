@@ -1,6 +1,6 @@
 """``python -m brigantine``: the same as the command ``brigantine``."""
 
-from .cli import main
+from _brigantine_command import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,0 +1,109 @@
+"""The first moments of a command, in which its modules are imported: one line, and no traceback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from commands import SOURCE, Command, Commands, started
+
+import brigantine
+
+#: What the command that is installed runs; ``None`` stands for ``python -m brigantine``.
+SCRIPT = "import sys; from _brigantine_command import main; sys.exit(main())"
+
+both = pytest.mark.parametrize("program", [SCRIPT, None], ids=["script", "python -m"])
+
+
+@pytest.fixture
+def run() -> Iterator[Commands]:
+    """Starts commands."""
+    yield from started()
+
+
+@pytest.fixture
+def run_after(run: Commands, tmp_path: Path) -> Callable[..., Command]:
+    """``run_after(code, *words)`` runs a command in a Python that has run ``code`` at its start."""
+
+    def start(code: str, *words: str, **options: str | None) -> Command:
+        (tmp_path / "sitecustomize.py").write_text(code)
+        path = {"PYTHONPATH": os.pathsep.join((str(tmp_path), SOURCE))}
+        return run(*words, env=path, **options)
+
+    return start
+
+
+def test_the_installed_command_begins_outside_the_package() -> None:
+    (command,) = entry_points(group="console_scripts", name="brigantine")
+    assert command.value == "_brigantine_command:main"
+
+
+@both
+@pytest.mark.parametrize("word", ["--version", "--help"])
+def test_a_wrong_environment_is_told_in_one_line(
+    run: Commands, program: str | None, word: str
+) -> None:
+    command = run(word, program=program, env={"BRIGANTINE_IMPL": "fats"})
+    assert command.finish() == (2, b"")
+    said = "brigantine: BRIGANTINE_IMPL must be 'core' or 'pure', not 'fats'"
+    assert command.complaint() == said
+
+
+@both
+def test_a_missing_core_is_told_in_one_line(
+    run_after: Callable[..., Command], program: str | None
+) -> None:
+    hide = "import sys; sys.modules['brigantine.core'] = None"
+    command = run_after(hide, "--version", program=program)
+    assert command.finish() == (2, b"")
+    assert command.complaint().startswith("brigantine: the compiled core of brigantine can't be")
+    assert "BRIGANTINE_IMPL=pure" in command.complaint()
+
+
+#: Ctrl-C when a certain module is to be imported.
+INTERRUPT = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@both
+@pytest.mark.parametrize("name", ["brigantine.broker", "brigantine.core.loop", "brigantine.cli.ls"])
+def test_ctrl_c_ends_a_command_that_has_just_begun_without_a_word(
+    run_after: Callable[..., Command], program: str | None, name: str
+) -> None:
+    command = run_after(INTERRUPT.format(name=name), "--version", program=program)
+    assert command.finish() == (130, b"")
+    assert command.errors() == ""
+
+
+def test_another_program_that_is_run_by_its_name_gets_the_exception(
+    run: Commands, tmp_path: Path
+) -> None:
+    """``python -m other`` imports brigantine while "-m" still stands for its script."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").write_text(
+        "try:\n    import brigantine\nexcept ValueError as error:\n    print(error)\n"
+    )
+    (tmp_path / "other" / "__main__.py").write_text("")
+    path = os.pathsep.join((str(tmp_path), SOURCE))
+    environment = {"BRIGANTINE_IMPL": "fats", "PYTHONPATH": path}
+    command = run("brigantine", module="other", env=environment)
+    code, out = command.finish()
+    assert (code, command.errors()) == (0, "")
+    assert b"not 'fats'" in out
+
+
+@both
+def test_a_command_that_is_well_goes_on(run: Commands, program: str | None) -> None:
+    command = run("--version", program=program)
+    assert command.finish() == (0, f"brigantine {brigantine.__version__}\n".encode())

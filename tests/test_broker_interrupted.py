@@ -116,6 +116,23 @@ def test_a_signal_handler_may_look_at_the_counters_whatever_it_interrupts(
         running.stop()
 
 
+@pytest.mark.parametrize("method", ["events", "stats", "stop"])
+def test_a_signal_handler_may_close_a_reader_whatever_it_interrupts(
+    broker: Callable[..., LRUBroker], method: str
+) -> None:
+    at, happened = 0, True
+    while happened:
+        running = broker()
+        reader = running.events()
+        happened = interrupted(
+            lambda running=running: METHODS[method](running), at, reader.close
+        ).happened
+        at += 1
+        if happened:
+            assert list(reader) == []
+        running.stop()
+
+
 def test_a_question_in_the_midst_of_a_question_is_refused(broker: Callable[..., LRUBroker]) -> None:
     """It would wait for the lock of the question that it has interrupted, for ever."""
     refused: list[str] = []

@@ -41,23 +41,17 @@ def test_the_installed_command_begins_outside_the_package() -> None:
     assert command.value == "_brigantine_command:main"
 
 
-@both
 @pytest.mark.parametrize("word", ["--version", "--help"])
-def test_a_wrong_environment_is_told_in_one_line(
-    run: Commands, program: str | None, word: str
-) -> None:
-    command = run(word, program=program, env={"BRIGANTINE_IMPL": "fats"})
+def test_a_wrong_environment_is_told_in_one_line(run: Commands, word: str) -> None:
+    command = run(word, program=SCRIPT, env={"BRIGANTINE_IMPL": "fats"})
     assert command.finish() == (2, b"")
     said = "brigantine: BRIGANTINE_IMPL must be 'core' or 'pure', not 'fats'"
     assert command.complaint() == said
 
 
-@both
-def test_a_missing_core_is_told_in_one_line(
-    run_after: Callable[..., Command], program: str | None
-) -> None:
+def test_a_missing_core_is_told_in_one_line(run_after: Callable[..., Command]) -> None:
     hide = "import sys; sys.modules['brigantine.core'] = None"
-    command = run_after(hide, "--version", program=program)
+    command = run_after(hide, "--version", program=SCRIPT)
     assert command.finish() == (2, b"")
     assert command.complaint().startswith("brigantine: the compiled core of brigantine can't be")
     assert "BRIGANTINE_IMPL=pure" in command.complaint()
@@ -76,31 +70,13 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@both
 @pytest.mark.parametrize("name", ["brigantine.broker", "brigantine.core.loop", "brigantine.cli.ls"])
 def test_ctrl_c_ends_a_command_that_has_just_begun_without_a_word(
-    run_after: Callable[..., Command], program: str | None, name: str
+    run_after: Callable[..., Command], name: str
 ) -> None:
-    command = run_after(INTERRUPT.format(name=name), "--version", program=program)
+    command = run_after(INTERRUPT.format(name=name), "--version", program=SCRIPT)
     assert command.finish() == (130, b"")
     assert command.errors() == ""
-
-
-def test_another_program_that_is_run_by_its_name_gets_the_exception(
-    run: Commands, tmp_path: Path
-) -> None:
-    """``python -m other`` imports brigantine while "-m" still stands for its script."""
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "__init__.py").write_text(
-        "try:\n    import brigantine\nexcept ValueError as error:\n    print(error)\n"
-    )
-    (tmp_path / "other" / "__main__.py").write_text("")
-    path = os.pathsep.join((str(tmp_path), SOURCE))
-    environment = {"BRIGANTINE_IMPL": "fats", "PYTHONPATH": path}
-    command = run("brigantine", module="other", env=environment)
-    code, out = command.finish()
-    assert (code, command.errors()) == (0, "")
-    assert b"not 'fats'" in out
 
 
 @both

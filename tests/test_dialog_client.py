@@ -234,6 +234,20 @@ def test_what_is_too_large_is_not_sent_again_to_the_same_broker(reason: str) -> 
     assert error.reason == reason
 
 
+def test_an_answer_that_is_not_known_counts_as_a_try_and_is_shown() -> None:
+    each = dialog("a", retries=1)
+    for now in (0.0, 1.0):
+        each.next_try((0,))
+        each.sent(now)
+        answer = msgpack.packb({"error": "new", "reason": "of_a_later_version"})
+        assert each.receive([*FINAL, BROKER_ERROR_MARK, answer]).says is Says.ERROR
+        assert not each.gave_up(now + 0.5)
+    error = raised_by(each)
+    assert type(error) is NoReply
+    assert "2 tries" in str(error)
+    assert "said new: of_a_later_version" in str(error)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -28,7 +28,7 @@ from brigantine import (
 )
 from brigantine.config import BrokerConfig
 from brigantine.wire import ERROR_MARK, error_reply, raise_if_error
-from brigantine.workers.reply import ENVELOPE_BYTES, ENVELOPE_FRAMES
+from brigantine.workers.reply import AROUND_FRAMES
 
 ANY = "tcp://127.0.0.1:*"
 KINDS = ("lru", "ppp", "0.1", "0.2")
@@ -90,7 +90,7 @@ def sized(body: bytes) -> Any:
     return bytes(int(number)) if what == b"bytes" else [b"x"] * int(number)
 
 
-MOST_BYTES, MOST_FRAMES = BYTES - ENVELOPE_BYTES, FRAMES - ENVELOPE_FRAMES
+MOST_BYTES, MOST_FRAMES = BYTES, FRAMES - AROUND_FRAMES
 
 
 def test_the_largest_reply_arrives_and_a_larger_one_is_an_error_report(place: Place) -> None:
@@ -137,7 +137,7 @@ def test_a_reply_of_asyncio_has_the_same_limits(place: Place) -> None:
 
 def test_the_default_is_the_brokers(peers: Peers) -> None:
     raw = RawBroker(peers)
-    most = BrokerConfig.max_message_bytes - ENVELOPE_BYTES
+    most = BrokerConfig.max_message_bytes
     with LRUWorker(raw.endpoint, sized):
         peer = raw.ready_worker()
         assert raw.ask(peer, b"bytes %d" % most) == [bytes(most)]
@@ -207,7 +207,7 @@ def test_parts_that_are_joined_are_counted_together(peers: Peers, handler: Any) 
 @pytest.mark.parametrize("version", ["0.1", "0.2"])
 def test_parts_of_an_async_generator_have_the_same_limits(peers: Peers, version: Any) -> None:
     async def handler(_: bytes) -> AsyncIterator[bytes]:
-        for size in (1000, BYTES):
+        for size in (1000, BYTES + 1):
             yield bytes(size)
 
     raw = HeartbeatBroker(peers, wire=version)
@@ -267,7 +267,7 @@ def test_the_report_of_any_exception_is_within_the_limit(peers: Peers, limit: in
     with LRUWorker(raw.endpoint, handler, max_reply_bytes=limit):
         mark, report = raw.ask(raw.ready_worker(), b"q")
     assert mark == ERROR_MARK
-    assert len(mark) + len(report) <= limit - ENVELOPE_BYTES
+    assert len(mark) + len(report) <= limit
     assert msgpack.unpackb(report)["message"].endswith("[cut: 1000000 characters in all]")
 
 
@@ -282,7 +282,7 @@ def test_the_report_of_any_exception_is_within_the_limit(peers: Peers, limit: in
         ("max_reply_bytes", 4096.0),
         ("max_reply_bytes", None),
         ("max_reply_bytes", True),
-        ("max_reply_frames", 7),
+        ("max_reply_frames", 3),
         ("max_reply_frames", 65537),
         ("max_reply_frames", "16"),
     ],

@@ -3,38 +3,32 @@
 from brigantine import LRUBroker, LRUWorker, LazyPirateClient
 """
 
-from _brigantine_command import Beginning, imported_to_be_run
-
-# With ``python -m brigantine`` the command begins here already.
-with Beginning(active=imported_to_be_run()):
-    from ._impl import implementation
-    from ._version import __version__
-    from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
-    from .clients.lazy_pirate import LazyPirateClient
-    from .clients.majordomo import MajordomoClient
-    from .config import BrokerConfig
-    from .counters import COUNTERS, ledger_holds
-    from .errors import (
-        BadEnvelope,
-        BindError,
-        BrigantineError,
-        BrokerStopped,
-        Busy,
-        ClientClosed,
-        ConfigError,
-        ConnectError,
-        CoreMissing,
-        Expired,
-        NoReply,
-        NoService,
-        WorkerFailed,
-    )
-    from .events import Event, Events
-    from .workers.lru import LRUWorker
-    from .workers.majordomo import MajordomoWorker
-    from .workers.paranoid_pirate import ParanoidPirateWorker
-
-    implementation()  # the compiled core is missing: say so now, not at the first broker
+from ._impl import implementation
+from ._version import __version__
+from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from .clients.lazy_pirate import LazyPirateClient
+from .clients.majordomo import MajordomoClient
+from .config import BrokerConfig
+from .counters import COUNTERS, ledger_holds
+from .errors import (
+    BadEnvelope,
+    BindError,
+    BrigantineError,
+    BrokerStopped,
+    Busy,
+    ClientClosed,
+    ConfigError,
+    ConnectError,
+    CoreMissing,
+    Expired,
+    NoReply,
+    NoService,
+    WorkerFailed,
+)
+from .events import Event, Events
+from .workers.lru import LRUWorker
+from .workers.majordomo import MajordomoWorker
+from .workers.paranoid_pirate import ParanoidPirateWorker
 
 __all__ = [
     "COUNTERS",
@@ -66,3 +60,5 @@ __all__ = [
     "__version__",
     "ledger_holds",
 ]
+
+implementation()  # the compiled core is missing: say so now, not at the first broker

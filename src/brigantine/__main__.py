@@ -1,6 +1,6 @@
 """``python -m brigantine``: the same as the command ``brigantine``."""
 
-from _brigantine_command import main
+from .cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

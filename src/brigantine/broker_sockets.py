@@ -43,8 +43,8 @@ class BrokerSockets:
     ) -> None:
         """Make all.  The loop's end of one PAIR is connected to ``control``, the other bound to ``events``.
 
-        As nobody may ever come to read events: libzmq keeps a socket that was connected to
-        an inproc endpoint which nobody binds for as long as there is the context.
+        Bound, for nobody may ever come to read events, and a socket that was connected to an inproc
+        endpoint which nobody binds stays as long as its context.
 
         ``single``: one socket for both sides.  ``pings``: see
         :func:`~brigantine.sockets.backend_router`.

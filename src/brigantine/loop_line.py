@@ -64,7 +64,8 @@ class LoopLine:
         """Send a word, if anybody is there to take it."""
         if self.in_child or not self._thread.is_alive():
             return
-        self._there.wait()
+        if not self._there.is_set():  # wait() takes a lock, which a signal handler may interrupt
+            self._there.wait()
         with self.visits.inside(), self.lock:
             if not self.ended:  # set before the loop's end of the PAIR is closed
                 self._socket.send(word, zmq.DONTWAIT)

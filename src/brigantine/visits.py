@@ -24,11 +24,12 @@ class Visits:
     def inside(self) -> Iterator[None]:
         """The time of a visit.  To be entered before any lock is taken."""
         me = threading.get_ident()
-        self._threads.append(me)  # like remove(), one step that nothing comes in between
-        try:
+        try:  # also around what Ctrl-C may end in its midst
+            self._threads.append(me)
             yield
         finally:
-            self._threads.remove(me)
+            with contextlib.suppress(ValueError):
+                self._threads.remove(me)
 
     @property
     def mine(self) -> bool:

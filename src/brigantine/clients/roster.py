@@ -60,6 +60,7 @@ class _Standing:
         self.connected_at: float | None = None
         #: Until then the request that is on trial, if any, has the broker to itself.
         self.taken_until = -math.inf
+        #: That request, until it has met an answer or silence.
         self.on_trial: Dialog | None = None
         self.trial_after = TRIAL_AFTER
 
@@ -154,7 +155,7 @@ class Roster:
             # Not for want of a connection: a trial that failed.
             standing.trial_after = min(TRIAL_AFTER_MAX, standing.trial_after * GROWTH)
         standing.silent_at = now
-        standing.connected_at = None
+        standing.connected_at = standing.on_trial = None
 
     def close(self) -> None:
         """Close all scouts."""

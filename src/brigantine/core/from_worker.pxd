@@ -6,7 +6,7 @@ from .board cimport Board
 from .envelope cimport Frames
 
 # Handle one message that came on `connection`.  Takes what it needs out of `frames`.  With `dropped` it
-# was beyond the bounds: of what it says no more counts than that its sender lives, and is done.
+# was beyond the bounds: a reply still says that its sender lives and is done, anything else nothing.
 cdef int from_worker(
     Board board, Frames *frames, int64_t now, int connection, bint dropped
 ) except -1 nogil

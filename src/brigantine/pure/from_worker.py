@@ -20,8 +20,8 @@ def from_worker(
 ) -> None:
     """Handle one message that came on ``connection``.
 
-    With ``dropped`` it was beyond the bounds: of what it says no more counts than that its sender
-    lives, and is done.
+    With ``dropped`` it was beyond the bounds: a reply still says that its sender lives and is done,
+    anything else nothing.
     """
     command = codec.parse_worker(frames, board.protocols)
     says = command.says

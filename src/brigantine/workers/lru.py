@@ -72,7 +72,7 @@ class LRUWorker(LRUBase, ThreadWorker[Request]):
     to the lost connection is discarded, for the broker has given up on it.  With ``context`` the
     sockets live in that ``zmq.Context``, which inproc endpoints need.
 
-    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, with what the protocol puts around it:
+    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply:
     let them be the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A
     larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
     off.

@@ -94,10 +94,9 @@ class MajordomoWorker(MajordomoBase, StreamingThreads):
     worker's.  A broker of another make may refuse such a READY.  A reply to a connection that has
     ended is discarded: its ticket is void.
 
-    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, or one part of it, with what the
-    protocol puts around it: let them be the broker's ``max_message_bytes`` and ``max_frames``, whose
-    defaults they have.  A larger one is an error as if the handler had raised it; the broker would
-    drop it, or cut the worker off.
+    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, or one part of it: let them be the
+    broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger one is an
+    error as if the handler had raised it; the broker would drop it, or cut the worker off.
 
     A worker runs once.  When it stops it tells each broker with DISCONNECT as soon as that
     broker's requests are done; the broker sends another worker what was still on the way.

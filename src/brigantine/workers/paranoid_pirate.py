@@ -74,7 +74,7 @@ class ParanoidPirateWorker(ParanoidPirateBase, StreamingThreads):
     broker of another make may refuse such a READY.  A reply to a connection that has ended is
     discarded: its ticket is void.
 
-    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, with what the protocol puts around it:
+    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply:
     let them be the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A
     larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
     off.

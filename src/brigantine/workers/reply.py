@@ -1,8 +1,8 @@
 """What a handler may answer: frames, none that marks an error, and no more than a broker takes.
 
 A frame above the broker's ``max_message_bytes`` makes libzmq cut the worker off, with all that it has in
-hand; a message above it, or of more than ``max_frames`` frames, is dropped by the broker without
-a word.  Both would be the end of requests that have done nothing, so they are found here.
+hand, which would be the end of requests that have done nothing; a message above it, or of more than
+``max_frames`` frames, is dropped by the broker.  Here the client can be told what was too large.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from ..wire import BROKER_ERROR_MARK, ERROR_MARK, ERROR_MESSAGE_BYTES, ERROR_TYP
 
 __all__ = ["ReplyLimits"]
 
-#: What a broker of brigantine's counts beside the body, at most: routing id (5 bytes that its ROUTER
-#: makes up), empty frame, header (6), command (1), ticket (16), empty frame.  That is MDP 0.1.
-ENVELOPE_FRAMES = 6
-ENVELOPE_BYTES = 5 + 6 + 1 + 16
+#: Frames around the largest body of a request: a routing id and an empty frame.  A reply may be as
+#: large as a request, whatever stands around it: for that the broker makes room (config.REPLY_FRAMES).
+AROUND_FRAMES = 2
 #: What an error report takes beside its message: the mark, the class's name, and what msgpack needs.
 REPORT_BYTES = len(ERROR_MARK) + ERROR_TYPE_BYTES + 32
 #: Least and greatest, as for a broker's ``max_message_bytes`` and ``max_frames``; an error report
 #: always fits.
 BYTES_RANGE = (1024, 1 << 40)
-FRAMES_RANGE = (ENVELOPE_FRAMES + 2, 65536)
+FRAMES_RANGE = (4, 65536)
 
 
 class ReplyLimits:
@@ -56,22 +55,22 @@ class ReplyLimits:
 
     def check(self, frames: Sequence[bytes]) -> None:
         """Raise ``ValueError`` for what is to leave in one message and is too large for the broker."""
-        most = self._max_frames - ENVELOPE_FRAMES
+        most = self._max_frames - AROUND_FRAMES
         if len(frames) > most:
             raise ValueError(
-                f"the handler's reply has {len(frames)} frames, and {ENVELOPE_FRAMES} go around "
-                f"them; the limit is max_reply_frames={self._max_frames}. Answer with at most "
+                f"the handler's reply has {len(frames)} frames, and {AROUND_FRAMES} count for what "
+                f"goes around them; the limit is max_reply_frames={self._max_frames}. Answer with at most "
                 f"{most}, or raise max_reply_frames and the broker's max_frames together"
             )
-        size, most = sum(map(len, frames)), self._max_bytes - ENVELOPE_BYTES
-        if size > most:
+        size = sum(map(len, frames))
+        if size > self._max_bytes:
             raise ValueError(
-                f"the handler's reply has {size} bytes, and {ENVELOPE_BYTES} go around them; "
-                f"the limit is max_reply_bytes={self._max_bytes}. Answer with at most {most}, or "
-                "raise max_reply_bytes and the broker's max_message_bytes together"
+                f"the handler's reply has {size} bytes; the limit is max_reply_bytes="
+                f"{self._max_bytes}. Answer with less, or raise max_reply_bytes and the broker's "
+                "max_message_bytes together"
             )
 
     def report(self, error: BaseException) -> list[bytes]:
         """The error report of ``error``, cut where it would be too large for the broker."""
-        room = self._max_bytes - ENVELOPE_BYTES - REPORT_BYTES
+        room = self._max_bytes - REPORT_BYTES
         return error_reply(error, message_bytes=min(ERROR_MESSAGE_BYTES, room))

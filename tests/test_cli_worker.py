@@ -132,8 +132,8 @@ def test_replies_are_bounded_by_the_options(
             pass  # READY of the other process
         return frames[4:]
 
-    assert reply(2000) == [bytes(2000)]
-    mark, report = reply(2048)
+    assert reply(2048) == [bytes(2048)]
+    mark, report = reply(2049)
     assert (mark, b"max_reply_bytes=2048" in report) == (b"brigantine-error/1", True)
     command.process.terminate()
     assert command.finish() == (0, b"")

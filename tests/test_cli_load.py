@@ -87,7 +87,7 @@ def test_workers_alone_run_until_they_are_stopped_and_tell_their_share(
 ) -> None:
     alone = run("load", "lru", "--clients", "0", "--workers", "4", "--backend", running.backend)
     wait_until(lambda: running.stats()["workers_joined"] == 4, "four workers")
-    asking = run("load", "lru", "--workers", "0", "--clients", "2", "--requests", "20",
+    asking = run("load", "lru", "--workers", "0", "--clients", "1", "--requests", "20",
                  "--frontend", running.frontend)  # fmt: skip
     assert asking.finish()[0] == 0
     alone.process.send_signal(signal.SIGTERM)

@@ -38,6 +38,7 @@ setup(
             "wraparound": False,
             "initializedcheck": DEBUG,
             "cdivision": True,
+            "auto_pickle": False,
             # For methods.  A class with __cinit__ begins its docstring with the signature and a line
             # of two dashes, as CPython's own do: help() and inspect.signature() read it there.
             "embedsignature": True,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 import struct
+import time
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 from dialects import MDP02, asks
@@ -29,6 +32,15 @@ def routing_id(hash_: int) -> bytes:
     value ^= SEED ^ 8 * FACTOR & WORD
     value = mixed(value * BACK & WORD) * BACK & WORD
     return struct.pack("<Q", value)
+
+
+def names_of_one_hash(count: int) -> Iterator[bytes]:
+    """Names of 16 bytes that std::hash does not tell apart."""
+    for number in range(count):
+        first = (
+            SEED ^ 16 * FACTOR & WORD ^ mixed(number * FACTOR & WORD) * FACTOR & WORD
+        ) * FACTOR & WORD
+        yield struct.pack("<QQ", number, mixed(first * BACK & WORD) * BACK & WORD)
 
 
 def majordomo(rooms: ModuleType, **options: object) -> Rig:
@@ -80,3 +92,19 @@ def test_the_memory_of_long_names_is_given_back(rooms: ModuleType) -> None:
         rig.receive(FRONTEND, asks("0.2", b"client", b"short %d" % number, b""))
     assert rig["shed_queue_bytes"] == rig["queued"] == 120
     assert grown[1] - grown[0] < 30 * MEGABYTE
+
+
+def test_names_of_one_hash_take_no_longer_than_others(rooms: ModuleType) -> None:
+    """The hash of the table for names has a secret key: nobody can fill one of its buckets."""
+    count = 5000
+
+    def seconds(names: Iterable[bytes]) -> float:
+        queue = rooms.LRUQueue()
+        began = time.process_time()
+        for name in names:
+            assert queue.ready(name)
+        return time.process_time() - began
+
+    chosen = list(names_of_one_hash(count))
+    others = [random.randbytes(16) for _ in range(count)]
+    assert min(seconds(chosen) for _ in range(3)) < 5 * min(seconds(others) for _ in range(3))

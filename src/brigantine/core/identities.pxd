@@ -4,12 +4,27 @@ from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 
+cdef extern from *:
+    """
+    #include <string>
+    /* Python's hash of bytes, whose key is a secret of the process: nobody can make up names that share a
+       bucket, as for std::hash.  Not noexcept, so that the table keeps each hash beside its entry. */
+    static const auto brigantine_secret_hash = PyHash_GetFuncDef()->hash;
+    struct BrigantineSecretHash {
+        size_t operator()(const std::string &name) const {
+            return (size_t)brigantine_secret_hash(name.data(), (Py_ssize_t)name.size());
+        }
+    };
+    """
+    cdef cppclass SecretHash "BrigantineSecretHash":
+        SecretHash()
+
 
 cdef class Identities:
-    cdef unordered_map[string, int] indexes  # identity -> index
-    cdef vector[string] names                # index -> identity; stale where the index is free
-    cdef vector[int] free                    # indexes to use again
-    cdef string scratch                      # the key of a look-up: keeps its memory, so none is taken
+    cdef unordered_map[string, int, SecretHash] indexes  # identity -> index
+    cdef vector[string] names  # index -> identity; stale where the index is free
+    cdef vector[int] free      # indexes to use again
+    cdef string scratch        # the key of a look-up: keeps its memory, so none is taken
 
     # The index of an identity; NIL when it is not known.
     cdef int find(self, const char *data, size_t size) noexcept nogil

@@ -246,6 +246,16 @@ def test_an_answer_that_is_not_known_counts_as_a_try_and_is_shown() -> None:
     assert type(error) is NoReply
     assert "2 tries" in str(error)
     assert "said new: of_a_later_version" in str(error)
+    assert "later version than the client" in str(error)
+
+
+def test_a_worker_that_answers_with_no_reply_is_told_of_and_another_may_be_asked() -> None:
+    each = dialog("a", retries=1)
+    assert len(told(each, "failed_reply_malformed", "failed_reply_malformed")) == 2
+    error = raised_by(each)
+    assert type(error) is NoReply
+    assert "the worker answered with what is no reply, 2 tries" in str(error)
+    assert error.reason == "failed_reply_malformed"
 
 
 @pytest.mark.parametrize(

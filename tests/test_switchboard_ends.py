@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import test_large_replies as large
+import test_malformed_replies as malformed
 import test_switchboard_errors as errors
 import test_switchboard_liveness as liveness
 import test_switchboard_mdp as majordomo
 import test_switchboard_partials as partials
 import test_switchboard_requests as requests
 import test_switchboard_workers as workers
-from dialects import MDP02, TalkRig
+from dialects import ALL, MDP02, TalkRig
 from models import (
     BACKEND,
     FRONTEND,
@@ -211,6 +212,11 @@ REACHED_BY_MDP: dict[str, Callable[..., None]] = {
         large.test_a_reply_beyond_the_bounds_fails_its_request_and_frees_its_worker,
         body=[b"x"] * 30,
         counter="drop_too_many_frames",
+    ),
+    "failed_reply_malformed": lambda make: (
+        malformed.test_what_is_no_reply_fails_its_request_and_frees_its_worker(
+            partial(make, protocols=ALL), malformed=lambda worker, ticket: [worker, b"", ticket]
+        )
     ),
     "drop_ready_refused": partial(
         majordomo.test_a_worker_that_registers_a_service_of_the_broker_is_disconnected,

@@ -14,6 +14,10 @@ __all__ = ["REFUSALS", "Try", "failure"]
 _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
 #: The request, or what came of it, is beyond the bounds of a broker: it would be again.
 TOO_LARGE = "too_large"
+#: The worker has answered, but not with a reply: another one may do better, so it is asked again.
+MALFORMED_REPLY = "malformed_reply"
+#: Any other error: of a broker of a later version, or one that can't be read.
+OTHER = "other"
 #: The reason of an ``expired`` that no time ran out for.
 STOPPED = "failed_stopped"
 #: Errors that tell at once that this broker won't do it, the weightier first: the broker that is
@@ -25,6 +29,8 @@ _HEADS: dict[type[NoReply] | str, str] = {
     NoService: "no worker offers the service",
     Busy: "the request was turned away",
     TOO_LARGE: "the request or its reply is too large for the broker",
+    MALFORMED_REPLY: "the worker answered with what is no reply, {times}",
+    OTHER: "the broker answered with an error that this client doesn't know, {times}",
     Expired: "the request expired at the broker",
     STOPPED: "the broker was stopped before the reply came",
 }
@@ -38,6 +44,9 @@ _ADVICE: dict[type[NoReply] | str, str] = {
     Busy: "Ask again later; if this lasts, start more workers",
     TOO_LARGE: "Send less at once, in requests or replies as the broker's counter tells, or give the "
     "broker a larger max_message_bytes or max_frames",
+    MALFORMED_REPLY: "Look at the worker: behind the request's address a reply has an empty frame, and "
+    "at least one more",
+    OTHER: "The broker may be of a later version than the client: see what is new in it",
     Expired: "Start more workers if requests wait for long, or give the broker a longer "
     "request_ttl if the work takes longer",
     STOPPED: "Start it again, or give the client another broker; whether the request was carried "
@@ -87,8 +96,8 @@ def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
 
 def _what_to_say(kind: type[NoReply], decides: ErrorAnswer | None) -> type[NoReply] | str:
     """The key of the words for an error of that kind, of which a broker said ``decides``."""
-    if decides is not None and decides.error == TOO_LARGE:
-        return TOO_LARGE
+    if decides is not None and kind is NoReply:
+        return decides.error if decides.error in _HEADS else OTHER
     if kind is Expired and decides is not None and decides.reason == STOPPED:
         return STOPPED
     return kind

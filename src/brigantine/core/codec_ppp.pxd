@@ -21,7 +21,7 @@ cdef inline Command parse_ppp_worker(const Frames *frames) noexcept nogil:
             return command(SAYS_HEARTBEAT, PPP)
         data = <const unsigned char *>zmq_msg_data(&frames.at[1])
         if data[0] != 1:
-            return command(SAYS_MALFORMED, PPP)
+            return malformed_answer(PPP, 1)
         made = command(SAYS_READY, PPP)
         if frame_size(frames, 1) > 1 and not decode_both(
             data + 1, frame_size(frames, 1) - 1, &made.capacity, &made.interval
@@ -30,7 +30,7 @@ cdef inline Command parse_ppp_worker(const Frames *frames) noexcept nogil:
         return made
     if frames.count > 3 and frame_size(frames, 2) == 0:
         return answer(SAYS_FINAL, PPP, 1, 3)
-    return command(SAYS_MALFORMED, PPP)
+    return malformed_answer(PPP, 1)
 
 
 cdef inline int head_ppp(

@@ -38,7 +38,7 @@ cdef inline Command parse_req_worker(const Frames *frames) noexcept nogil:
     if frames.count == 3 and frame_size(frames, 1) == 0:
         if frame_is(frames, 2, b"READY", 5) or frame_is(frames, 2, b"\x01", 1):
             return command(SAYS_READY, REQ)
-        return command(SAYS_MALFORMED, 0)
+        return malformed_answer(0, 2)
     if (
         frames.count > 4
         and frame_size(frames, 1) == 0
@@ -46,7 +46,7 @@ cdef inline Command parse_req_worker(const Frames *frames) noexcept nogil:
         and frame_size(frames, 3) == 0
     ):
         return answer(SAYS_FINAL, REQ, 2, 4)
-    return command(SAYS_MALFORMED, 0)
+    return malformed_answer(0, 2 if frames.count > 2 else NONE)
 
 
 cdef inline int head_req(

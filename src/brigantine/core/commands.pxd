@@ -41,6 +41,13 @@ cdef inline Command command(int says, int protocol) noexcept nogil:
     return made
 
 
+cdef inline Command malformed_answer(int protocol, int ticket) noexcept nogil:
+    """No message of the protocol, but it has a frame where an answer has its ticket."""
+    cdef Command made = command(SAYS_MALFORMED, protocol)
+    made.ticket = ticket
+    return made
+
+
 cdef inline Command answer(int says, int protocol, int ticket, int body) noexcept nogil:
     """A worker's answer to a request."""
     cdef Command made = command(says, protocol)

@@ -24,6 +24,7 @@ from .counters cimport (
     DROP_REPLY_UNKNOWN,
     DROP_UNEXPECTED,
     FAILED,
+    FAILED_REPLY_MALFORMED,
     FAILED_REPLY_TOO_LARGE,
     READY_AGAIN,
     WORKERS_DISCONNECTED,
@@ -48,10 +49,10 @@ cdef int from_worker(
     cdef Command command = parse_worker(frames, board.protocols)
     cdef zmq_msg_t *identity = frames.at
     reply = command.says == SAYS_FINAL or command.says == SAYS_PARTIAL
-    if dropped and not reply:
+    if dropped and not reply and command.ticket == NONE:
         return 0
     if command.says == SAYS_MALFORMED:
-        return malformed(board, frames, &command, now)
+        return malformed(board, frames, &command, now, dropped)
     if command.says == SAYS_READY:
         return on_ready(board, frames, &command, now, connection)
     if reply:
@@ -79,24 +80,54 @@ cdef int from_worker(
     return 0
 
 
-cdef int malformed(Board board, Frames *frames, Command *command, int64_t now) except -1 nogil:
+cdef int malformed(
+    Board board, Frames *frames, Command *command, int64_t now, bint dropped
+) except -1 nogil:
     """RFC 7: a peer that sends what is no command is treated as invalid.
 
-    Where the protocol has no such rule, it lives at least: any frame is a heartbeat.
+    Where the protocol has no such rule, it lives at least: any frame is a heartbeat.  One with the
+    ticket of a request is what it has to say to that: there will be no other reply.
     """
     cdef int worker
+    cdef int slot = UNKNOWN
+    cdef bint lost
     cdef zmq_msg_t *identity = frames.at
-    board.count[DROP_MALFORMED_WORKER] += 1
+    if not dropped:  # else it is counted as that
+        board.count[DROP_MALFORMED_WORKER] += 1
     if frames.count == 0:
         return 0
     worker = board.identities.find(data_of(identity), zmq_msg_size(identity))
-    if worker == NIL or board.workers[worker].lost:
+    if worker == NIL:
         return 0
+    lost = board.workers[worker].lost
     if command.protocol & MDP and board.workers[worker].protocol == command.protocol:
+        if lost:
+            return 0
         send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
         return lose(board, worker, DROP_MALFORMED_WORKER)
+    if command.ticket != NONE:
+        slot = resolve(board, frames, command)
+    if slot >= 0 and board.requests[slot].worker == worker:
+        finish(board, slot, FAILED, FAILED_REPLY_MALFORMED, ANSWERED)
+    elif not lost:
+        give_expired_place(board, worker, slot)
+    if lost:  # and forgotten, if that was the last of its requests
+        return 0
     if board.workers[worker].protocol != REQ:
         heard(board, worker, now)
+    set_free(board, worker)
+    return 0
+
+
+cdef int give_expired_place(Board board, int worker, int slot) except -1 nogil:
+    """A worker is done with what has that ticket, which it does not hold.
+
+    It is the place of a request that expired meanwhile.  A REQ worker has but one request, so
+    whatever it says tells that it is done with it.
+    """
+    if board.workers[worker].occupied > board.workers[worker].live:
+        if slot == LATE or board.workers[worker].protocol == REQ:
+            give_places(board, worker, 1)
     return 0
 
 
@@ -177,11 +208,8 @@ cdef int on_reply(
         if command.protocol & MDP and not dropped:
             send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
         return 0
-    if not partial and not matched and board.workers[worker].occupied > board.workers[worker].live:
-        # The place of a request that expired meanwhile.  A REQ worker has but one request, so
-        # whatever it answers says that it is done with it.
-        if command.protocol == REQ or slot == LATE:
-            give_places(board, worker, 1)
+    if not partial and not matched:
+        give_expired_place(board, worker, slot)
     if command.protocol != REQ:
         heard(board, worker, now)  # it may be idle now, which has another deadline
     if not partial:

@@ -11,7 +11,9 @@ from .commands import PPP, Command, Says
 
 __all__ = ["heartbeat", "parse_worker", "to_worker"]
 
-_MALFORMED = Command(Says.MALFORMED, PPP)
+_MALFORMED_READY = Command(Says.MALFORMED, PPP)
+#: No message of the protocol, but it has a frame where a reply has its ticket.
+_MALFORMED_REPLY = Command(Says.MALFORMED, PPP, ticket=1)
 _HEARTBEAT = Command(Says.HEARTBEAT, PPP)
 _REPLY = Command(Says.FINAL, PPP, ticket=1, body=3)
 
@@ -27,13 +29,15 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
             return _HEARTBEAT
         if frames[1] == READY:
             return Command(Says.READY, PPP)
-        capacity, interval = decode_both(frames[1][1:]) if frames[1].startswith(READY) else (0, 0)
+        if not frames[1].startswith(READY):
+            return _MALFORMED_REPLY
+        capacity, interval = decode_both(frames[1][1:])
         if not capacity:
-            return _MALFORMED
+            return _MALFORMED_READY
         return Command(Says.READY, PPP, capacity=capacity, interval=interval)
     if count > 3 and not frames[2]:
         return _REPLY
-    return _MALFORMED
+    return _MALFORMED_REPLY
 
 
 def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:

@@ -13,6 +13,8 @@ __all__ = ["parse_client", "parse_worker", "to_worker"]
 #: A client behind more hops than allowed, and anything that is no message of the protocol.
 DEEP = Command(Says.TOO_DEEP)
 MALFORMED = Command(Says.MALFORMED)
+#: No message of the protocol, but it has a frame where a reply has its ticket.
+_MALFORMED_REPLY = Command(Says.MALFORMED, ticket=2)
 
 _READY = Command(Says.READY, REQ)
 _REPLY = Command(Says.FINAL, REQ, ticket=2, body=4)
@@ -32,10 +34,10 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
     """``id [] READY`` or ``id [] ticket [] body...``."""
     count = len(frames)
     if count == 3 and not frames[1]:
-        return _READY if frames[2] in READY_WORDS else MALFORMED
+        return _READY if frames[2] in READY_WORDS else _MALFORMED_REPLY
     if count > 4 and not frames[1] and frames[2] and not frames[3]:
         return _REPLY
-    return MALFORMED
+    return _MALFORMED_REPLY if count > 2 else MALFORMED
 
 
 def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import codec
 from .board import Board
-from .commands import MDP, REQ, Command, Says
+from .commands import MDP, NONE, REQ, Command, Says
 from .endings import finish
 from .records import NO_CONNECTION, Worker
 from .requests import give_reply
@@ -25,10 +25,10 @@ def from_worker(
     """
     command = codec.parse_worker(frames, board.protocols)
     says = command.says
-    if dropped and says not in (Says.FINAL, Says.PARTIAL):
+    if dropped and says not in (Says.FINAL, Says.PARTIAL) and command.ticket == NONE:
         return
     if says is Says.MALFORMED:
-        _malformed(board, frames, command, now)
+        _malformed(board, frames, command, now, dropped=dropped)
         return
     identity = frames[0]
     if says is Says.READY:
@@ -51,20 +51,46 @@ def from_worker(
         heard(board, worker, now)
 
 
-def _malformed(board: Board, frames: list[bytes], command: Command, now: float) -> None:
+def _malformed(
+    board: Board, frames: list[bytes], command: Command, now: float, *, dropped: bool
+) -> None:
     """RFC 7: a peer that sends what is no command is treated as invalid.
 
-    Where the protocol has no such rule, it lives at least: any frame is a heartbeat.
+    Where the protocol has no such rule, it lives at least: any frame is a heartbeat.  One with the
+    ticket of a request is what it has to say to that: there will be no other reply.
     """
-    board.count["drop_malformed_worker"] += 1
+    if not dropped:  # else it is counted as that
+        board.count["drop_malformed_worker"] += 1
     worker = board.workers.get(frames[0]) if frames else None
-    if worker is None or worker.lost:
+    if worker is None:
         return
     if command.protocol & MDP and worker.protocol == command.protocol:
-        send_disconnect(board, frames[0], command.protocol)
-        lose(board, worker, "drop_malformed_worker")
-    elif worker.protocol != REQ:
+        if not worker.lost:
+            send_disconnect(board, frames[0], command.protocol)
+            lose(board, worker, "drop_malformed_worker")
+        return
+    slot: int = Verdict.UNKNOWN
+    if command.ticket != NONE:
+        slot = board.tickets.resolve(frames[command.ticket])
+    if slot >= 0 and board.requests[slot].worker is worker:
+        finish(board, board.requests[slot], "failed", "failed_reply_malformed", Verdict.ANSWERED)
+    elif not worker.lost:
+        _give_expired_place(worker, slot)
+    if worker.lost:
+        return
+    if worker.protocol != REQ:
         heard(board, worker, now)
+    set_free(board, worker)
+
+
+def _give_expired_place(worker: Worker, slot: int) -> None:
+    """A worker is done with what has that ticket, which it does not hold.
+
+    It is the place of a request that expired meanwhile.  A REQ worker has but one request, so
+    whatever it says tells that it is done with it.
+    """
+    if worker.occupied > worker.live and (slot == Verdict.LATE or worker.protocol == REQ):
+        worker.give_places(1)
 
 
 def _unexpected(board: Board, identity: bytes, command: Command) -> None:
@@ -133,11 +159,8 @@ def _on_reply(
         elif command.protocol & MDP and not dropped:
             send_disconnect(board, identity, command.protocol)
         return
-    # The place of a request that expired meanwhile.  A REQ worker has but one request, so whatever
-    # it answers says that it is done with it.
-    over = not matched and (worker.protocol == REQ or slot == Verdict.LATE)
-    if not partial and over and worker.occupied > worker.live:
-        worker.give_places(1)
+    if not partial and not matched:
+        _give_expired_place(worker, slot)
     if worker.protocol != REQ:
         heard(board, worker, now)  # it may be idle now, which has another deadline
     if not partial:

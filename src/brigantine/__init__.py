@@ -9,7 +9,8 @@ from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
-from .counters import COUNTERS, ledger_holds
+from .counters import COUNTERS, DEVICE_COUNTERS, ledger_holds
+from .devices import ForwarderDevice, QueueDevice, StreamerDevice
 from .errors import (
     BadEnvelope,
     BindError,
@@ -32,6 +33,7 @@ from .workers.paranoid_pirate import ParanoidPirateWorker
 
 __all__ = [
     "COUNTERS",
+    "DEVICE_COUNTERS",
     "AnyBroker",
     "BadEnvelope",
     "BindError",
@@ -46,6 +48,7 @@ __all__ = [
     "Event",
     "Events",
     "Expired",
+    "ForwarderDevice",
     "LRUBroker",
     "LRUWorker",
     "LazyPirateClient",
@@ -56,6 +59,8 @@ __all__ = [
     "NoService",
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
+    "QueueDevice",
+    "StreamerDevice",
     "WorkerFailed",
     "__version__",
     "ledger_holds",

@@ -1,16 +1,10 @@
-"""A broker: a loop in a thread of its own, and the handle that the rest of the program holds."""
+"""A broker: its options, what it tells of itself, and how it ends."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
-import threading
-import time
-import weakref
-from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgpack
 import zmq
@@ -20,28 +14,21 @@ from .arguments import whole
 from .broker_sockets import BrokerSockets
 from .config import EVENTS_WAITING, LINGER, BrokerConfig
 from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
-from .control_server import Answer, ControlServer, pack
-from .endpoints import as_control_endpoints, as_endpoints, check_distinct
+from .control_server import Answer, pack
+from .endpoints import as_endpoints, check_distinct
 from .errors import BrokerStopped, ConfigError
 from .event_hub import END, EventHub
 from .events import Events
-from .loop_line import LoopLine
+from .loop_handle import LoopHandle
 from .protocols import Protocol
-from .scheduling import let_others_finish
-from .signals import leave_signals_to_main_thread, longest_wait
 
 __all__ = ["Broker"]
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-#: Tells brokers apart for as long as their context may remember their endpoints, as id() would not.
-_numbers = itertools.count()
 #: The longest list of events that a reader can ask for.
 _MOST_EVENTS = 10_000_000
 
 
-class Broker:
+class Broker(LoopHandle):
     """What all brokers have in common; :class:`~brigantine.LRUBroker` and its like say what they speak.
 
     ``frontend`` (clients) and ``backend`` (workers) are an endpoint or several each: ``tcp://``,
@@ -58,6 +45,7 @@ class Broker:
     :class:`~brigantine.errors.BindError` for one that can't be bound.
     """
 
+    _what = "broker"
     #: Protocols that workers may speak, and the service of peers that name none (None: refused).
     _protocols: ClassVar[Protocol] = Protocol.REQ
     _default_service: bytes | None = b""
@@ -78,7 +66,7 @@ class Broker:
         if config is not None and options:
             raise TypeError(f"give a config or single options, not both: {', '.join(options)}")
         self.config = self.options(**options) if config is None else config
-        self.impl = chosen(impl)
+        super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._loop_class = implementation(self.impl).Loop
         self._single = backend is None
         if backend is None and self._protocols & (Protocol.REQ | Protocol.PPP):
@@ -89,34 +77,14 @@ class Broker:
         self._wanted = (
             as_endpoints(frontend, "frontend"),
             () if backend is None else as_endpoints(backend, "backend"),
-            () if control is None else as_control_endpoints(control, "control"),
         )
-        check_distinct(**dict(zip(("frontend", "backend", "control"), self._wanted, strict=True)))
-        self._own_context = context is None
-        self._context: zmq.Context[Any] = context or zmq.Context(io_threads=self.config.io_threads)
-        #: Real endpoints, in the order they were given.
-        self.frontends: tuple[str, ...] = ()
-        self.backends: tuple[str, ...] = ()
-        self.controls: tuple[str, ...] = ()
-        self._loop: Any = None
-        self._error: BaseException | None = None
-        self._told_to_end = False
+        check_distinct(
+            frontend=self._wanted[0], backend=self._wanted[1], control=self._controls_wanted
+        )
+        self._sockets: BrokerSockets
+        self._events_endpoint: str
         self._hub: EventHub | None = None
-        self._server: ControlServer | None = None
-        started = threading.Event()
-        # A daemon: the interpreter must not wait for it before the finalizer below has run.
-        self._thread = threading.Thread(
-            target=self._serve, args=(started,), name="brigantine-broker", daemon=True
-        )
-        name = f"{os.getpid()}-{next(_numbers)}"
-        self._events_endpoint = f"inproc://brigantine-events-{name}"
-        self._line = LoopLine(self._context, f"inproc://brigantine-control-{name}", self._thread)
-        self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
-        self._thread.start()
-        started.wait()
-        if self._error is not None:
-            self.stop()
-            raise self._error
+        self._start()
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -125,31 +93,6 @@ class Broker:
         """The limits of such a broker with these options, and its own defaults for all others."""
         return BrokerConfig(**{**cls._defaults, **options})
 
-    @property
-    def frontend(self) -> str:
-        """The real endpoint for clients (the first, when there are several)."""
-        return self.frontends[0]
-
-    @property
-    def backend(self) -> str:
-        """The real endpoint for workers (the first, when there are several)."""
-        return self.backends[0] if self.backends else self.frontend
-
-    @property
-    def control(self) -> str | None:
-        """The real endpoint for control (the first, when there are several); ``None`` without one."""
-        return self.controls[0] if self.controls else None
-
-    @property
-    def running(self) -> bool:
-        """Whether the loop runs."""
-        return self._thread.is_alive()
-
-    @property
-    def told_to_end(self) -> bool:
-        """Whether somebody asked for drain or stop, here or on the control endpoint."""
-        return self._told_to_end
-
     def stats(self) -> dict[str, int]:
         """All counters by name (see :data:`brigantine.COUNTERS`), also after the broker has stopped.
 
@@ -157,14 +100,9 @@ class Broker:
         Never waits for the loop, and the ledger always holds:
         ``accepted == replied + queued + in_flight + shed + failed``.
         """
-        self._line.refuse_in_child()
-        with self._line.visits.inside():
-            stats: dict[str, int] = self._loop.stats()
+        stats = super().stats()
         if self._hub is not None:
             stats["events_missed"] += self._hub.missed
-        if self._server is not None:
-            stats["control_requests"] = self._server.requests
-            stats["drop_control"] = self._server.dropped
         return stats
 
     def workers(self) -> dict[bytes, list[dict[str, Any]]]:
@@ -243,103 +181,34 @@ class Broker:
         same broker, which goes on only when the handler returns, the broker is told and not waited for.
         In a forked child it does nothing: the broker is the parent's.
         """
-        self._end_with(STOP)
-        self._join(None)
-
-    def join(self, timeout: float | None = None) -> bool:
-        """Wait until the broker has ended, at most ``timeout`` seconds; returns whether it has.
-
-        In a signal handler that has interrupted another method of the same broker it does not wait.
-        Raises :class:`~brigantine.errors.BrokerStopped` when its loop ended with an error.
-        """
-        ended = self._join(timeout)
-        if ended and self._error is not None:
-            raise BrokerStopped(f"the broker ended with {self._error!r}") from self._error
-        return ended
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        state = "running" if self.running else "stopped"
-        return (
-            f"<{type(self).__name__} {self.impl} {state} "
-            f"frontend={','.join(self.frontends)} backend={','.join(self.backends)}>"
-        )
+        super().stop()
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _end_with(self, command: bytes) -> None:
-        self._told_to_end = True
-        self._line.tell(command)
+    def _open(self) -> Any:
+        self._sockets = BrokerSockets(self._context)
+        self._events_endpoint = f"inproc://brigantine-events-{self._name}"
+        self._sockets.make(
+            self.config, self._line.endpoint, self._events_endpoint,
+            single=self._single, pings=bool(self._protocols & Protocol.REQ),
+        )  # fmt: skip
+        self._line.begin()
+        self._sockets.bind(*self._wanted)
+        self.frontends, self.backends = self._sockets.frontends, self._sockets.backends
+        self._bind_control(self.config)
+        return self._loop_class(
+            self._sockets.frontend, self._sockets.backend, self._sockets.control, self.config,
+            self._sockets.monitor, int(self._protocols), self._default_service, self._sockets.events,
+        )  # fmt: skip
 
-    def _join(self, timeout: float | None) -> bool:
-        if self._line.in_child:
-            return True
-        if self._line.visits.mine:
-            return False
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._line.visits.inside():  # joining a thread takes a lock, too
-            while self._thread.is_alive():
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                bounds = (each for each in (left, longest_wait()) if each)
-                self._thread.join(min(bounds, default=None))
-            self._finalizer()
-        return True
+    def _close(self) -> None:
+        if self._hub is not None:
+            with contextlib.suppress(zmq.ZMQError):  # its context is terminated: it has ended
+                self._sockets.events.send(END)
+            self._hub.join()
+        self._sockets.close()
 
-    def _serve(self, started: threading.Event) -> None:
-        """The broker's thread: makes the sockets, runs the loop, closes the sockets."""
-        leave_signals_to_main_thread()
-        sockets = BrokerSockets(self._context)
-        try:
-            sockets.make(
-                self.config, self._line.endpoint, self._events_endpoint,
-                single=self._single, pings=bool(self._protocols & Protocol.REQ),
-            )  # fmt: skip
-            self._line.begin()
-            sockets.bind(*self._wanted[:2])
-            self.frontends, self.backends = sockets.frontends, sockets.backends
-            if self._wanted[2]:
-                self._server = self._control_server()
-                self.controls = self._server.endpoints
-            self._loop = self._loop_class(
-                sockets.frontend, sockets.backend, sockets.control, self.config, sockets.monitor,
-                int(self._protocols), self._default_service, sockets.events,
-            )  # fmt: skip
-            if self._server is not None:
-                self._server.start()
-            started.set()
-            let_others_finish()
-            self._loop.run()
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._line.end()
-            if self._hub is not None:
-                with contextlib.suppress(zmq.ZMQError):  # its context is terminated: it has ended
-                    sockets.events.send(END)
-                self._hub.join()
-            sockets.close()
-            if self._server is not None:
-                self._server.end(pack(self.stats() if self._loop is not None else {}))
-            self._line.close()
-            if self._own_context:
-                self._context.term()
-            started.set()
-
-    def _control_server(self) -> ControlServer:
-        """Bound, not started.  Its thread must not wait for the broker's, which waits for it."""
-
+    def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         def ends(command: bytes) -> Answer:
             stats = self.stats()
             told = {
@@ -349,20 +218,10 @@ class Broker:
             }
             return Answer(pack(told), lambda: self._end_with(command))
 
-        return ControlServer(
-            self._context, self.config, self._wanted[2],
-            {
-                b"stats": lambda: Answer(pack(self.stats())),
-                b"workers": lambda: Answer(self._line.ask(WORKERS)),
-                b"services": lambda: Answer(self._line.ask(SERVICES)),
-                b"drain": lambda: ends(DRAIN),
-                b"stop": lambda: ends(STOP),
-            },
-        )  # fmt: skip
-
-
-def _shut_down(line: LoopLine, thread: threading.Thread) -> None:
-    """Stop a broker that was forgotten: run by the garbage collector, or when Python exits."""
-    if not line.in_child:
-        line.tell(STOP)
-        thread.join()
+        return {
+            b"stats": lambda: Answer(pack(self.stats())),
+            b"workers": lambda: Answer(self._line.ask(WORKERS)),
+            b"services": lambda: Answer(self._line.ask(SERVICES)),
+            b"drain": lambda: ends(DRAIN),
+            b"stop": lambda: ends(STOP),
+        }

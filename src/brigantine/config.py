@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import ConfigError
 
-__all__ = ["BrokerConfig"]
+__all__ = ["BrokerConfig", "bounds"]
 
 #: Messages handled from one socket before the loop looks at the others (fairness between sides).
 BATCH = 256
@@ -124,5 +124,11 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("io_threads", 1, 64),
     ("drain_timeout", 0.0, 86400.0),
 )
+
+
+def bounds(option: str) -> tuple[float, float]:
+    """The least and the greatest value of an option."""
+    return next((low, high) for name, low, high in _RANGES if name == option)
+
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(BrokerConfig)}

@@ -1,4 +1,4 @@
-"""Words that a broker's handle sends to its loop, one frame each, over an inproc PAIR.
+"""Words that the handle of a broker or device sends to its loop, one frame each, over an inproc PAIR.
 
 A question is a word with a tag of ``TAG_BYTES`` behind it in the same frame.  The loop answers on the
 same PAIR: the question as it came, and a frame with the answer.
@@ -6,9 +6,19 @@ same PAIR: the question as it came, and a frame with the answer.
 
 from __future__ import annotations
 
-__all__ = ["DRAIN", "IGNORE", "SERVICES", "STOP", "TAG_BYTES", "WATCH", "WORKERS"]
+__all__ = [
+    "DRAIN",
+    "IGNORE",
+    "PAUSE",
+    "RESUME",
+    "SERVICES",
+    "STOP",
+    "TAG_BYTES",
+    "WATCH",
+    "WORKERS",
+]
 
-#: Fail what is left and end.
+#: A broker: fail what is left and end.  A device: end.
 STOP = b"STOP"
 #: Shed new requests, finish those accepted, end.
 DRAIN = b"DRAIN"
@@ -20,5 +30,8 @@ WATCH = b"WATCH"
 #: What workers there are, and what services: msgpack, see docs/control.md.
 WORKERS = b"WORKERS"
 SERVICES = b"SERVICES"
+#: To a device: pass nothing on until RESUME; go on.  The answers are empty.
+PAUSE = b"PAUSE"
+RESUME = b"RESUME"
 #: What tells one question from another.
 TAG_BYTES = 8

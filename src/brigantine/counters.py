@@ -1,14 +1,14 @@
-"""The counters of a broker: their names, what they mean, and the ledger that ties them together.
+"""The counters of brokers and devices: names, what they mean, and the ledger of a broker's requests.
 
 Both implementations keep exactly these, in this order.  A *gauge* goes up and down; the others only
-grow.  At every moment ``accepted == replied + queued + in_flight + shed + failed``.
+grow.  At every moment a broker has ``accepted == replied + queued + in_flight + shed + failed``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["COUNTERS", "LEDGER", "ledger_holds"]
+__all__ = ["COUNTERS", "DEVICE_COUNTERS", "LEDGER", "ledger_holds"]
 
 #: name -> meaning.  The order is the order of the compiled core's ``Counter`` enum.
 COUNTERS: dict[str, str] = {
@@ -70,6 +70,21 @@ COUNTERS: dict[str, str] = {
     "events_missed": "events of broker.events() that a slow reader did not get",
     "control_requests": "well-formed requests on the control endpoint",
     "drop_control": "messages on the control endpoint that were no such request, and lost answers",
+}
+
+#: The same for devices, in the order of relay.pxd.
+DEVICE_COUNTERS: dict[str, str] = {
+    "to_backend": "messages passed on from the frontend to the backend",
+    "to_backend_bytes": "bytes in them, all frames together",
+    "to_frontend": "messages passed on from the backend to the frontend (a forwarder: subscriptions)",
+    "to_frontend_bytes": "bytes in them, all frames together",
+    "drop_unroutable": "messages dropped since the peer that they were for is not connected",
+    "drop_peer_full": "messages dropped since the peer that they were for does not read (high-water mark)",
+    "drop_malformed": "messages dropped that name a peer and have nothing for it",
+    "drop_stopped": "messages that were waiting for room when the device was stopped",
+    "waits": "times a message found no room on the other side, and all behind it waited",
+    "held": "gauge: messages that wait so at this moment, one at most for each side",
+    "paused": "gauge: 1 while the device is paused",
 }
 
 #: The names whose sum is ``accepted``.

@@ -25,8 +25,16 @@ class LoopLine:
     its sockets.  A signal handler may tell, whatever it has interrupted.
     """
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, thread: threading.Thread) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        endpoint: str,
+        thread: threading.Thread,
+        what: str = "broker",
+    ) -> None:
         self.endpoint = endpoint
+        #: Whose loop it is, in the words of errors.
+        self._what = what
         #: Guards the PAIR, and what must not change while it is looked at whether the loop has ended.
         self.lock = threading.RLock()
         #: Threads that may hold a lock which the loop's thread needs to end.
@@ -56,8 +64,8 @@ class LoopLine:
         """Raises :class:`~brigantine.errors.BrokerStopped` in a forked child."""
         if self.in_child:
             raise BrokerStopped(
-                f"this broker runs in process {self._pid}, of which this one was forked; "
-                "a child needs a broker of its own"
+                f"this {self._what} runs in process {self._pid}, of which this one was forked; "
+                f"a child needs a {self._what} of its own"
             )
 
     def tell(self, word: bytes) -> None:
@@ -79,8 +87,8 @@ class LoopLine:
         self.refuse_in_child()
         if self._askers.mine:
             raise RuntimeError(
-                "a signal handler has interrupted a question to this broker and can't ask another; "
-                "let it set a flag, and ask where the flag is looked at"
+                f"a signal handler has interrupted a question to this {self._what} and can't ask "
+                "another; let it set a flag, and ask where the flag is looked at"
             )
         with self.visits.inside(), self._askers.inside(), self._asking:
             self._tag += 1
@@ -93,7 +101,7 @@ class LoopLine:
             while True:
                 with self.lock:
                     if self.ended:
-                        raise BrokerStopped("the broker has ended")
+                        raise BrokerStopped(f"the {self._what} has ended")
                     with contextlib.suppress(zmq.Again):
                         while True:  # what an interrupted question has left comes first
                             asked, answer = self._socket.recv_multipart(zmq.DONTWAIT)

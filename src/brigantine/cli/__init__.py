@@ -1,4 +1,4 @@
-"""The command ``brigantine``: brokers, workers, requests, load and the demo.
+"""The command ``brigantine``: brokers, devices, workers, requests, load and the demo.
 
 Exit codes: 0 done; 1 it could not be done (no reply, a worker's error, a broker that ended by
 itself); 2 it was asked for in the wrong way (an option, an endpoint, a module).  Codes 1 and 2 come

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from .._impl import ENVIRONMENT
 from ..broker import Broker
 from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
-from ..endpoints import as_control_endpoints
 from ..errors import BrokerStopped
 from .as_typed import as_typed
 from .options import add_config_options, options_from
-from .output import abandon_stdout, log_to_stderr, write
+from .output import log_to_stderr
+from .serving import add_control, add_impl, control_from, say_ready, tell_when_ended
 from .shared import add_log_level, add_stop_at_eof
 from .stopping import ENDED, StopRequests, reason
 from .values import reachable
@@ -89,18 +87,8 @@ def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: boo
             "ipc:///run/name; may be given several times"
             + ("; without it the frontend serves both" if optional else ""),
         )
-    parser.add_argument(
-        "--control",
-        action="append",
-        metavar="EP",
-        help="endpoint for brigantine ctl, which only this machine can reach: tcp://127.0.0.1:PORT "
-        "or ipc://PATH; may be given several times",
-    )
-    parser.add_argument(
-        "--impl",
-        choices=("core", "pure"),
-        help=f"the compiled core or the pure-Python baseline (default: {ENVIRONMENT}, or core)",
-    )
+    add_control(parser)
+    add_impl(parser)
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
     add_config_options(parser, kind.options())
@@ -109,9 +97,7 @@ def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: boo
 def _run(arguments: argparse.Namespace) -> int:
     frontend = reachable(arguments.frontend, "--frontend")
     backend = arguments.backend and reachable(arguments.backend, "--backend")
-    control = arguments.control and reachable(arguments.control, "--control")
-    if control:
-        as_control_endpoints(control, "--control")
+    control = control_from(arguments)
     options = options_from(arguments)
     if getattr(arguments, "default_service", None) is not None:
         options["default_service"] = arguments.default_service
@@ -121,9 +107,9 @@ def _run(arguments: argparse.Namespace) -> int:
         _made(arguments, frontend, backend, control, options) as broker,
     ):
         _log.info("started: %r", broker)
-        _say_ready(broker)
+        say_ready(broker, _log)
         threading.Thread(
-            target=_tell_when_ended, args=(broker, stops), name="brigantine-ended", daemon=True
+            target=tell_when_ended, args=(broker, stops), name="brigantine-ended", daemon=True
         ).start()
         _serve(broker, stops)
     return 0
@@ -139,22 +125,6 @@ def _made(
 ) -> Broker:
     kind: Callable[..., Broker] = arguments.kind
     return kind(frontend, backend, impl=arguments.impl, control=control, **options)
-
-
-def _say_ready(broker: Broker) -> None:
-    frontend, backend = ",".join(broker.frontends), ",".join(broker.backends or broker.frontends)
-    control = f" control={','.join(broker.controls)}" if broker.controls else ""
-    try:
-        write(f"ready frontend={frontend} backend={backend}{control}\n".encode())
-    except BrokenPipeError:
-        _log.warning("nobody reads standard output; going on without the ready line")
-        abandon_stdout()
-
-
-def _tell_when_ended(broker: Broker, stops: StopRequests) -> None:
-    with contextlib.suppress(BrokerStopped):  # told by the main thread, which joins again
-        broker.join()
-    stops.ended()
 
 
 def _serve(broker: Broker, stops: StopRequests) -> None:

@@ -1,4 +1,4 @@
-"""``brigantine ctl``: look at a running broker, drain it or stop it, by its control endpoint."""
+"""``brigantine ctl``: look at a running broker or device and steer it, by its control endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..arguments import number
 from ..clients.shared import TIMEOUT_RANGE
 from ..config import LINGER
 from ..control_client import ControlClient, ControlRefused
-from ..counters import COUNTERS, LEDGER
+from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER
 from ..errors import BrokerStopped
 from .codes import DONE
 from .output import write
@@ -21,7 +21,7 @@ from .values import reachable, seconds
 __all__ = ["HELP", "NAME", "add_to"]
 
 NAME = "ctl"
-HELP = "Look at a running broker, drain it or stop it, by its control endpoint."
+HELP = "Look at a running broker or device, pause, drain or stop it, by its control endpoint."
 
 _EPILOG = """commands:
   stats      counters: the ledger of requests, and all others that are not zero
@@ -29,9 +29,12 @@ _EPILOG = """commands:
   services   each service: workers, idle ones, requests that wait
   drain      have the broker shed new requests, finish those accepted, and end
   stop       have it end at once
+  pause      have a device pass nothing on
+  resume     have it go on
 
-EP is what the broker's ready line says behind control=. drain says at once how long it may take, and
-both drain and stop wait until the broker has ended. The exit code is 1 when there is no answer, or
+A broker has all but the last two; a device has these, stats and stop.
+EP is what the ready line says behind control=. drain says at once how long it may take, and
+both drain and stop wait until it has ended. The exit code is 1 when there is no answer, or
 requests were left unfinished by drain. A name that can't be printed as it is stands as Python would
 write it, such as b'\\x00', in JSON, too.
 """
@@ -47,16 +50,19 @@ _WORKER_COLUMNS = (
 )  # fmt: skip
 #: Columns that hold words: service, worker, protocol, state.
 _WORDS = 4
-#: Counters that are shown even when they are zero.
+#: Counters that are shown even when they are zero: of a broker, of a device.
 _ALWAYS = ("accepted", *LEDGER)
+_ALWAYS_OF_DEVICE = ("to_backend", "to_frontend", "held", "paused")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine ctl`` understands."""
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run)
-    parser.add_argument("what", metavar="COMMAND", choices=(*_LOOKS, *_ENDS), help="see below")
-    parser.add_argument("endpoint", metavar="EP", help="control endpoint of the broker")
+    parser.add_argument(
+        "what", metavar="COMMAND", choices=(*_LOOKS, *_ENDS, *_STEERS), help="see below"
+    )
+    parser.add_argument("endpoint", metavar="EP", help="control endpoint of the broker or device")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON, in one line")
     parser.add_argument(
         "--timeout",
@@ -80,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _say_json(answer)
         return DONE
     try:
-        lines = _LOOKS[arguments.what](answer)
+        lines = {**_LOOKS, **_STEERS}[arguments.what](answer)
     except (AttributeError, KeyError, TypeError):
         raise ControlRefused(f"{endpoint} answers {arguments.what} with something else") from None
     write("\n".join([*lines, ""]).encode())
@@ -116,14 +122,19 @@ def _draining(answer: Mapping[str, Any]) -> str:
     )
 
 
+def _always(stats: Mapping[str, Any]) -> tuple[str, ...]:
+    return _ALWAYS_OF_DEVICE if "to_backend" in stats else _ALWAYS
+
+
 def _ledger(stats: Mapping[str, Any]) -> str:
-    return ", ".join(f"{stats.get(name, '?')} {name.replace('_', ' ')}" for name in _ALWAYS)
+    return ", ".join(f"{stats.get(name, '?')} {name.replace('_', ' ')}" for name in _always(stats))
 
 
 def _stats(answer: Mapping[str, int]) -> list[str]:
-    shown = [name for name in answer if answer[name] or name in _ALWAYS]
+    shown = [name for name in answer if answer[name] or name in _always(answer)]
+    meanings = {**COUNTERS, **DEVICE_COUNTERS}
     rows = [("COUNTER", "VALUE", "MEANING")]
-    rows += [(name, str(answer[name]), COUNTERS.get(name, "")) for name in shown]
+    rows += [(name, str(answer[name]), meanings.get(name, "")) for name in shown]
     width = max(len(value) for _, value, _ in rows)
     return [
         line.rstrip()
@@ -169,6 +180,11 @@ _LOOKS: dict[str, Callable[[Any], list[str]]] = {
     "stats": _stats,
     "workers": _workers,
     "services": _services,
+}
+#: The same for commands to a device.
+_STEERS: dict[str, Callable[[Any], list[str]]] = {
+    "pause": lambda stats: [f"paused: {_ledger(stats)}"],
+    "resume": lambda stats: [f"resumed: {_ledger(stats)}"],
 }
 #: Commands after which the broker ends.
 _ENDS = ("drain", "stop")

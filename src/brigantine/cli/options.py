@@ -12,7 +12,7 @@ from ..config import BrokerConfig
 from ..errors import ConfigError
 from .values import seconds, size, whole
 
-__all__ = ["HELP", "add_config_options", "options_from"]
+__all__ = ["HELP", "add_config_options", "add_option", "options_from"]
 
 #: Field of BrokerConfig -> what ``--help`` says about it.  The broker's defaults are added.
 HELP: dict[str, str] = {
@@ -37,15 +37,20 @@ def add_config_options(parser: argparse.ArgumentParser, defaults: BrokerConfig) 
     """Add one option per field of BrokerConfig; an option not given leaves no attribute."""
     group = parser.add_argument_group("limits")
     for field in fields(BrokerConfig):
-        kind, metavar = _kind(field.name, field.default)
-        group.add_argument(
-            _option(field.name),
-            dest=field.name,
-            default=argparse.SUPPRESS,
-            type=kind,
-            metavar=metavar,
-            help=f"{HELP.get(field.name, '')} (default {getattr(defaults, field.name)})",
-        )
+        add_option(group, field.name, getattr(defaults, field.name), HELP.get(field.name, ""))
+
+
+def add_option(group: argparse._ArgumentGroup, name: str, default: object, words: str) -> None:
+    """Add the option for one limit; not given it leaves no attribute."""
+    kind, metavar = _kind(name, default)
+    group.add_argument(
+        _option(name),
+        dest=name,
+        default=argparse.SUPPRESS,
+        type=kind,
+        metavar=metavar,
+        help=f"{words} (default {default})",
+    )
 
 
 def options_from(arguments: argparse.Namespace) -> dict[str, Any]:

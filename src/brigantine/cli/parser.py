@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from .._version import __version__
-from . import broker, ctl, demo, load, ls, request, worker
+from . import broker, ctl, demo, device, load, ls, request, worker
 from .codes import WRONG_USE
 from .output import complain, write_text
 
@@ -47,7 +47,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"brigantine {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (broker, worker, request, load):
+    for command in (broker, device, worker, request, load):
         made = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
         patterns = made.add_subparsers(dest="pattern", metavar="PATTERN", required=True)
         for name, (what, add_options) in command.PATTERNS.items():

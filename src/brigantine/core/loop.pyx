@@ -4,7 +4,7 @@ import secrets
 
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint16_t, uint32_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport (
     ZMQ_DONTWAIT,
@@ -39,6 +39,7 @@ from .outbox cimport BACKEND, BOTH, FRONTEND
 from .records cimport NO_CONNECTION
 from .routers cimport CONTROL, EVENTS, MONITOR, SOCKETS, Routers
 from .switchboard cimport Switchboard
+from .words cimport is_word
 from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
 
 from ..config import BATCH as _BATCH
@@ -343,11 +344,3 @@ default_service=b"", events=None)\n--\n
             return 0
         self.missed = 0
         return 0
-
-
-cdef inline bint is_word(zmq_msg_t *frame, const string *word, size_t more) noexcept nogil:
-    """Whether a frame holds a word with `more` bytes behind it."""
-    return (
-        zmq_msg_size(frame) == word.size() + more
-        and memcmp(zmq_msg_data(frame), word.data(), word.size()) == 0
-    )

@@ -4,7 +4,8 @@ from .envelope import Envelope
 from .expiry import ExpiryQueue
 from .loop import Loop
 from .lru import LRUQueue
+from .relay import Relay
 from .switchboard import Switchboard
 from .tickets import TicketTable
 
-__all__ = ["Envelope", "ExpiryQueue", "LRUQueue", "Loop", "Switchboard", "TicketTable"]
+__all__ = ["Envelope", "ExpiryQueue", "LRUQueue", "Loop", "Relay", "Switchboard", "TicketTable"]

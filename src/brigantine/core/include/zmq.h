@@ -31,6 +31,7 @@
 #define ZMQ_FD 14
 #define ZMQ_EVENTS 15
 #define ZMQ_POLLIN 1
+#define ZMQ_POLLOUT 2
 #define ZMQ_DONTWAIT 1
 #define ZMQ_SNDMORE 2
 #define ZMQ_SRCFD 2

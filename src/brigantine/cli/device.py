@@ -1,0 +1,126 @@
+"""``brigantine device``: run a device until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+
+from ..config import BrokerConfig
+from ..devices import BIND, CONNECT, OPTIONS, Device, ForwarderDevice, QueueDevice, StreamerDevice
+from ..errors import BrokerStopped
+from .as_typed import as_typed
+from .options import HELP as OPTION_HELP
+from .options import add_option
+from .output import log_to_stderr
+from .serving import add_control, add_impl, control_from, say_ready, tell_when_ended
+from .shared import add_log_level, add_stop_at_eof
+from .stopping import ENDED, StopRequests, reason
+from .values import reachable
+
+__all__ = ["HELP", "NAME", "PATTERNS"]
+
+NAME = "device"
+HELP = "Run a device, which passes messages on as they are."
+QUEUE = "Shared queue: requests to servers in turn, replies back (ROUTER and DEALER)."
+FORWARDER = "Publish-subscribe proxy: messages to subscribers, subscriptions back (XSUB and XPUB)."
+STREAMER = "Pipeline proxy: tasks to workers in turn (PULL and PUSH)."
+
+_EPILOG = """\
+EP is bound; with > in front (mind the shell: '>tcp://HOST:PORT') the device connects to it.
+
+Prints one line on standard output once it can be used:
+  ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
+and behind that, with --control, control=ENDPOINT[,ENDPOINT...]: by that brigantine ctl shows the
+counters, pauses, resumes and stops it.
+SIGTERM or SIGINT stops it; the last line of the log has the counters. The exit code is 0 after that and
+after stop by brigantine ctl; 1 when the device ended by itself, 2 when it could not start.
+"""
+
+_log = logging.getLogger("brigantine.device")
+
+
+def _add_queue(parser: argparse.ArgumentParser) -> None:
+    _add(parser, QueueDevice, "clients", "servers")
+
+
+def _add_forwarder(parser: argparse.ArgumentParser) -> None:
+    _add(parser, ForwarderDevice, "publishers", "subscribers")
+
+
+def _add_streamer(parser: argparse.ArgumentParser) -> None:
+    _add(parser, StreamerDevice, "PUSH sockets", "PULL sockets")
+
+
+#: Name of the pattern -> what it is, and what adds its options.
+PATTERNS = {
+    "queue": (QUEUE, _add_queue),
+    "forwarder": (FORWARDER, _add_forwarder),
+    "streamer": (STREAMER, _add_streamer),
+}
+
+
+def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: str) -> None:
+    parser.epilog = _EPILOG
+    parser.set_defaults(run=_run, kind=kind)
+    for option, who in (("--frontend", front), ("--backend", back)):
+        parser.add_argument(
+            option,
+            action="append",
+            required=True,
+            metavar="EP",
+            help=f"endpoint for {who}, such as tcp://127.0.0.1:5555 (port * for any free one) or "
+            "ipc:///run/name; may be given several times",
+        )
+    add_control(parser)
+    add_impl(parser)
+    add_log_level(parser, "info")
+    add_stop_at_eof(parser)
+    limits = parser.add_argument_group("limits")
+    defaults = BrokerConfig()
+    for name in OPTIONS:
+        words = "largest frame, in bytes" if name == "max_message_bytes" else OPTION_HELP[name]
+        add_option(limits, name, getattr(defaults, name), words)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    for option, values in (("--frontend", arguments.frontend), ("--backend", arguments.backend)):
+        reachable([value.removeprefix(CONNECT).removeprefix(BIND) for value in values], option)
+    control = control_from(arguments)
+    log_to_stderr(arguments.log_level)
+    with (
+        StopRequests(at_eof=arguments.stop_at_eof) as stops,
+        _made(arguments, control) as device,
+    ):
+        _log.info("started: %r", device)
+        say_ready(device, _log)
+        threading.Thread(
+            target=tell_when_ended, args=(device, stops), name="brigantine-ended", daemon=True
+        ).start()
+        _serve(device, stops)
+    return 0
+
+
+@as_typed()
+def _made(arguments: argparse.Namespace, control: tuple[str, ...] | None) -> Device:
+    kind: type[Device] = arguments.kind
+    given = {name: getattr(arguments, name) for name in OPTIONS if hasattr(arguments, name)}
+    return kind(
+        arguments.frontend, arguments.backend, impl=arguments.impl, control=control, **given
+    )
+
+
+def _serve(device: Device, stops: StopRequests) -> None:
+    """Wait for a stop signal, and return when the device has ended.
+
+    Raises :class:`~brigantine.errors.BrokerStopped` when it ends without having been told to.
+    """
+    why = stops.wait_first()
+    if why != ENDED:
+        _log.info("%s: stopping", reason(why))
+        device.stop()
+    device.join()
+    counters = ", ".join(f"{name} {value}" for name, value in device.stats().items() if value)
+    _log.info("stopped: %s", counters or "nothing was passed on")
+    if why == ENDED and not device.told_to_end:
+        raise BrokerStopped("the device ended by itself")

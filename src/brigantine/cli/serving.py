@@ -1,0 +1,62 @@
+"""What the commands that run a broker or a device have in common."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+
+from .._impl import ENVIRONMENT
+from ..endpoints import as_control_endpoints
+from ..errors import BrokerStopped
+from ..loop_handle import LoopHandle
+from .output import abandon_stdout, write
+from .stopping import StopRequests
+from .values import reachable
+
+__all__ = ["add_control", "add_impl", "control_from", "say_ready", "tell_when_ended"]
+
+
+def add_control(parser: argparse.ArgumentParser) -> None:
+    """Add ``--control``."""
+    parser.add_argument(
+        "--control",
+        action="append",
+        metavar="EP",
+        help="endpoint for brigantine ctl, which only this machine can reach: tcp://127.0.0.1:PORT "
+        "or ipc://PATH; may be given several times",
+    )
+
+
+def control_from(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The control endpoints, checked."""
+    if not arguments.control:
+        return None
+    return as_control_endpoints(reachable(arguments.control, "--control"), "--control")
+
+
+def add_impl(parser: argparse.ArgumentParser) -> None:
+    """Add ``--impl``."""
+    parser.add_argument(
+        "--impl",
+        choices=("core", "pure"),
+        help=f"the compiled core or the pure-Python baseline (default: {ENVIRONMENT}, or core)",
+    )
+
+
+def say_ready(handle: LoopHandle, log: logging.Logger) -> None:
+    """Print the ready line, with the endpoints that the system has chosen."""
+    frontend, backend = ",".join(handle.frontends), ",".join(handle.backends or handle.frontends)
+    control = f" control={','.join(handle.controls)}" if handle.controls else ""
+    try:
+        write(f"ready frontend={frontend} backend={backend}{control}\n".encode())
+    except BrokenPipeError:
+        log.warning("nobody reads standard output; going on without the ready line")
+        abandon_stdout()
+
+
+def tell_when_ended(handle: LoopHandle, stops: StopRequests) -> None:
+    """Wait until it has ended: for a thread of its own."""
+    with contextlib.suppress(BrokerStopped):  # told by the main thread, which joins again
+        handle.join()
+    stops.ended()

@@ -1,0 +1,61 @@
+"""What a device does: passes messages from each side to the other, as they are."""
+
+from libc.stdint cimport int64_t
+from zmq.backend.cython.libzmq cimport zmq_msg_t, zmq_pollitem_t
+
+from .seqlock cimport SeqLock
+
+cdef enum:
+    # Sockets by their side, and what is polled beside them.  A way leads from the side of its number to
+    # the other one.
+    FRONTEND = 0
+    BACKEND = 1
+    CONTROL = 2
+    HANDLES = 3
+    WAYS = 2
+
+cdef enum:
+    # In the order of brigantine.counters.DEVICE_COUNTERS.
+    TO_BACKEND
+    TO_BACKEND_BYTES
+    TO_FRONTEND
+    TO_FRONTEND_BYTES
+    DROP_UNROUTABLE
+    DROP_PEER_FULL
+    DROP_MALFORMED
+    DROP_STOPPED
+    WAITS
+    HELD
+    PAUSED
+    COUNTER_COUNT
+
+
+cdef class Relay:
+    cdef object sockets               # keeps alive what the handles are of
+    cdef void *handles[HANDLES]
+    cdef bint leads[WAYS]             # whether messages can go that way
+    cdef bint routes[WAYS]            # whether a ROUTER stands at its end
+    cdef zmq_msg_t frames[WAYS]       # owned: the frame that is on its way
+    cdef bint held[WAYS]              # it is the first of a message that has found no room
+    cdef int64_t count[COUNTER_COUNT]
+    cdef SeqLock lock                 # odd while counters change: see stats()
+    cdef bint stopping
+    cdef bint in_main_thread          # the sockets are used there, so Ctrl-C must be looked for
+
+    cdef int c_run(self) except -1 nogil
+    cdef int wait(self, zmq_pollitem_t *items) except -1 nogil
+    # Pass on up to BATCH messages.
+    cdef int forward(self, int way) except -1 nogil
+    # The next frame of a way; whether there was one.
+    cdef bint receive(self, int way) except -1 nogil
+    # Send the frame of a way: 0, or EAGAIN, or EHOSTUNREACH.
+    cdef int send(self, int way, bint more) except -1 nogil
+    # Pass on the message whose first frame is there, or what becomes of it otherwise; false when it is held.
+    cdef bint pass_on(self, int way) except -1 nogil
+    # Throw away the rest of a message, and count why.
+    cdef int drop(self, int way, int reason) except -1 nogil
+    # What is held when the end comes goes nowhere.
+    cdef void let_go(self) noexcept nogil
+    cdef int read_control(self) except -1 nogil
+    cdef int interrupted(self) except -1 nogil
+    cdef void note(self, int counter, int64_t more) noexcept nogil

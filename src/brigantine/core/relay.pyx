@@ -1,0 +1,263 @@
+"""The loop of a device: frames from one side to the other, with backpressure, counters and pause."""
+
+import threading
+
+import zmq
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport int64_t
+from libcpp.string cimport string
+from zmq.backend.cython.libzmq cimport (
+    ZMQ_DONTWAIT,
+    ZMQ_EHOSTUNREACH,
+    ZMQ_POLLIN,
+    ZMQ_POLLOUT,
+    ZMQ_SNDMORE,
+    zmq_errno,
+    zmq_msg_close,
+    zmq_msg_init,
+    zmq_msg_more,
+    zmq_msg_recv,
+    zmq_msg_send,
+    zmq_msg_size,
+    zmq_msg_t,
+    zmq_poll,
+    zmq_pollitem_t,
+)
+
+from . cimport zmqapi
+from .words cimport is_word
+from .zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
+
+from ..config import BATCH as _BATCH
+from ..control import PAUSE as _PAUSE
+from ..control import RESUME as _RESUME
+from ..control import STOP as _STOP
+from ..control import TAG_BYTES as _TAG_BYTES
+from ..counters import DEVICE_COUNTERS
+from ..sockets import check_sides
+
+__all__ = ["Relay"]
+
+zmqapi.bind(&brigantine_zmq)
+
+cdef int BATCH = _BATCH
+cdef string STOP = _STOP
+cdef string PAUSE = _PAUSE
+cdef string RESUME = _RESUME
+cdef size_t TAG_BYTES = _TAG_BYTES
+
+if len(DEVICE_COUNTERS) != COUNTER_COUNT:
+    raise ImportError("the counters of relay.pxd are not those of brigantine.counters")
+
+
+cdef class Relay:
+    """Relay(frontend, backend, control)\n--\n
+    Passes messages between two sides until told to stop, without the GIL.
+
+    ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
+    and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
+    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE
+    and RESUME.
+
+    A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
+    ROUTER can't take, for one peer of many, is dropped and counted.
+
+    Raises ``TypeError`` for any other pair of sockets.
+    """
+
+    def __cinit__(self, frontend, backend, control):
+        cdef int way
+        for way in range(WAYS):
+            zmq_msg_init(&self.frames[way])
+            self.held[way] = False
+        check_sides(frontend, backend)
+        self.sockets = (frontend, backend, control)
+        self.handles[FRONTEND] = handle_of(frontend)
+        self.handles[BACKEND] = handle_of(backend)
+        self.handles[CONTROL] = handle_of(control)
+        self.leads[FRONTEND] = True
+        self.leads[BACKEND] = backend.type != zmq.PUSH
+        self.routes[FRONTEND] = False
+        self.routes[BACKEND] = frontend.type == zmq.ROUTER
+
+    def __dealloc__(self):
+        cdef int way
+        for way in range(WAYS):
+            zmq_msg_close(&self.frames[way])
+
+    def stats(self):
+        """All counters, see ``brigantine.counters.DEVICE_COUNTERS``; may be called from any thread."""
+        cdef int64_t count[COUNTER_COUNT]
+        with nogil:
+            self.lock.read(count, self.count, COUNTER_COUNT)
+        return {name: count[index] for index, name in enumerate(DEVICE_COUNTERS)}
+
+    def run(self):
+        """Pass messages on until STOP."""
+        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        with nogil:
+            self.c_run()
+            self.let_go()
+
+    cdef int c_run(self) except -1 nogil:
+        cdef int way, index
+        cdef zmq_pollitem_t items[HANDLES]
+        for index in range(HANDLES):
+            items[index].socket = self.handles[index]
+            items[index].fd = 0
+        items[CONTROL].events = ZMQ_POLLIN
+        while not self.stopping:
+            # Only what there is something to do about, so that no poll returns for nothing: a side that
+            # has no room is not asked for messages to it.
+            for index in range(WAYS):
+                items[index].events = 0
+            if not self.count[PAUSED]:
+                for way in range(WAYS):
+                    if self.held[way]:
+                        items[1 - way].events |= ZMQ_POLLOUT
+                    elif self.leads[way]:
+                        items[way].events |= ZMQ_POLLIN
+            self.wait(items)
+            if items[CONTROL].revents:
+                self.read_control()
+                continue
+            for way in range(WAYS):
+                if self.held[way]:
+                    if items[1 - way].revents & ZMQ_POLLOUT and self.pass_on(way):
+                        self.forward(way)
+                elif items[way].revents & ZMQ_POLLIN:
+                    self.forward(way)
+        return 0
+
+    cdef int wait(self, zmq_pollitem_t *items) except -1 nogil:
+        while zmq_poll(items, HANDLES, -1) < 0:
+            if zmq_errno() != EINTR:
+                raise_zmq_error()
+            self.interrupted()
+        return 0
+
+    cdef int forward(self, int way) except -1 nogil:
+        cdef int _turn
+        for _turn in range(BATCH):
+            if not self.receive(way) or not self.pass_on(way):
+                return 0
+        return 0
+
+    cdef bint pass_on(self, int way) except -1 nogil:
+        cdef zmq_msg_t *frame = &self.frames[way]
+        cdef bint more = zmq_msg_more(frame)
+        cdef int64_t size = zmq_msg_size(frame)
+        cdef int result
+        if self.routes[way] and not more:
+            self.drop(way, DROP_MALFORMED)
+            return True
+        result = self.send(way, more)
+        if result == EAGAIN and not self.routes[way]:
+            if not self.held[way]:
+                self.held[way] = True
+                self.lock.begin()
+                self.count[HELD] += 1
+                self.count[WAITS] += 1
+                self.lock.end()
+            return False
+        if self.held[way]:
+            self.held[way] = False
+            self.note(HELD, -1)
+        if result:
+            self.drop(way, DROP_PEER_FULL if result == EAGAIN else DROP_UNROUTABLE)
+            return True
+        while more:
+            self.receive(way)
+            more = zmq_msg_more(frame)
+            size += zmq_msg_size(frame)
+            # The peer may go in the middle: then libzmq takes what is left, and throws it away.
+            if self.send(way, more) and not result:
+                result = EAGAIN
+        if result:
+            self.note(DROP_UNROUTABLE, 1)
+            return True
+        self.lock.begin()
+        self.count[TO_BACKEND if way == FRONTEND else TO_FRONTEND] += 1
+        self.count[TO_BACKEND_BYTES if way == FRONTEND else TO_FRONTEND_BYTES] += size
+        self.lock.end()
+        return True
+
+    cdef int drop(self, int way, int reason) except -1 nogil:
+        while zmq_msg_more(&self.frames[way]):
+            self.receive(way)
+        self.note(reason, 1)
+        return 0
+
+    cdef void let_go(self) noexcept nogil:
+        cdef int way
+        for way in range(WAYS):
+            if self.held[way]:
+                self.held[way] = False
+                self.note(HELD, -1)
+                self.note(DROP_STOPPED, 1)
+
+    # -- sockets ------------------------------------------------------------------------------
+
+    cdef bint receive(self, int way) except -1 nogil:
+        while zmq_msg_recv(&self.frames[way], self.handles[way], ZMQ_DONTWAIT) < 0:
+            if zmq_errno() == EAGAIN:
+                return False
+            if zmq_errno() != EINTR:
+                raise_zmq_error()
+            self.interrupted()
+        return True
+
+    cdef int send(self, int way, bint more) except -1 nogil:
+        cdef int flags = ZMQ_DONTWAIT | (ZMQ_SNDMORE if more else 0)
+        while zmq_msg_send(&self.frames[way], self.handles[1 - way], flags) < 0:
+            if zmq_errno() == EAGAIN:
+                return EAGAIN
+            if zmq_errno() == ZMQ_EHOSTUNREACH:
+                return ZMQ_EHOSTUNREACH
+            if zmq_errno() != EINTR:
+                raise_zmq_error()
+            self.interrupted()
+        return 0
+
+    cdef int interrupted(self) except -1 nogil:
+        """A signal came in the middle of a call.  Python's handlers run in its main thread alone."""
+        if self.in_main_thread:
+            with gil:
+                PyErr_CheckSignals()
+        return 0
+
+    cdef int read_control(self) except -1 nogil:
+        cdef zmq_msg_t word
+        cdef zmq_msg_t answer
+        cdef int index = 0
+        zmq_msg_init(&word)
+        try:
+            while zmq_msg_recv(&word, self.handles[CONTROL], ZMQ_DONTWAIT) < 0:
+                if zmq_errno() == EAGAIN:
+                    return 0
+                if zmq_errno() != EINTR:
+                    raise_zmq_error()
+                self.interrupted()
+            if is_word(&word, &STOP, 0):
+                self.stopping = True
+                return 0
+            if is_word(&word, &PAUSE, TAG_BYTES):
+                self.note(PAUSED, 1 - self.count[PAUSED])
+            elif is_word(&word, &RESUME, TAG_BYTES):
+                self.note(PAUSED, -self.count[PAUSED])
+            else:
+                return 0
+            zmq_msg_init(&answer)
+            # Nobody takes the answers where there is no room for them.
+            if zmq_msg_send(&word, self.handles[CONTROL], ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0:
+                zmq_msg_send(&answer, self.handles[CONTROL], ZMQ_DONTWAIT)
+        finally:
+            zmq_msg_close(&word)
+        return 0
+
+    cdef void note(self, int counter, int64_t more) noexcept nogil:
+        self.lock.begin()
+        self.count[counter] += more
+        self.lock.end()

@@ -1,0 +1,231 @@
+"""Devices: what passes messages between two sides as they are, and can be looked at and paused."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import zmq
+
+from ._impl import chosen, implementation
+from .arguments import as_targets, whole
+from .config import LINGER, BrokerConfig, bounds
+from .control import PAUSE, RESUME, STOP
+from .control_server import Answer, pack
+from .endpoints import as_endpoints, bind, check_distinct, connect
+from .errors import ConfigError
+from .inproc import pipes_end, witnesses
+from .loop_handle import LoopHandle
+from .sockets import device_socket
+
+__all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
+
+#: In front of an endpoint: bind it, as without; connect to it.
+BIND, CONNECT = "@", ">"
+#: Options of a device, which are fields of BrokerConfig with the same defaults and bounds.
+OPTIONS = ("high_water_mark", "max_message_bytes", "io_threads")
+_DEFAULTS = BrokerConfig()
+
+
+class End(NamedTuple):
+    """An endpoint, and what is done with it."""
+
+    endpoint: str
+    connects: bool
+
+
+def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End, ...]:
+    """One endpoint or several, each checked, with what is in front of it taken off.
+
+    ``shared`` tells whether the caller passed a context.  Raises
+    :class:`~brigantine.errors.ConfigError` for one that can't be used.
+    """
+    ends = []
+    for text in (value,) if isinstance(value, str) else tuple(value):
+        if isinstance(text, str) and text.startswith(CONNECT):
+            [endpoint] = as_targets(text[len(CONNECT) :], what, shared=shared)
+            ends.append(End(endpoint, connects=True))
+        else:
+            bare = text.removeprefix(BIND) if isinstance(text, str) else text
+            [endpoint] = as_endpoints((bare,), what)
+            ends.append(End(endpoint, connects=False))
+    if not ends:
+        raise ConfigError(f"{what}: at least one endpoint is needed, such as tcp://127.0.0.1:5555")
+    return tuple(ends)
+
+
+class Device(LoopHandle):
+    """What the devices have in common; :class:`~brigantine.QueueDevice` and its like say what they pass on.
+
+    ``frontend`` and ``backend`` are an endpoint or several each, which are bound; with ``>`` in front
+    the device connects to it (``@`` stands for bind): a bridge between two networks does one on one side.
+    ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.
+    ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
+    ``max_message_bytes`` the largest frame: who sends a larger one is hung up on.  ``io_threads`` are
+    those of the device's own context.
+
+    It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call
+    every method, and a signal handler :meth:`stats` and :meth:`stop`.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work,
+    :class:`~brigantine.errors.BindError` for one that can't be bound and
+    :class:`~brigantine.errors.ConnectError` for one that can't be connected to.
+    """
+
+    _what = "device"
+    #: Socket types of frontend and backend.
+    _sides: ClassVar[tuple[int, int]]
+
+    def __init__(
+        self,
+        frontend: str | Sequence[str],
+        backend: str | Sequence[str],
+        *,
+        impl: str | None = None,
+        context: zmq.Context[Any] | None = None,
+        control: str | Sequence[str] | None = None,
+        high_water_mark: int = _DEFAULTS.high_water_mark,
+        max_message_bytes: int = _DEFAULTS.max_message_bytes,
+        io_threads: int = _DEFAULTS.io_threads,
+    ) -> None:
+        given = (high_water_mark, max_message_bytes, io_threads)
+        for name, value in zip(OPTIONS, given, strict=True):
+            whole(name, value, *map(int, bounds(name)))
+        self._socket_options = {
+            "high_water_mark": high_water_mark, "max_message_bytes": max_message_bytes
+        }  # fmt: skip
+        super().__init__(chosen(impl), context, io_threads, control)
+        self._relay_class = implementation(self.impl).Relay
+        shared = context is not None
+        self._wanted = (
+            as_ends(frontend, "frontend", shared=shared),
+            as_ends(backend, "backend", shared=shared),
+        )
+        bound = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
+        check_distinct(
+            **dict(zip(("frontend", "backend"), bound, strict=True)), control=self._controls_wanted
+        )
+        #: In the order they were made, and where they are bound.
+        self._made: list[zmq.Socket[bytes]] = []
+        self._bound: list[tuple[zmq.Socket[bytes], str]] = []
+        self._start()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it passes nothing on, after :meth:`pause`."""
+        return self.stats()["paused"] == 1
+
+    def stats(self) -> dict[str, int]:
+        """All counters by name (see :data:`brigantine.DEVICE_COUNTERS`), also after the device has stopped.
+
+        Raises :class:`~brigantine.errors.BrokerStopped` in a forked child, where no device runs.
+        Never waits for the loop.
+        """
+        return super().stats()
+
+    def pause(self) -> None:
+        """Pass nothing on until :meth:`resume`; when this returns, nothing is.
+
+        What comes meanwhile waits in libzmq's queues, and then in those of its senders, up to their
+        high-water marks.  Beyond these PUB sockets drop messages; all others wait.
+        Raises :class:`~brigantine.errors.BrokerStopped` when the device has ended.
+        """
+        self._line.ask(PAUSE)
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`.
+
+        Raises :class:`~brigantine.errors.BrokerStopped` when the device has ended.
+        """
+        self._line.ask(RESUME)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _open(self) -> Any:
+        for kind in self._sides:
+            self._made.append(device_socket(self._context, kind, **self._socket_options))
+        control = self._context.socket(zmq.PAIR)
+        self._made.append(control)
+        control.rcvhwm = 0  # see LoopLine
+        control.connect(self._line.endpoint)
+        self._line.begin()
+        self.frontends, self.backends = (
+            tuple(self._attach(socket, end) for end in ends)
+            for socket, ends in zip(self._made[:2], self._wanted, strict=True)
+        )
+        self._bind_control(_DEFAULTS)
+        return self._relay_class(*self._made)
+
+    def _attach(self, socket: zmq.Socket[bytes], end: End) -> str:
+        """Bind or connect; returns the real endpoint."""
+        if end.connects:
+            connect(socket, end.endpoint)
+            return end.endpoint
+        real = bind(socket, end.endpoint)
+        self._bound.append((socket, real))
+        return real
+
+    def _close(self) -> None:
+        watching = witnesses(self._context, (endpoint for _, endpoint in self._bound))
+        for socket, endpoint in self._bound:
+            # Free for the next one as soon as this has ended.
+            with contextlib.suppress(zmq.ZMQError):
+                socket.unbind(endpoint)
+        for socket in reversed(self._made):
+            socket.close()
+        pipes_end(watching, LINGER)
+
+    def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
+        def ask(question: bytes) -> Answer:
+            self._line.ask(question)
+            return Answer(pack(self.stats()))
+
+        return {
+            b"stats": lambda: Answer(pack(self.stats())),
+            b"pause": lambda: ask(PAUSE),
+            b"resume": lambda: ask(RESUME),
+            b"stop": lambda: Answer(pack(self.stats()), lambda: self._end_with(STOP)),
+        }
+
+
+class QueueDevice(Device):
+    """Shared queue: requests of REQ or DEALER clients go to REP or ROUTER servers in turn, replies back.
+
+    ROUTER in front, DEALER behind: a broker that knows nothing of its workers.  Where one may hang,
+    be slow or be lost, an :class:`~brigantine.LRUBroker` is the better choice.
+    Endpoints, options and errors: :class:`~brigantine.devices.Device`::
+
+        with QueueDevice("tcp://127.0.0.1:5559", "tcp://127.0.0.1:5560") as queue:
+            queue.pause()
+
+    Source: ZeroMQ guide, chapter 2 "Shared Queue (DEALER and ROUTER sockets)".
+    """
+
+    _sides: ClassVar[tuple[int, int]] = (zmq.ROUTER, zmq.DEALER)
+
+
+class ForwarderDevice(Device):
+    """Publish-subscribe proxy: what PUB sockets publish goes to SUB sockets, subscriptions the other way.
+
+    XSUB in front, XPUB behind: publishers and subscribers know the device, and need not know each
+    other.  A subscriber that does not read loses messages beyond its high-water mark, as with any
+    PUB socket; libzmq does not tell how many.
+    Endpoints, options and errors: :class:`~brigantine.devices.Device`.  A bridge into another network::
+
+        ForwarderDevice(">tcp://192.168.55.210:5556", "tcp://10.1.1.0:8100")
+
+    Source: ZeroMQ guide, chapter 2 "The Dynamic Discovery Problem" and "Transport Bridging".
+    """
+
+    _sides: ClassVar[tuple[int, int]] = (zmq.XSUB, zmq.XPUB)
+
+
+class StreamerDevice(Device):
+    """Pipeline proxy: what PUSH sockets send goes to PULL sockets, to those in turn that have room.
+
+    PULL in front, PUSH behind.  Endpoints, options and errors: :class:`~brigantine.devices.Device`.
+    Source: ZeroMQ guide, chapter 2 "Divide and Conquer"; ``ZMQ_STREAMER`` of zmq_device(3).
+    """
+
+    _sides: ClassVar[tuple[int, int]] = (zmq.PULL, zmq.PUSH)

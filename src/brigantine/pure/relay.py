@@ -1,0 +1,159 @@
+"""The loop of a device: frames from one side to the other, with backpressure, counters and pause."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import zmq
+
+from ..config import BATCH
+from ..control import PAUSE, RESUME, STOP, TAG_BYTES
+from ..counters import DEVICE_COUNTERS
+from ..sockets import check_sides
+
+__all__ = ["Relay"]
+
+_DONTWAIT = zmq.DONTWAIT
+
+
+class _Way:
+    """From one side to the other."""
+
+    def __init__(self, source: zmq.Socket[bytes], target: zmq.Socket[bytes], counter: str) -> None:
+        self.source = source
+        self.target = target
+        #: Whether messages can go that way.
+        self.leads = source.type != zmq.PUSH
+        #: Whether a ROUTER stands at its end.
+        self.routes = target.type == zmq.ROUTER
+        self.counter = counter
+        #: A message that has found no room.
+        self.held: list[bytes] | None = None
+
+
+class Relay:
+    """Passes messages between two sides until told to stop.
+
+    ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
+    and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
+    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE
+    and RESUME.
+
+    A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
+    ROUTER can't take, for one peer of many, is dropped and counted.
+    """
+
+    def __init__(
+        self,
+        frontend: zmq.Socket[bytes],
+        backend: zmq.Socket[bytes],
+        control: zmq.Socket[bytes],
+    ) -> None:
+        """Raises ``TypeError`` for any other pair of sockets."""
+        check_sides(frontend, backend)
+        self._ways = (
+            _Way(frontend, backend, "to_backend"), _Way(backend, frontend, "to_frontend")
+        )  # fmt: skip
+        self._control = control
+        self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
+        # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
+        self._lock = threading.RLock()
+        self._stopping = False
+
+    def stats(self) -> dict[str, int]:
+        """All counters, see ``brigantine.counters.DEVICE_COUNTERS``; may be called from any thread."""
+        with self._lock:
+            return dict(self._count)
+
+    def run(self) -> None:
+        """Pass messages on until STOP."""
+        while not self._stopping:
+            ready = self._wait()
+            if self._control in ready:
+                self._read_control()
+                continue
+            for way in self._ways:
+                if way.held is not None:
+                    if ready.get(way.target, 0) & zmq.POLLOUT and self._pass_on(way, way.held):
+                        self._forward(way)
+                elif ready.get(way.source, 0) & zmq.POLLIN:
+                    self._forward(way)
+        with self._lock:
+            for way in self._ways:
+                if way.held is not None:
+                    way.held = None
+                    self._count["held"] -= 1
+                    self._count["drop_stopped"] += 1
+
+    def _wait(self) -> dict[zmq.Socket[bytes], int]:
+        """What is ready of that which there is something to do about, so that no poll returns for nothing.
+
+        A side that has no room is not asked for messages to it.
+        """
+        poller = zmq.Poller()
+        poller.register(self._control, zmq.POLLIN)
+        wanted: dict[zmq.Socket[bytes], int] = {}
+        if not self._count["paused"]:
+            for way in self._ways:
+                if way.held is not None:
+                    wanted[way.target] = wanted.get(way.target, 0) | zmq.POLLOUT
+                elif way.leads:
+                    wanted[way.source] = wanted.get(way.source, 0) | zmq.POLLIN
+        for socket, events in wanted.items():
+            poller.register(socket, events)
+        return dict(poller.poll())
+
+    def _forward(self, way: _Way) -> None:
+        for _ in range(BATCH):
+            try:
+                frames = way.source.recv_multipart(_DONTWAIT)
+            except zmq.Again:
+                return
+            if not self._pass_on(way, frames):
+                return
+
+    def _pass_on(self, way: _Way, frames: list[bytes]) -> bool:
+        """Pass on a message, or what becomes of it otherwise; false when it is held."""
+        dropped = ""
+        if way.routes and len(frames) == 1:
+            dropped = "drop_malformed"
+        else:
+            try:
+                way.target.send_multipart(frames, _DONTWAIT)
+            except zmq.Again:
+                if not way.routes:
+                    self._hold(way, frames)
+                    return False
+                dropped = "drop_peer_full"
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
+                dropped = "drop_unroutable"
+        with self._lock:
+            if way.held is not None:
+                way.held = None
+                self._count["held"] -= 1
+            if dropped:
+                self._count[dropped] += 1
+            else:
+                self._count[way.counter] += 1
+                self._count[f"{way.counter}_bytes"] += sum(map(len, frames))
+        return True
+
+    def _hold(self, way: _Way, frames: list[bytes]) -> None:
+        if way.held is None:
+            way.held = frames
+            with self._lock:
+                self._count["held"] += 1
+                self._count["waits"] += 1
+
+    def _read_control(self) -> None:
+        word = self._control.recv(_DONTWAIT)
+        if word == STOP:
+            self._stopping = True
+        elif word[:-TAG_BYTES] in (PAUSE, RESUME):
+            with self._lock:
+                self._count["paused"] = int(word[:-TAG_BYTES] == PAUSE)
+            with contextlib.suppress(zmq.Again):  # nobody takes the answers
+                self._control.send_multipart([word, b""], _DONTWAIT)

@@ -104,8 +104,9 @@ def _ours(entry: Entry, shape: Shape, duration: float) -> Any:
         return _in_one_process(entry, shape, duration)
     kind = "core" if entry.kind == "other" else entry.kind
     pattern = "lru" if entry.kind == "proxy" else entry.pattern
-    options = {} if entry.kind == "proxy" else shape.options
-    load = "proxy" if entry.kind == "proxy" else entry.pattern
+    blind = entry.kind == "proxy" or pattern == "queue"
+    options = {} if blind else shape.options
+    load = "proxy" if blind else entry.pattern
     with (
         Contender(
             kind, pattern=pattern, transport=shape.transport, options=options, source=entry.source

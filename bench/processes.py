@@ -28,7 +28,8 @@ TASKS = "/proc/{pid}/task"
 CONTENDER_CPU, LOAD_CPU = 0, 1
 #: Seconds that a contender may take to start, and to end.
 PATIENCE = 30.0
-PATTERNS = ("lru", "ppp", "mdp")
+#: Brokers, and a device.
+PATTERNS = ("lru", "ppp", "mdp", "queue")
 TRANSPORTS = ("tcp", "ipc")
 
 
@@ -82,7 +83,7 @@ def allow_files() -> None:
 
 
 class Contender:
-    """A broker (``core`` or ``pure``) or a blind ``proxy`` in a process of its own on its CPU.
+    """A broker or device (``core`` or ``pure``) or a blind ``proxy`` in a process of its own on its CPU.
 
     ``options`` are a broker's.  ``under`` is a command that runs it, such as a profiler's.  ``source``
     is another source tree, built, from which brigantine is to come.
@@ -186,6 +187,14 @@ def _serve_broker(
             print(*(f"{name}={value}" for name, value in broker.stats().items()), flush=True)
 
 
+def _serve_device(kind: str, ends: tuple[str, str]) -> None:
+    import brigantine
+
+    with brigantine.QueueDevice(*ends, impl=kind) as device:
+        print(device.frontend, device.backend, flush=True)
+        sys.stdin.read()
+
+
 def _option(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     return name, int(value) if value.isdigit() else float(value)
@@ -208,6 +217,8 @@ def main() -> None:
             ends = (f"ipc://{folder}/front", f"ipc://{folder}/back")
         if given.kind == "proxy":
             _serve_proxy(ends)
+        elif given.pattern == "queue":
+            _serve_device(given.kind, ends)
         else:
             _serve_broker(given.kind, given.pattern, ends, dict(given.options))
 

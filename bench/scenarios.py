@@ -11,6 +11,7 @@ __all__ = ["OPEN", "QUICK", "SCENARIOS", "SEARCHED", "Case", "Run", "with_other"
 
 PROXY, NATS = Entry("proxy"), Entry("nats")
 LRU, PPP, MDP = (Entry("core", pattern) for pattern in ("lru", "ppp", "mdp"))
+QUEUE, PURE_QUEUE = Entry("core", "queue"), Entry("pure", "queue")
 PURE_LRU, PURE_PPP, PURE_MDP = (Entry("pure", pattern) for pattern in ("lru", "ppp", "mdp"))
 WORKERS = (1, 16, 64, 1000)
 #: What a worker with capacity takes at once.
@@ -150,6 +151,18 @@ def open_loop() -> list[Case]:
     return [_case("open", title, entries, OPEN)]
 
 
+def devices() -> list[Case]:
+    """The device beside libzmq's own proxy, which does the same."""
+    entries = (QUEUE, PROXY, PURE_QUEUE)
+    return [
+        _case(f"device-{name}", f"A queue device, 64 workers, {what}, tcp, 64 B", entries, shape)
+        for name, what, shape in (
+            ("one", "one in flight", _one_each(64)),
+            ("many", "16 in flight a client", _full(64)),
+        )
+    ]
+
+
 SCENARIOS = {
     "one-in-flight": one_in_flight,
     "capacity": capacity,
@@ -157,6 +170,7 @@ SCENARIOS = {
     "transports": transports,
     "scale": scale,
     "open-loop": open_loop,
+    "devices": devices,
 }
 
 #: What shows in a few seconds that all of it works.
@@ -164,6 +178,7 @@ QUICK = [
     _case("quick-one", "One in flight, 16 workers", (LRU, PROXY, NATS, PURE_LRU), _one_each(16)),
     _case("quick-capacity", "Capacity 16, 4 workers", (MDP, PPP), _full(4)),
     _case("quick-inproc", "inproc, 4 workers", (MDP, PROXY), replace(_full(4), transport="inproc")),
+    _case("quick-device", "A queue device, 4 workers", (QUEUE, PROXY), _one_each(4)),
     _case("quick-open", "Open loop", (MDP,), replace(_one_each(16), rate=500.0)),
 ]  # fmt: skip
 

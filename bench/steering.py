@@ -1,6 +1,6 @@
 """What a device does when it can do nothing: ``python -m bench.steering``.
 
-The devices of brigantine beside ``zmq.proxy_steerable``, which libzmq has for the same: CPU time while a
+The devices of brigantine beside those that libzmq has: CPU time while a
 message has nobody to go to and while the device is paused, and how many of 100 messages a paused one
 passes on.
 """
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import zmq
@@ -26,8 +26,8 @@ MESSAGES = 100
 #: Milliseconds that libzmq's proxy may take to pause.
 ANSWER = 500
 Socket = zmq.Socket[bytes]
-#: Endpoints of both sides, and what pauses.
-Made = tuple[str, str, Callable[[], object]]
+#: Endpoints of both sides, and what pauses, if anything does.
+Made = tuple[str, str, Callable[[], object] | None]
 
 
 @contextmanager
@@ -65,6 +65,31 @@ def steerable() -> Iterator[Made]:
         context.destroy(linger=0)
 
 
+@contextmanager
+def proxy() -> Iterator[Made]:
+    """libzmq's own that can't be steered."""
+    context: zmq.Context[Socket] = zmq.Context()
+    sides = [context.socket(kind) for kind in (zmq.PULL, zmq.PUSH)]
+    for socket in sides:
+        socket.linger = 0
+        socket.bind(ANY)
+    ends = [socket.getsockopt_string(zmq.LAST_ENDPOINT) for socket in sides]
+
+    def run() -> None:
+        with suppress(zmq.ContextTerminated):
+            zmq.proxy(*sides)
+        for socket in sides:
+            socket.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield ends[0], ends[1], None
+    finally:
+        context.term()
+        thread.join()
+
+
 def share() -> float:
     """The share of a CPU that this process takes while this thread sleeps."""
     before = os.times()
@@ -73,7 +98,7 @@ def share() -> float:
     return max(0.0, after.user + after.system - before.user - before.system) / SECONDS
 
 
-def figures(made: Any) -> tuple[float, float, int]:
+def figures(made: Any) -> list[str]:
     """Shares of a CPU without a peer and paused, and messages that passed meanwhile."""
     with made as (frontend, backend, pause), zmq.Context() as context:
         source, sink = context.socket(zmq.PUSH), context.socket(zmq.PULL)
@@ -83,6 +108,10 @@ def figures(made: Any) -> tuple[float, float, int]:
         waiting = share()
         sink.connect(backend)
         sink.recv()
+        if pause is None:
+            source.close()
+            sink.close()
+            return [f"{waiting:.0%}", "", ""]
         pause()
         for _ in range(MESSAGES):
             source.send(b"more")
@@ -93,16 +122,15 @@ def figures(made: Any) -> tuple[float, float, int]:
             passed += 1
         source.close()
         sink.close()
-    return waiting, paused, passed
+    return [f"{waiting:.0%}", f"{paused:.0%}", f"{passed} of {MESSAGES}"]
 
 
 def main() -> None:
-    rows = []
-    for name, made in (
-        ("core", device("core")), ("pure", device("pure")), ("zmq.proxy_steerable", steerable())
-    ):  # fmt: skip
-        waiting, paused, passed = figures(made)
-        rows.append([name, f"{waiting:.0%}", f"{paused:.0%}", f"{passed} of {MESSAGES}"])
+    contenders = {
+        "core": device("core"), "pure": device("pure"), "zmq.proxy": proxy(),
+        "zmq.proxy_steerable": steerable(),
+    }  # fmt: skip
+    rows = [[name, *figures(made)] for name, made in contenders.items()]
     print(table(["", "CPU, nobody there", "CPU, paused", "passed while paused"], rows))
 
 

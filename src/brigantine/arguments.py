@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import zmq
 
 from .endpoints import as_endpoints
 from .errors import ConfigError
 
-__all__ = ["as_targets", "number", "whole"]
+__all__ = ["as_targets", "number", "plain_context", "whole"]
 
 #: A port that only makes sense to bind.
 WILDCARD_PORTS = ("*", "0")
@@ -52,3 +55,15 @@ def as_targets(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[
                 "with the zmq.Context of the broker"
             )
     return endpoints
+
+
+def plain_context(context: zmq.Context[Any] | None) -> zmq.Context[Any] | None:
+    """The caller's context, if there is one, as one whose sockets wait as we do: not those of asyncio.
+
+    Raises :class:`~brigantine.errors.ConfigError` for anything else.
+    """
+    if context is None or type(context) is zmq.Context:
+        return context
+    if not isinstance(context, zmq.Context):
+        raise ConfigError(f"context must be a zmq.Context, not {context!r}")
+    return zmq.Context(context)  # a second handle to the same one

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
+from .arguments import plain_context
 from .config import BrokerConfig
 from .control import STOP
 from .control_server import Answer, ControlServer, pack
@@ -49,6 +50,7 @@ class LoopHandle(ABC):
         control: str | Sequence[str] | None,
     ) -> None:
         self.impl = impl
+        context = plain_context(context)
         self._own_context = context is None
         self._controls_wanted = () if control is None else as_control_endpoints(control, "control")
         self._io_threads = io_threads

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
-from ..arguments import as_targets
+from ..arguments import as_targets, plain_context
 from ..body import from_frames
 from ..errors import ClientClosed
 from .codec import Reply, Says
@@ -43,7 +43,7 @@ class ClientShell:
         self._limits = limits
         self._closed = False
         # A context and its sockets don't survive a fork: each process gets a pool of its own.
-        self._pools = {os.getpid(): self._new_pool(context)}
+        self._pools = {os.getpid(): self._new_pool(plain_context(context))}
         self._finalizer = weakref.finalize(self, _close, self._pools)
 
     def _new_pool(self, context: zmq.Context[Any] | None) -> SocketPool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
-from ..arguments import as_targets
+from ..arguments import as_targets, plain_context
 from ..backoff import Backoff
 from ..body import from_frames
 from ..errors import ClientClosed
@@ -41,7 +41,7 @@ class AsyncClientShell:
     ) -> None:
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)
         self._limits = limits
-        self._context = context
+        self._context = plain_context(context)
         self._stats = dict.fromkeys(self._names, 0)
         self._process = os.getpid()
         #: The pool of the event loop that the client was last used on comes first.  In a forked

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeAlias
 
 import zmq
 
-from ..arguments import number, whole
+from ..arguments import number, plain_context, whole
 from .io_thread import Given, WorkerIO
 from .reply import ReplyLimits
 
@@ -57,7 +57,7 @@ class Worker(ABC, Generic[Given]):
         self._liveness = whole("liveness", liveness, *LIVENESS_RANGE)
         #: Of what the handler gives.
         self._limits = limits
-        self._context = context
+        self._context = plain_context(context)
         self._stats = dict.fromkeys(stats, 0)
         #: Guards ``errors`` in the stats, which every handler's thread counts.
         self._errors = threading.Lock()

@@ -1,0 +1,88 @@
+"""A program's own context: any kind of zmq.Context, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from brigantine import (
+    ConfigError,
+    ForwarderDevice,
+    LazyPirateClient,
+    LRUBroker,
+    LRUWorker,
+    MajordomoClient,
+    MajordomoWorker,
+    ParanoidPirateWorker,
+    QueueDevice,
+    aio,
+)
+
+FRONT, BACK = "inproc://front", "inproc://back"
+
+
+class Derived(zmq.Context[Any]):
+    """A context as a program may have it."""
+
+
+async def shout(body: bytes) -> bytes:
+    return body.upper()
+
+
+@pytest.fixture(params=[zmq.Context, zmq.asyncio.Context, Derived])
+def context(request: pytest.FixtureRequest) -> Iterator[zmq.Context[Any]]:
+    """Terminated at the end, which would wait for ever if a socket were left."""
+    made: zmq.Context[Any] = request.param()
+    yield made
+    made.term()
+
+
+def test_a_broker_its_worker_and_its_client_live_in_any(
+    impl: str, context: zmq.Context[Any]
+) -> None:
+    with (
+        LRUBroker(FRONT, BACK, impl=impl, context=context),
+        LRUWorker(BACK, bytes.upper, context=context),
+        LazyPirateClient(FRONT, context=context) as client,
+    ):
+        assert client.request(b"ahoy") == b"AHOY"
+
+
+def test_the_same_with_asyncio_through_a_device(impl: str, context: zmq.Context[Any]) -> None:
+    async def main() -> None:
+        with (
+            LRUBroker("inproc://inner", BACK, impl=impl, context=context),
+            QueueDevice(FRONT, ">inproc://inner", impl=impl, context=context),
+        ):
+            async with (
+                aio.LRUWorker(BACK, shout, context=context),
+                aio.LazyPirateClient(FRONT, context=context) as client,
+            ):
+                assert await client.request(b"ahoy") == b"AHOY"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda context: LRUBroker(FRONT, BACK, context=context),
+        lambda context: ForwarderDevice(FRONT, BACK, context=context),
+        lambda context: LazyPirateClient(FRONT, context=context),
+        lambda context: MajordomoClient(FRONT, context=context),
+        lambda context: LRUWorker(BACK, bytes.upper, context=context),
+        lambda context: ParanoidPirateWorker(BACK, bytes.upper, context=context),
+        lambda context: MajordomoWorker(BACK, "service", bytes.upper, context=context),
+        lambda context: aio.LRUWorker(BACK, shout, context=context),
+        lambda context: aio.LazyPirateClient(FRONT, context=context),
+    ],
+)
+@pytest.mark.parametrize("wrong", [5, "tcp://127.0.0.1:5555", zmq.Context, object()])
+def test_what_is_no_context_is_named(make: Callable[[Any], Any], wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"context must be a zmq\.Context, not"):
+        make(wrong)

@@ -272,3 +272,20 @@ def test_no_more_handlers_than_the_capacity_run_at_any_moment(
     tickets = {raw.next()[1][-3] for _ in range(60)}
     assert tickets == {b"%d" % n for n in range(60)}
     assert most == 3
+
+
+# -- nobody there ---------------------------------------------------------------------------------
+
+
+def test_a_worker_says_once_that_nobody_is_there(
+    peers: Peers, workers: Any, wire: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistyped endpoint shows in the log; and once it was reached there is nothing more to say."""
+    endpoint = free_endpoint()
+    worker = workers(wire, endpoint, bytes.upper)
+    said = f"nobody accepts connections at {endpoint}; trying again"
+    wait_until(lambda: said in caplog.messages, "the word in the log")
+    late = HeartbeatBroker(peers, endpoint, wire=wire)
+    late.request(late.ready(), b"q")
+    wait_until(lambda: worker.stats()["connects"] == 1)
+    assert caplog.messages.count(said) == 1

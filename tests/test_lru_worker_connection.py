@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import zmq
 from doubles import EMPTY, RawBroker, client_maker, free_endpoint, started_again, worker_maker
 from harness import PATIENCE, Peers, wait_until
 from relay import Relay
@@ -49,6 +50,19 @@ class Gate:
         self.begun.set()
         assert self.go.wait(PATIENCE)
         return body
+
+
+def test_a_worker_says_once_that_nobody_is_there(
+    peers: Peers, workers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistyped endpoint shows in the log; and once it was reached there is nothing more to say."""
+    endpoint = free_endpoint()
+    worker = workers(endpoint, bytes.upper)
+    said = f"nobody accepts connections at {endpoint}; trying again"
+    wait_until(lambda: said in caplog.messages, "the word in the log")
+    peers.socket(zmq.ROUTER).bind(endpoint)
+    wait_until(lambda: worker.stats()["connects"] == 1)
+    assert caplog.messages.count(said) == 1
 
 
 # -- READY again ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any, cast
@@ -22,8 +23,9 @@ RECONNECT_MAX_MS = 3_000
 FLUSH_MS = 5_000
 #: Milliseconds that connecting, and the handshake after it, may take at the least.
 CONNECT_MS = 1_000
-#: Events that the monitor reports: a connection can be used; a connection has ended.
-WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+#: Events that the monitor reports: a connection can be used; a connection has ended; a try to connect
+#: has failed.
+WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
 
 _numbers = itertools.count(1)
 
@@ -39,9 +41,12 @@ class Connection:
     """
 
     def __init__(self, context: zmq.Context[Any], endpoint: str, patience_ms: int) -> None:
+        self.endpoint = endpoint
         self.number = next(_numbers)
         #: Whether the connection stands, as far as is known.
         self.connected = False
+        #: Whether nobody accepts connections at the endpoint; ``None`` once the log was told of it.
+        self.refused: bool | None = False
         #: Over inproc there are no events: call :meth:`read_events` from time to time.
         self.silent = endpoint.startswith("inproc://")
         self.socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
@@ -92,9 +97,17 @@ class Connection:
                     has_connected = self.connected = True
                 elif event == zmq.EVENT_DISCONNECTED:
                     is_over = True
+                elif self.refused is False:
+                    self.refused = True
         if self.silent and not cast(int, self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
             is_over = True  # the pipe went with the broker's socket
         return has_connected, is_over
+
+    def tell_refused(self, log: logging.Logger) -> None:
+        """Say once, where it is so, that nobody is there: the endpoint may be a wrong one."""
+        if self.refused:
+            self.refused = None
+            log.warning("nobody accepts connections at %s; trying again", self.endpoint)
 
     def close(self, *, flush: bool = False) -> None:
         """End the connection.  With ``flush`` what was sent is given a moment to leave."""

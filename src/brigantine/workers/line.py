@@ -110,6 +110,7 @@ class Line:
         if talk is None:
             return
         has_connected, is_over = talk.read_events()
+        talk.tell_refused(_log)
         if has_connected:
             self._stats["connects"] += 1
             self.dialog.established(now)

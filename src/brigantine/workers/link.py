@@ -135,6 +135,7 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
 
     def _read_events(self, talk: Conversation) -> None:
         has_connected, is_over = talk.read_events()
+        talk.tell_refused(_log)
         if has_connected:
             self._stats["connects"] += 1
             _log.info("connected to %s", self._endpoint)

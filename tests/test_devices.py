@@ -48,6 +48,11 @@ def start(impl: str) -> Iterator[Start]:
         each.stop()
 
 
+def reaches(device: Device, **wanted: int) -> None:
+    """Wait until the counters have these values: a message is counted when it has been passed on."""
+    wait_until(lambda: wanted.items() <= device.stats().items(), f"{wanted}, not {device.stats()}")
+
+
 def subscriber(peers: Peers, device: Device, topic: bytes = b"") -> zmq.Socket[bytes]:
     made = peers.socket(zmq.SUB, device.backend)
     made.subscribe(topic)
@@ -86,25 +91,26 @@ def test_a_queue_passes_requests_and_replies_on_as_they_are(start: Start, peers:
     for each in messages:
         assert client.recv_multipart() == [b"reply to", b"me", *each]
     size = sum(len(frame) for each in messages for frame in each)
-    expected = dict.fromkeys(DEVICE_COUNTERS, 0) | {
+    # How often the queue found no room is for libzmq to say: the server was connecting.
+    expected = dict.fromkeys(set(DEVICE_COUNTERS) - {"waits"}, 0) | {
         "to_backend": 200, "to_backend_bytes": size + 2 * 200,
         "to_frontend": 200, "to_frontend_bytes": size + (2 + 8 + 2) * 200,
     }  # fmt: skip
-    stats = device.stats()
-    assert {**stats, "waits": 0} == expected
+    reaches(device, **expected)
 
 
-def test_req_and_rep_talk_through_a_queue_and_servers_get_requests_in_turn(
-    start: Start, peers: Peers
-) -> None:
+def test_servers_get_requests_in_turn(start: Start, peers: Peers) -> None:
     device = start(QueueDevice)
-    servers = [peers.socket(zmq.REP, device.backend) for _ in range(3)]
+    servers = [peers.dealer(device.backend) for _ in range(3)]
+    for server in servers:  # by this the device knows it
+        server.send_multipart([b"nobody", b""])
+    reaches(device, drop_unroutable=3)
     clients = [peers.req(device.frontend) for _ in range(3)]
     for client in clients:
         client.send(b"hello")
-    wait_until(lambda: all(server.poll(0) for server in servers), "one request each")
     for server in servers:
-        server.send(server.recv() + b" world")
+        *address, body = server.recv_multipart()
+        server.send_multipart([*address, body + b" world"])
     assert [client.recv() for client in clients] == [b"hello world"] * 3
 
 
@@ -184,7 +190,7 @@ def test_a_message_of_very_many_frames_passes_whole(start: Start, peers: Peers) 
     source.send(b"next")
     assert worker.recv_multipart() == frames
     assert worker.recv_multipart() == [b"next"]
-    assert device.stats()["to_backend_bytes"] == sum(map(len, frames)) + 4
+    reaches(device, to_backend=2, to_backend_bytes=sum(map(len, frames)) + 4)
 
 
 @pytest.mark.parametrize("transport", ["ipc", "inproc"])
@@ -246,7 +252,7 @@ def test_without_room_messages_wait_none_is_lost_and_no_time_is_burnt(
     assert (stats["to_backend"], stats["held"], stats["waits"]) == (0, 1, 1)
     worker = peers.socket(zmq.PULL, device.backend)
     assert [int(worker.recv()) for _ in range(500)] == list(range(500))
-    assert device.stats()["held"] == 0
+    reaches(device, to_backend=500, held=0)
 
 
 def test_the_other_way_goes_on_while_one_has_no_room(start: Start, peers: Peers) -> None:
@@ -260,7 +266,7 @@ def test_the_other_way_goes_on_while_one_has_no_room(start: Start, peers: Peers)
     wait_until(lambda: device.stats()["held"] == 1, "the queue is full")
     server.send_multipart([b"client", b"reply"])
     assert client.recv() == b"reply"
-    assert device.stats()["held"] == 1
+    assert device.stats()["to_backend"] < 301, "that way is still full"
     for _ in range(300):
         assert len(server.recv_multipart()[1]) == 50_000
 
@@ -313,7 +319,7 @@ def test_a_frame_above_the_limit_ends_its_connection(start: Start, peers: Peers)
     bad.send(bytes(2001))
     good.send(bytes(2000))
     assert worker.recv() == bytes(2000)
-    assert device.stats()["to_backend"] == 1
+    reaches(device, to_backend=1)
 
 
 # -- pause and resume -----------------------------------------------------------------------------

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zmq
-from harness import PATIENCE, Peers
+from harness import PATIENCE, Peers, wait_until
 
 from brigantine import LRUBroker
 
@@ -64,3 +65,22 @@ def test_events_are_told_to_the_end_by_every_broker_of_a_context(impl: str, read
             in_time(broker.stop)
             for each in events:
                 assert [event.kind for event in each] == ["stopped"]
+
+
+def test_replies_that_are_on_their_way_arrive_after_stop(
+    broker: Callable[..., LRUBroker], peers: Peers
+) -> None:
+    """Also what the kernel's buffers don't hold: the client reads on while the broker ends."""
+    running = broker()
+    worker = peers.worker(running.backend)
+    client = peers.dealer(running.frontend, rcvhwm=1, rcvbuf=4096)
+    for _ in range(300):
+        client.send_multipart([b"", b"question"])
+    for _ in range(300):
+        ticket, empty, _ = worker.recv_multipart()
+        worker.send_multipart([ticket, empty, bytes(50_000)])
+    wait_until(lambda: running.stats()["replied"] == 300)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(lambda: [len(client.recv_multipart()[1]) for _ in range(300)])
+        running.stop()
+        assert read.result() == [50_000] * 300

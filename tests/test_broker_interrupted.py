@@ -7,6 +7,7 @@ function does just the same, and can be had at every line in turn.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -151,3 +152,29 @@ def test_a_question_in_the_midst_of_a_question_is_refused(broker: Callable[..., 
     assert 0 < len(refused) < at
     assert all("let it set a flag" in words for words in refused)
     assert running.services() == {}
+
+
+def test_a_handler_that_raises_leaves_a_broker_in_order(broker: Callable[..., LRUBroker]) -> None:
+    """Ctrl-C, wherever it strikes: the next question is answered, and ``stop()`` waits for the end."""
+    running = broker()
+
+    class Struck(Exception):
+        pass
+
+    def strike(*_: object) -> None:
+        raise Struck
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(Struck):
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                while True:
+                    running.workers()
+                    running.stats()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert running.services() == {}
+    running.stop()
+    assert not running.running

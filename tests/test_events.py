@@ -233,7 +233,7 @@ def test_a_loop_whose_events_nobody_takes_goes_on_and_counts(
     try:
         question = WATCH + bytes(TAG_BYTES)
         control.send(question)
-        assert control.recv_multipart() == [question, b""]
+        assert control.recv() == question
         client = peers.dealer("inproc://front")
         for _ in range(50):
             client.send_multipart([b"", b"x"])

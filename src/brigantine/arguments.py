@@ -47,12 +47,16 @@ def as_targets(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[
         if transport == "tcp" and (host == "*" or port in WILDCARD_PORTS):
             raise ConfigError(
                 f"{what}: {endpoint!r} can be bound but not connected to; name the host and the "
-                "port that the broker printed when it started"
+                "port that was printed when it started"
+            )
+        if endpoint == "ipc://*":
+            raise ConfigError(
+                f"{what}: {endpoint!r} can be bound but not connected to; name the path"
             )
         if transport == "inproc" and not shared:
             raise ConfigError(
                 f"{what}: {endpoint!r} is reached only within one context; pass context= "
-                "with the zmq.Context of the broker"
+                "with the zmq.Context in which it is bound"
             )
     return endpoints
 

@@ -206,7 +206,7 @@ class Broker(LoopHandle):
             with contextlib.suppress(zmq.ZMQError):  # its context is terminated: it has ended
                 self._sockets.events.send(END)
             self._hub.join()
-        self._sockets.close()
+        self._sockets.close(shared=not self._own_context)
 
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         def ends(command: bytes) -> Answer:

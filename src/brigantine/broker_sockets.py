@@ -9,7 +9,7 @@ from typing import Any
 import zmq
 
 from .config import LINGER, BrokerConfig
-from .endpoints import bind
+from .endpoints import bind, release, wait_until_free
 from .event_hub import events_pair
 from .inproc import pipes_end, witnesses
 from .sockets import backend_router, frontend_router, watch_connections
@@ -73,21 +73,22 @@ class BrokerSockets:
         if self.backend is not None:
             self.backends = tuple(bind(self.backend, endpoint) for endpoint in backends)
 
-    def close(self) -> None:
-        """Close what was made.
+    def close(self, *, shared: bool) -> None:
+        """Close what was made; ``shared`` tells that the context goes on.
 
         Where the caller has terminated the context, closing is all that still works.
         """
         # Who asks over inproc after this must not be able to ask a socket that is no longer read.
-        watching = witnesses(self._context, (*self.frontends, *self.backends))
+        bound = (*self.frontends, *self.backends)
+        watching = witnesses(self._context, bound)
         for socket, endpoints in zip(self._made, (self.frontends, self.backends), strict=False):
-            # The endpoints are free for the next broker as soon as this one has ended.
             for endpoint in endpoints:
-                with contextlib.suppress(zmq.ZMQError):
-                    socket.unbind(endpoint)
+                release(socket, endpoint)
         if self._watched is not None:
             with contextlib.suppress(zmq.ZMQError):
                 self._watched.disable_monitor()
         for socket in reversed(self._made):
             socket.close()
         pipes_end(watching, LINGER)
+        if shared:  # the endpoints are free for the next broker as soon as this one has ended
+            wait_until_free(bound, LINGER)

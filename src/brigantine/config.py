@@ -11,6 +11,8 @@ __all__ = ["BrokerConfig", "bounds"]
 
 #: Messages handled from one socket before the loop looks at the others (fairness between sides).
 BATCH = 256
+#: The same in frames, where a message may have any number of them.
+BATCH_FRAMES = 4096
 #: Frames of one oversized message thrown away in one turn of the loop (bounds the stall).
 DISCARD_BATCH = 4096
 #: The longest sleep of the loop, in seconds: how stale its idea of a pause can get.

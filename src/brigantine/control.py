@@ -1,7 +1,7 @@
 """Words that the handle of a broker or device sends to its loop, one frame each, over an inproc PAIR.
 
 A question is a word with a tag of ``TAG_BYTES`` behind it in the same frame.  The loop answers on the
-same PAIR: the question as it came, and a frame with the answer.
+same PAIR by one frame: the question as it came, and the answer behind it.
 """
 
 from __future__ import annotations

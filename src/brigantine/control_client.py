@@ -69,7 +69,7 @@ class ControlClient:
             if left <= 0:
                 raise NoReply(
                     f"no answer from {self.endpoint} within {timeout:g} s; is it the control "
-                    "endpoint of a broker that runs? (brigantine broker ... --control EP)",
+                    "endpoint of a broker or device that runs? (brigantine broker ... --control EP)",
                     [(self.endpoint, timeout)],
                 )
 

@@ -181,7 +181,7 @@ class ControlServer:
         if len(self._waiting) > MAX_WAITING:  # those that have gone can't be told from the others
             oldest = next(iter(self._waiting))
             del self._waiting[oldest]
-            reason = f"more than {MAX_WAITING} peers wait for the end of the broker"
+            reason = f"more than {MAX_WAITING} peers wait for the end"
             self._send(list(oldest), NOT_NOW, pack({"error": reason}))
 
     def _refuse(self, peer: list[bytes], status: bytes, reason: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,7 +12,14 @@ from .arguments import as_targets, whole
 from .config import LINGER, BrokerConfig, bounds
 from .control import PAUSE, RESUME, STOP
 from .control_server import Answer, pack
-from .endpoints import as_endpoints, bind, check_distinct, connect
+from .endpoints import (
+    as_endpoints,
+    bind,
+    check_distinct,
+    connect,
+    release,
+    wait_until_free,
+)
 from .errors import ConfigError
 from .inproc import pipes_end, witnesses
 from .loop_handle import LoopHandle
@@ -41,11 +47,12 @@ def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End
     ``shared`` tells whether the caller passed a context.  Raises
     :class:`~brigantine.errors.ConfigError` for one that can't be used.
     """
-    ends = []
+    ends: list[End] = []
     for text in (value,) if isinstance(value, str) else tuple(value):
         if isinstance(text, str) and text.startswith(CONNECT):
             [endpoint] = as_targets(text[len(CONNECT) :], what, shared=shared)
-            ends.append(End(endpoint, connects=True))
+            if End(endpoint, connects=True) not in ends:  # a second connection would double it all
+                ends.append(End(endpoint, connects=True))
         else:
             bare = text.removeprefix(BIND) if isinstance(text, str) else text
             [endpoint] = as_endpoints((bare,), what)
@@ -53,6 +60,16 @@ def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End
     if not ends:
         raise ConfigError(f"{what}: at least one endpoint is needed, such as tcp://127.0.0.1:5555")
     return tuple(ends)
+
+
+def _check_loop(what: str, ends: Sequence[End], bound: Sequence[str]) -> None:
+    """Raises :class:`~brigantine.errors.ConfigError` where a device would be connected to itself."""
+    for end in ends:
+        if end.connects and end.endpoint in bound:
+            raise ConfigError(
+                f"{what}: {CONNECT}{end.endpoint} is where this device itself is bound: what it passes "
+                "on would come back for ever. Connect to another endpoint"
+            )
 
 
 class Device(LoopHandle):
@@ -102,10 +119,10 @@ class Device(LoopHandle):
             as_ends(frontend, "frontend", shared=shared),
             as_ends(backend, "backend", shared=shared),
         )
-        bound = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
-        check_distinct(
-            **dict(zip(("frontend", "backend"), bound, strict=True)), control=self._controls_wanted
-        )
+        front, back = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
+        check_distinct(frontend=front, backend=back, control=self._controls_wanted)
+        _check_loop("frontend", self._wanted[0], [*front, *back])
+        _check_loop("backend", self._wanted[1], [*front, *back])
         #: In the order they were made, and where they are bound.
         self._made: list[zmq.Socket[bytes]] = []
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
@@ -161,20 +178,23 @@ class Device(LoopHandle):
         """Bind or connect; returns the real endpoint."""
         if end.connects:
             connect(socket, end.endpoint)
-            return end.endpoint
+            return CONNECT + end.endpoint
         real = bind(socket, end.endpoint)
         self._bound.append((socket, real))
         return real
 
     def _close(self) -> None:
-        watching = witnesses(self._context, (endpoint for _, endpoint in self._bound))
+        bound = [endpoint for _, endpoint in self._bound]
+        watching = witnesses(self._context, bound)
         for socket, endpoint in self._bound:
-            # Free for the next one as soon as this has ended.
-            with contextlib.suppress(zmq.ZMQError):
-                socket.unbind(endpoint)
+            release(socket, endpoint)
         for socket in reversed(self._made):
             socket.close()
         pipes_end(watching, LINGER)
+        if (
+            not self._own_context
+        ):  # the endpoints are free for the next one as soon as this has ended
+            wait_until_free(bound, LINGER)
 
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         def ask(question: bytes) -> Answer:

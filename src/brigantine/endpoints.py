@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
 import re
 import socket as posix_socket
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import zmq
 
@@ -21,12 +24,17 @@ __all__ = [
     "bind_private",
     "check_distinct",
     "connect",
+    "release",
+    "wait_until_free",
 ]
 
 TRANSPORTS = ("tcp", "ipc", "inproc")
 
 #: Permissions of an ipc path that is for this user alone.
 _PRIVATE = 0o600
+
+#: Seconds between looks whether an endpoint is free.
+_FREE_CHECK = 0.001
 
 _TCP = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]*\]|[^:\[\]/]+):(?P<port>\*|\d{1,5})\Z")
 #: Each time it is bound it is another address.
@@ -148,6 +156,45 @@ def bind_private(socket: zmq.Socket[bytes], endpoint: str) -> str:
                 error.errno, f"can't make {real} private: {error.strerror or error}"
             ) from None
     return real
+
+
+def release(socket: zmq.Socket[Any], endpoint: str) -> None:
+    """Make an endpoint free before its socket is closed, where that does no harm.
+
+    Over tcp and ipc it would: libzmq ends the connections of a listener that is unbound, with all that is
+    on its way in them.  See :func:`wait_until_free`.
+    """
+    if endpoint.startswith("inproc://"):
+        with contextlib.suppress(zmq.ZMQError):  # the context was terminated
+            socket.unbind(endpoint)
+
+
+def wait_until_free(endpoints: Iterable[str], timeout: float) -> None:
+    """Wait until nobody listens at tcp and ipc endpoints of closed sockets, at most ``timeout`` seconds.
+
+    For a context that goes on: the end of a context waits for all its sockets by itself.
+    """
+    deadline = time.monotonic() + timeout
+    for endpoint in endpoints:
+        while _taken(endpoint) and time.monotonic() < deadline:
+            time.sleep(_FREE_CHECK)
+
+
+def _taken(endpoint: str) -> bool:
+    transport, _, address = endpoint.partition("://")
+    if transport == "ipc":
+        return _ipc_in_use(address)
+    if transport != "tcp":
+        return False
+    host, _, port = address.rpartition(":")
+    family = posix_socket.AF_INET6 if host.startswith("[") else posix_socket.AF_INET
+    with posix_socket.socket(family, posix_socket.SOCK_STREAM) as probe:
+        probe.setsockopt(posix_socket.SOL_SOCKET, posix_socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:

@@ -79,8 +79,15 @@ class LoopHandle(ABC):
         self._name = f"{os.getpid()}-{next(_numbers)}"
         endpoint = f"inproc://brigantine-control-{self._name}"
         self._line = LoopLine(self._context, endpoint, self._thread, self._what)
+        try:
+            self._thread.start()
+        except BaseException:  # no more threads, say
+            self._line.end()
+            self._line.close()
+            if self._own_context:
+                self._context.term()
+            raise
         self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
-        self._thread.start()
         started.wait()
         if self._error is not None:
             self.stop()
@@ -212,13 +219,17 @@ class LoopHandle(ABC):
             self._error = error
         finally:
             self._line.end()
-            self._close()
-            if self._server is not None:
-                self._server.end(pack(self.stats() if self._loop is not None else {}))
-            self._line.close()
-            if self._own_context:
-                self._context.term()
-            started.set()
+            try:
+                self._close()
+                if self._server is not None:
+                    self._server.end(pack(self.stats() if self._loop is not None else {}))
+                self._line.close()
+                if self._own_context:
+                    self._context.term()
+            except BaseException as error:
+                self._error = self._error or error
+            finally:  # whatever happens: the constructor waits for it
+                started.set()
 
     def _bind_control(self, config: BrokerConfig) -> None:
         """Bind the control endpoints, if there are any; the loop's thread starts to answer later.

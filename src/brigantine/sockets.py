@@ -86,8 +86,10 @@ def device_socket(
 ) -> zmq.Socket[bytes]:
     """One side of a device, neither bound nor connected.
 
-    MANDATORY for a ROUTER: see :func:`backend_router`.  What vanishes without a word is found by TCP's own
-    keepalive.
+    MANDATORY for a ROUTER: see :func:`backend_router`.  IMMEDIATE where messages go to peers in turn: to
+    those that are there, not to one that is still to be connected to.  No bound on subscriptions: libzmq
+    would drop those beyond it without a word, and a publisher that comes later gets all of them at once.
+    What vanishes without a word is found by TCP's own keepalive.
     """
     socket: zmq.Socket[bytes] = context.socket(kind)
     try:
@@ -97,6 +99,12 @@ def device_socket(
         socket.maxmsgsize = max_message_bytes
         if kind == zmq.ROUTER:
             socket.router_mandatory = 1
+        elif kind in (zmq.DEALER, zmq.PUSH):
+            socket.immediate = 1
+        elif kind == zmq.XSUB:
+            socket.sndhwm = 0
+        elif kind == zmq.XPUB:
+            socket.rcvhwm = 0
         _keep_alive(socket)
     except BaseException:
         socket.close()

@@ -8,30 +8,67 @@ must not wait for a thread that may need one of them.
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
-from collections.abc import Iterator
+from types import FrameType
+from typing import NamedTuple
 
 __all__ = ["Visits"]
 
 
+class _Entry(NamedTuple):
+    thread: int
+    #: The function that the visit is part of.  One that an exception has ended in the midst of coming in
+    #: or going out may leave its entry behind, but is no longer among those that run.
+    frame: FrameType
+
+
 class Visits:
-    """The threads that are inside, each as often as it has come in.  Takes no lock itself."""
+    """The visits that go on.  Takes no lock itself."""
 
     def __init__(self) -> None:
-        self._threads: list[int] = []
+        self._entries: list[_Entry] = []
 
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """The time of a visit.  To be entered before any lock is taken."""
-        me = threading.get_ident()
-        try:  # also around what Ctrl-C may end in its midst
-            self._threads.append(me)
-            yield
-        finally:
-            with contextlib.suppress(ValueError):
-                self._threads.remove(me)
+    def inside(self) -> _Visit:
+        """The time of a visit, for ``with``.  To be entered before any lock is taken."""
+        return _Visit(self._entries)
 
     @property
     def mine(self) -> bool:
         """Whether this thread is inside: then who asks has interrupted it."""
-        return threading.get_ident() in self._threads
+        return bool(_mine(self._entries))
+
+
+class _Visit:
+    __slots__ = ("_entries", "_entry")
+
+    def __init__(self, entries: list[_Entry]) -> None:
+        self._entries = entries
+
+    def __enter__(self) -> None:
+        for left in _mine(self._entries, running=False):
+            _remove(self._entries, left)
+        self._entry = _Entry(threading.get_ident(), sys._getframe(1))
+        self._entries.append(self._entry)
+
+    def __exit__(self, *_: object) -> None:
+        _remove(self._entries, self._entry)
+
+
+def _mine(entries: list[_Entry], *, running: bool = True) -> list[_Entry]:
+    """The entries of this thread whose functions run, or those of which that is not so."""
+    me = threading.get_ident()
+    mine = [entry for entry in entries if entry.thread == me]
+    if not mine:
+        return mine
+    running_frames = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        running_frames.add(id(frame))
+        frame = frame.f_back
+    return [entry for entry in mine if (id(entry.frame) in running_frames) is running]
+
+
+def _remove(entries: list[_Entry], entry: _Entry) -> None:
+    with contextlib.suppress(ValueError):
+        entries.remove(entry)

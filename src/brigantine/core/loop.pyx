@@ -10,7 +10,6 @@ from zmq.backend.cython.libzmq cimport (
     ZMQ_DONTWAIT,
     ZMQ_EVENT_ACCEPTED,
     ZMQ_EVENT_DISCONNECTED,
-    ZMQ_SNDMORE,
     zmq_errno,
     zmq_msg_data,
     zmq_msg_get,
@@ -274,7 +273,8 @@ default_service=b"", events=None)\n--\n
                     self.interrupted()
                     continue
                 raise_zmq_error()
-            answer.clear()
+            # The question as it came; behind it the answer.
+            answer.assign(<const char *>zmq_msg_data(frame), zmq_msg_size(frame))
             if is_word(frame, &STOP, 0):
                 self.stopping = True
             elif is_word(frame, &DRAIN, 0) and self.drain_deadline == NO_DEADLINE:
@@ -300,19 +300,13 @@ default_service=b"", events=None)\n--\n
 
     cdef int reply_control(self, const string *answer) except -1 nogil:
         cdef zmq_msg_t *frame = self.event.at
-        cdef int index = 0
-        frame_set(&frame[1], answer.data(), answer.size())
-        while index < EVENT_FRAMES:
-            if zmq_msg_send(
-                &frame[index], self.handles[CONTROL], ZMQ_DONTWAIT | (ZMQ_SNDMORE if index == 0 else 0)
-            ) >= 0:
-                index += 1
-            elif zmq_errno() == EAGAIN:
+        frame_set(frame, answer.data(), answer.size())
+        while zmq_msg_send(frame, self.handles[CONTROL], ZMQ_DONTWAIT) < 0:
+            if zmq_errno() == EAGAIN:
                 return 0  # nobody takes the answers
-            elif zmq_errno() == EINTR:
-                self.interrupted()
-            else:
+            if zmq_errno() != EINTR:
                 raise_zmq_error()
+            self.interrupted()
         return 0
 
     # -- for who watches ----------------------------------------------------------------------

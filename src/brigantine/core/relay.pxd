@@ -27,6 +27,8 @@ cdef enum:
     WAITS
     HELD
     PAUSED
+    CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
+    DROP_CONTROL      # likewise
     COUNTER_COUNT
 
 
@@ -39,6 +41,7 @@ cdef class Relay:
     cdef bint held[WAYS]              # it is the first of a message that has found no room
     cdef int64_t count[COUNTER_COUNT]
     cdef SeqLock lock                 # odd while counters change: see stats()
+    cdef int passed                   # frames of a turn, beside the first ones of messages
     cdef bint stopping
     cdef bint in_main_thread          # the sockets are used there, so Ctrl-C must be looked for
 
@@ -48,6 +51,9 @@ cdef class Relay:
     cdef int forward(self, int way) except -1 nogil
     # The next frame of a way; whether there was one.
     cdef bint receive(self, int way) except -1 nogil
+    # The next frame of a message of which there are more.
+    cdef int receive_rest(self, int way) except -1 nogil
+    cdef int empty(self, int way) noexcept nogil
     # Send the frame of a way: 0, or EAGAIN, or EHOSTUNREACH.
     cdef int send(self, int way, bint more) except -1 nogil
     # Pass on the message whose first frame is there, or what becomes of it otherwise; false when it is held.
@@ -55,7 +61,7 @@ cdef class Relay:
     # Throw away the rest of a message, and count why.
     cdef int drop(self, int way, int reason) except -1 nogil
     # What is held when the end comes goes nowhere.
-    cdef void let_go(self) noexcept nogil
+    cdef int let_go(self) noexcept nogil
     cdef int read_control(self) except -1 nogil
     cdef int interrupted(self) except -1 nogil
     cdef void note(self, int counter, int64_t more) noexcept nogil

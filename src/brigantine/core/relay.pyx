@@ -31,6 +31,8 @@ from .words cimport is_word
 from .zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
 from ..config import BATCH as _BATCH
+from ..config import BATCH_FRAMES as _BATCH_FRAMES
+from ..config import MAX_SLEEP
 from ..control import PAUSE as _PAUSE
 from ..control import RESUME as _RESUME
 from ..control import STOP as _STOP
@@ -43,6 +45,8 @@ __all__ = ["Relay"]
 zmqapi.bind(&brigantine_zmq)
 
 cdef int BATCH = _BATCH
+cdef int BATCH_FRAMES = _BATCH_FRAMES
+cdef long SLEEP_MS = round(MAX_SLEEP * 1000)
 cdef string STOP = _STOP
 cdef string PAUSE = _PAUSE
 cdef string RESUME = _RESUME
@@ -98,8 +102,10 @@ cdef class Relay:
         """Pass messages on until STOP."""
         self.in_main_thread = threading.current_thread() is threading.main_thread()
         with nogil:
-            self.c_run()
-            self.let_go()
+            try:
+                self.c_run()
+            finally:
+                self.let_go()
 
     cdef int c_run(self) except -1 nogil:
         cdef int way, index
@@ -132,7 +138,9 @@ cdef class Relay:
         return 0
 
     cdef int wait(self, zmq_pollitem_t *items) except -1 nogil:
-        while zmq_poll(items, HANDLES, -1) < 0:
+        # A side that is not asked for anything is looked at now and then all the same: libzmq frees what
+        # peers that have gone leave behind when its socket is used.
+        while zmq_poll(items, HANDLES, SLEEP_MS) < 0:
             if zmq_errno() != EINTR:
                 raise_zmq_error()
             self.interrupted()
@@ -140,8 +148,11 @@ cdef class Relay:
 
     cdef int forward(self, int way) except -1 nogil:
         cdef int _turn
+        self.passed = 0
         for _turn in range(BATCH):
             if not self.receive(way) or not self.pass_on(way):
+                return 0
+            if self.passed > BATCH_FRAMES:  # it takes as long as many messages
                 return 0
         return 0
 
@@ -169,7 +180,7 @@ cdef class Relay:
             self.drop(way, DROP_PEER_FULL if result == EAGAIN else DROP_UNROUTABLE)
             return True
         while more:
-            self.receive(way)
+            self.receive_rest(way)
             more = zmq_msg_more(frame)
             size += zmq_msg_size(frame)
             # The peer may go in the middle: then libzmq takes what is left, and throws it away.
@@ -177,6 +188,7 @@ cdef class Relay:
                 result = EAGAIN
         if result:
             self.note(DROP_UNROUTABLE, 1)
+            self.empty(way)
             return True
         self.lock.begin()
         self.count[TO_BACKEND if way == FRONTEND else TO_FRONTEND] += 1
@@ -186,17 +198,18 @@ cdef class Relay:
 
     cdef int drop(self, int way, int reason) except -1 nogil:
         while zmq_msg_more(&self.frames[way]):
-            self.receive(way)
+            self.receive_rest(way)
         self.note(reason, 1)
-        return 0
+        return self.empty(way)
 
-    cdef void let_go(self) noexcept nogil:
+    cdef int let_go(self) noexcept nogil:
         cdef int way
         for way in range(WAYS):
             if self.held[way]:
                 self.held[way] = False
                 self.note(HELD, -1)
                 self.note(DROP_STOPPED, 1)
+            self.empty(way)
 
     # -- sockets ------------------------------------------------------------------------------
 
@@ -208,6 +221,18 @@ cdef class Relay:
                 raise_zmq_error()
             self.interrupted()
         return True
+
+    cdef int receive_rest(self, int way) except -1 nogil:
+        """libzmq has all frames of a message when it gives the first."""
+        self.passed += 1
+        if not self.receive(way):
+            raise_zmq_error()
+        return 0
+
+    cdef int empty(self, int way) noexcept nogil:
+        """Give back the memory of a frame that goes nowhere."""
+        zmq_msg_close(&self.frames[way])
+        return zmq_msg_init(&self.frames[way])
 
     cdef int send(self, int way, bint more) except -1 nogil:
         cdef int flags = ZMQ_DONTWAIT | (ZMQ_SNDMORE if more else 0)
@@ -230,8 +255,6 @@ cdef class Relay:
 
     cdef int read_control(self) except -1 nogil:
         cdef zmq_msg_t word
-        cdef zmq_msg_t answer
-        cdef int index = 0
         zmq_msg_init(&word)
         try:
             while zmq_msg_recv(&word, self.handles[CONTROL], ZMQ_DONTWAIT) < 0:
@@ -249,10 +272,8 @@ cdef class Relay:
                 self.note(PAUSED, -self.count[PAUSED])
             else:
                 return 0
-            zmq_msg_init(&answer)
-            # Nobody takes the answers where there is no room for them.
-            if zmq_msg_send(&word, self.handles[CONTROL], ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0:
-                zmq_msg_send(&answer, self.handles[CONTROL], ZMQ_DONTWAIT)
+            # The answer is empty.  Nobody takes the answers where there is no room for them.
+            zmq_msg_send(&word, self.handles[CONTROL], ZMQ_DONTWAIT)
         finally:
             zmq_msg_close(&word)
         return 0

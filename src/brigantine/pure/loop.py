@@ -263,7 +263,7 @@ class Loop:
 
     def _reply_control(self, question: bytes, answer: bytes) -> None:
         with contextlib.suppress(zmq.Again):  # nobody takes the answers
-            self._control.send_multipart([question, answer], _DONTWAIT)
+            self._control.send(question + answer, _DONTWAIT)
 
     # -- for who watches ----------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 
 import zmq
 
-from ..config import BATCH
+from ..config import BATCH, BATCH_FRAMES, MAX_SLEEP
 from ..control import PAUSE, RESUME, STOP, TAG_BYTES
 from ..counters import DEVICE_COUNTERS
 from ..sockets import check_sides
@@ -68,17 +69,26 @@ class Relay:
 
     def run(self) -> None:
         """Pass messages on until STOP."""
-        while not self._stopping:
-            ready = self._wait()
-            if self._control in ready:
-                self._read_control()
-                continue
-            for way in self._ways:
-                if way.held is not None:
-                    if ready.get(way.target, 0) & zmq.POLLOUT and self._pass_on(way, way.held):
-                        self._forward(way)
-                elif ready.get(way.source, 0) & zmq.POLLIN:
+        try:
+            while not self._stopping:
+                self._turn()
+        finally:
+            self._let_go()
+
+    def _turn(self) -> None:
+        ready = self._wait()
+        if self._control in ready:
+            self._read_control()
+            return
+        for way in self._ways:
+            if way.held is not None:
+                if ready.get(way.target, 0) & zmq.POLLOUT and self._pass_on(way, way.held):
                     self._forward(way)
+            elif ready.get(way.source, 0) & zmq.POLLIN:
+                self._forward(way)
+
+    def _let_go(self) -> None:
+        """What is held when the end comes goes nowhere."""
         with self._lock:
             for way in self._ways:
                 if way.held is not None:
@@ -102,15 +112,24 @@ class Relay:
                     wanted[way.source] = wanted.get(way.source, 0) | zmq.POLLIN
         for socket, events in wanted.items():
             poller.register(socket, events)
-        return dict(poller.poll())
+        ready = dict(poller.poll(math.ceil(MAX_SLEEP * 1000.0)))
+        # A side that is not asked for anything is looked at now and then all the same: libzmq frees what
+        # peers that have gone leave behind when its socket is used.
+        for way in self._ways:
+            if way.source not in wanted:
+                way.source.getsockopt(zmq.EVENTS)
+        return ready
 
     def _forward(self, way: _Way) -> None:
+        passed = 0
         for _ in range(BATCH):
             try:
                 frames = way.source.recv_multipart(_DONTWAIT)
             except zmq.Again:
                 return
-            if not self._pass_on(way, frames):
+            passed += len(frames) - 1
+            # Many frames take as long as many messages.
+            if not self._pass_on(way, frames) or passed > BATCH_FRAMES:
                 return
 
     def _pass_on(self, way: _Way, frames: list[bytes]) -> bool:
@@ -120,12 +139,13 @@ class Relay:
             dropped = "drop_malformed"
         else:
             try:
-                way.target.send_multipart(frames, _DONTWAIT)
-            except zmq.Again:
-                if not way.routes:
+                if _sent(way.target, frames, 0):
+                    dropped = self._send_rest(way, frames)
+                elif way.routes:
+                    dropped = "drop_peer_full"
+                else:
                     self._hold(way, frames)
                     return False
-                dropped = "drop_peer_full"
             except zmq.ZMQError as error:
                 if error.errno != zmq.EHOSTUNREACH:
                     raise
@@ -140,6 +160,12 @@ class Relay:
                 self._count[way.counter] += 1
                 self._count[f"{way.counter}_bytes"] += sum(map(len, frames))
         return True
+
+    def _send_rest(self, way: _Way, frames: list[bytes]) -> str:
+        """The frames behind the first; returns why the message is dropped, if it is."""
+        # The peer may go in the middle: then libzmq takes what is left, and throws it away.
+        sent = [_sent(way.target, frames, index) for index in range(1, len(frames))]
+        return "" if all(sent) else "drop_unroutable"
 
     def _hold(self, way: _Way, frames: list[bytes]) -> None:
         if way.held is None:
@@ -156,4 +182,14 @@ class Relay:
             with self._lock:
                 self._count["paused"] = int(word[:-TAG_BYTES] == PAUSE)
             with contextlib.suppress(zmq.Again):  # nobody takes the answers
-                self._control.send_multipart([word, b""], _DONTWAIT)
+                self._control.send(word, _DONTWAIT)  # and nothing behind it
+
+
+def _sent(socket: zmq.Socket[bytes], frames: list[bytes], index: int) -> bool:
+    """Send one frame of a message; False where there is no room."""
+    more = zmq.SNDMORE if index + 1 < len(frames) else 0
+    try:
+        socket.send(frames[index], _DONTWAIT | more)
+    except zmq.Again:
+        return False
+    return True

@@ -56,7 +56,7 @@ cdef class Relay:
     cdef int empty(self, int way) noexcept nogil
     # Send the frame of a way: 0, or EAGAIN, or EHOSTUNREACH.
     cdef int send(self, int way, bint more) except -1 nogil
-    # Pass on the message whose first frame is there, or what becomes of it otherwise; false when it is held.
+    # Pass on the message whose first frame is there, or drop it; false when it is held.
     cdef bint pass_on(self, int way) except -1 nogil
     # Throw away the rest of a message, and count why.
     cdef int drop(self, int way, int reason) except -1 nogil

@@ -45,7 +45,7 @@ class Broker(LoopHandle):
     :class:`~brigantine.errors.BindError` for one that can't be bound.
     """
 
-    _what = "broker"
+    what = "broker"
     #: Protocols that workers may speak, and the service of peers that name none (None: refused).
     _protocols: ClassVar[Protocol] = Protocol.REQ
     _default_service: bytes | None = b""
@@ -176,6 +176,8 @@ class Broker(LoopHandle):
 
     def stop(self) -> None:
         """Stop now.  Requests that are waiting or in flight count as failed_stopped.
+
+        Replies that were handed to libzmq have up to a second to leave.
 
         From any thread, and from a signal handler.  Where this has interrupted another method of the
         same broker, which goes on only when the handler returns, the broker is told and not waited for.

@@ -8,10 +8,10 @@ from typing import Any
 
 import zmq
 
-from .config import LINGER, BrokerConfig
-from .endpoints import bind, release, wait_until_free
+from .closing import closing
+from .config import BrokerConfig
+from .endpoints import bind
 from .event_hub import events_pair
-from .inproc import pipes_end, witnesses
 from .sockets import backend_router, frontend_router, watch_connections
 
 __all__ = ["BrokerSockets"]
@@ -78,17 +78,11 @@ class BrokerSockets:
 
         Where the caller has terminated the context, closing is all that still works.
         """
-        # Who asks over inproc after this must not be able to ask a socket that is no longer read.
-        bound = (*self.frontends, *self.backends)
-        watching = witnesses(self._context, bound)
-        for socket, endpoints in zip(self._made, (self.frontends, self.backends), strict=False):
-            for endpoint in endpoints:
-                release(socket, endpoint)
-        if self._watched is not None:
-            with contextlib.suppress(zmq.ZMQError):
-                self._watched.disable_monitor()
-        for socket in reversed(self._made):
-            socket.close()
-        pipes_end(watching, LINGER)
-        if shared:  # the endpoints are free for the next broker as soon as this one has ended
-            wait_until_free(bound, LINGER)
+        sides = zip(self._made, (self.frontends, self.backends), strict=False)
+        bound = [(socket, each) for socket, endpoints in sides for each in endpoints]
+        with closing(self._context, bound, shared=shared):
+            if self._watched is not None:
+                with contextlib.suppress(zmq.ZMQError):
+                    self._watched.disable_monitor()
+            for socket in reversed(self._made):
+                socket.close()

@@ -9,19 +9,12 @@ import zmq
 
 from ._impl import chosen, implementation
 from .arguments import as_targets, whole
-from .config import LINGER, BrokerConfig, bounds
+from .closing import closing
+from .config import BrokerConfig, bounds
 from .control import PAUSE, RESUME, STOP
 from .control_server import Answer, pack
-from .endpoints import (
-    as_endpoints,
-    bind,
-    check_distinct,
-    connect,
-    release,
-    wait_until_free,
-)
+from .endpoints import as_endpoints, bind, check_distinct, connect
 from .errors import ConfigError
-from .inproc import pipes_end, witnesses
 from .loop_handle import LoopHandle
 from .sockets import device_socket
 
@@ -90,7 +83,7 @@ class Device(LoopHandle):
     :class:`~brigantine.errors.ConnectError` for one that can't be connected to.
     """
 
-    _what = "device"
+    what = "device"
     #: Socket types of frontend and backend.
     _sides: ClassVar[tuple[int, int]]
 
@@ -184,17 +177,9 @@ class Device(LoopHandle):
         return real
 
     def _close(self) -> None:
-        bound = [endpoint for _, endpoint in self._bound]
-        watching = witnesses(self._context, bound)
-        for socket, endpoint in self._bound:
-            release(socket, endpoint)
-        for socket in reversed(self._made):
-            socket.close()
-        pipes_end(watching, LINGER)
-        if (
-            not self._own_context
-        ):  # the endpoints are free for the next one as soon as this has ended
-            wait_until_free(bound, LINGER)
+        with closing(self._context, self._bound, shared=not self._own_context):
+            for socket in reversed(self._made):
+                socket.close()
 
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         def ask(question: bytes) -> Answer:

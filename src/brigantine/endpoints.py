@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import os
@@ -11,7 +10,6 @@ import socket as posix_socket
 import stat
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import zmq
 
@@ -24,7 +22,6 @@ __all__ = [
     "bind_private",
     "check_distinct",
     "connect",
-    "release",
     "wait_until_free",
 ]
 
@@ -156,17 +153,6 @@ def bind_private(socket: zmq.Socket[bytes], endpoint: str) -> str:
                 error.errno, f"can't make {real} private: {error.strerror or error}"
             ) from None
     return real
-
-
-def release(socket: zmq.Socket[Any], endpoint: str) -> None:
-    """Make an endpoint free before its socket is closed, where that does no harm.
-
-    Over tcp and ipc it would: libzmq ends the connections of a listener that is unbound, with all that is
-    on its way in them.  See :func:`wait_until_free`.
-    """
-    if endpoint.startswith("inproc://"):
-        with contextlib.suppress(zmq.ZMQError):  # the context was terminated
-            socket.unbind(endpoint)
 
 
 def wait_until_free(endpoints: Iterable[str], timeout: float) -> None:

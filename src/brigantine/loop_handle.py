@@ -40,7 +40,7 @@ class LoopHandle(ABC):
     """
 
     #: What it is, in the words of errors.
-    _what: ClassVar[str]
+    what: ClassVar[str]
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class LoopHandle(ABC):
         started = threading.Event()
         # A daemon: the interpreter must not wait for it before the finalizer below has run.
         self._thread = threading.Thread(
-            target=self._serve, args=(started,), name=f"brigantine-{self._what}", daemon=True
+            target=self._serve, args=(started,), name=f"brigantine-{self.what}", daemon=True
         )
         #: Is in the names of the loop's inproc endpoints.
         self._name = f"{os.getpid()}-{next(_numbers)}"
         endpoint = f"inproc://brigantine-control-{self._name}"
-        self._line = LoopLine(self._context, endpoint, self._thread, self._what)
+        self._line = LoopLine(self._context, endpoint, self._thread, self.what)
         try:
             self._thread.start()
         except BaseException:  # no more threads, say
@@ -150,7 +150,7 @@ class LoopHandle(ABC):
         """
         ended = self._join(timeout)
         if ended and self._error is not None:
-            raise BrokerStopped(f"the {self._what} ended with {self._error!r}") from self._error
+            raise BrokerStopped(f"the {self.what} ended with {self._error!r}") from self._error
         return ended
 
     def __enter__(self) -> Self:

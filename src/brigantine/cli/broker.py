@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..broker import Broker
 from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
-from ..errors import BrokerStopped
 from .as_typed import as_typed
 from .options import add_config_options, options_from
 from .output import log_to_stderr
-from .serving import add_control, add_impl, control_from, say_ready, tell_when_ended
+from .serving import add_control, add_impl, add_side, begin, control_from, finish
 from .shared import add_log_level, add_stop_at_eof
 from .stopping import ENDED, StopRequests, reason
 from .values import reachable
@@ -76,17 +74,9 @@ PATTERNS = {
 def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: bool = False) -> None:
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run, kind=kind)
-    for option, who in (("--frontend", "clients"), ("--backend", "workers")):
-        optional = one_socket and option == "--backend"
-        parser.add_argument(
-            option,
-            action="append",
-            required=not optional,
-            metavar="EP",
-            help=f"endpoint for {who}, such as tcp://127.0.0.1:5555 (port * for any free one) or "
-            "ipc:///run/name; may be given several times"
-            + ("; without it the frontend serves both" if optional else ""),
-        )
+    add_side(parser, "--frontend", "clients")
+    more = "; without it the frontend serves both" if one_socket else ""
+    add_side(parser, "--backend", "workers", required=not one_socket, more=more)
     add_control(parser)
     add_impl(parser)
     add_log_level(parser, "info")
@@ -106,11 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
         StopRequests(at_eof=arguments.stop_at_eof) as stops,
         _made(arguments, frontend, backend, control, options) as broker,
     ):
-        _log.info("started: %r", broker)
-        say_ready(broker, _log)
-        threading.Thread(
-            target=tell_when_ended, args=(broker, stops), name="brigantine-ended", daemon=True
-        ).start()
+        begin(broker, stops, _log)
         _serve(broker, stops)
     return 0
 
@@ -140,11 +126,7 @@ def _serve(broker: Broker, stops: StopRequests) -> None:
         if again != ENDED:
             _log.warning("%s: stopping without waiting for %s", reason(again), _unfinished(broker))
             broker.stop()
-    broker.join()
-    counters = ", ".join(f"{name} {value}" for name, value in broker.stats().items() if value)
-    _log.info("stopped: %s", counters or "no request was made")
-    if why == ENDED and not broker.told_to_end:
-        raise BrokerStopped("the broker ended by itself")
+    finish(broker, why, _log, idle="no request was made")
 
 
 def _unfinished(broker: Broker) -> str:

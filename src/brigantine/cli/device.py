@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-import threading
 
 from ..config import BrokerConfig
 from ..devices import BIND, CONNECT, OPTIONS, Device, ForwarderDevice, QueueDevice, StreamerDevice
-from ..errors import BrokerStopped
 from .as_typed import as_typed
 from .options import HELP as OPTION_HELP
 from .options import add_option
 from .output import log_to_stderr
-from .serving import add_control, add_impl, control_from, say_ready, tell_when_ended
+from .serving import add_control, add_impl, add_side, begin, control_from, finish
 from .shared import add_log_level, add_stop_at_eof
 from .stopping import ENDED, StopRequests, reason
 from .values import reachable
@@ -63,15 +61,8 @@ PATTERNS = {
 def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: str) -> None:
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run, kind=kind)
-    for option, who in (("--frontend", front), ("--backend", back)):
-        parser.add_argument(
-            option,
-            action="append",
-            required=True,
-            metavar="EP",
-            help=f"endpoint for {who}, such as tcp://127.0.0.1:5555 (port * for any free one) or "
-            "ipc:///run/name; may be given several times",
-        )
+    add_side(parser, "--frontend", front)
+    add_side(parser, "--backend", back)
     add_control(parser)
     add_impl(parser)
     add_log_level(parser, "info")
@@ -92,12 +83,12 @@ def _run(arguments: argparse.Namespace) -> int:
         StopRequests(at_eof=arguments.stop_at_eof) as stops,
         _made(arguments, control) as device,
     ):
-        _log.info("started: %r", device)
-        say_ready(device, _log)
-        threading.Thread(
-            target=tell_when_ended, args=(device, stops), name="brigantine-ended", daemon=True
-        ).start()
-        _serve(device, stops)
+        begin(device, stops, _log)
+        why = stops.wait_first()
+        if why != ENDED:
+            _log.info("%s: stopping", reason(why))
+            device.stop()
+        finish(device, why, _log, idle="nothing was passed on")
     return 0
 
 
@@ -108,19 +99,3 @@ def _made(arguments: argparse.Namespace, control: tuple[str, ...] | None) -> Dev
     return kind(
         arguments.frontend, arguments.backend, impl=arguments.impl, control=control, **given
     )
-
-
-def _serve(device: Device, stops: StopRequests) -> None:
-    """Wait for a stop signal, and return when the device has ended.
-
-    Raises :class:`~brigantine.errors.BrokerStopped` when it ends without having been told to.
-    """
-    why = stops.wait_first()
-    if why != ENDED:
-        _log.info("%s: stopping", reason(why))
-        device.stop()
-    device.join()
-    counters = ", ".join(f"{name} {value}" for name, value in device.stats().items() if value)
-    _log.info("stopped: %s", counters or "nothing was passed on")
-    if why == ENDED and not device.told_to_end:
-        raise BrokerStopped("the device ended by itself")

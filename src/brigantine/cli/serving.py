@@ -5,16 +5,31 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import threading
 
 from .._impl import ENVIRONMENT
 from ..endpoints import as_control_endpoints
 from ..errors import BrokerStopped
 from ..loop_handle import LoopHandle
 from .output import abandon_stdout, write
-from .stopping import StopRequests
+from .stopping import ENDED, StopRequests
 from .values import reachable
 
-__all__ = ["add_control", "add_impl", "control_from", "say_ready", "tell_when_ended"]
+__all__ = ["add_control", "add_impl", "add_side", "begin", "control_from", "finish"]
+
+
+def add_side(
+    parser: argparse.ArgumentParser, option: str, who: str, *, required: bool = True, more: str = ""
+) -> None:
+    """Add ``--frontend`` or ``--backend``."""
+    parser.add_argument(
+        option,
+        action="append",
+        required=required,
+        metavar="EP",
+        help=f"endpoint for {who}, such as tcp://127.0.0.1:5555 (port * for any free one) or "
+        f"ipc:///run/name; may be given several times{more}",
+    )
 
 
 def add_control(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +59,29 @@ def add_impl(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def say_ready(handle: LoopHandle, log: logging.Logger) -> None:
+def begin(handle: LoopHandle, stops: StopRequests, log: logging.Logger) -> None:
+    """Say that it runs, and have ``stops`` tell of its end."""
+    log.info("started: %r", handle)
+    _say_ready(handle, log)
+    threading.Thread(
+        target=_tell_when_ended, args=(handle, stops), name="brigantine-ended", daemon=True
+    ).start()
+
+
+def finish(handle: LoopHandle, why: int, log: logging.Logger, *, idle: str) -> None:
+    """Wait until it has ended, and say what was done; ``idle`` are the words for nothing.
+
+    ``why`` is the first reason to stop.  Raises :class:`~brigantine.errors.BrokerStopped` when it
+    has ended without having been told to.
+    """
+    handle.join()
+    counters = ", ".join(f"{name} {value}" for name, value in handle.stats().items() if value)
+    log.info("stopped: %s", counters or idle)
+    if why == ENDED and not handle.told_to_end:
+        raise BrokerStopped(f"the {handle.what} ended by itself")
+
+
+def _say_ready(handle: LoopHandle, log: logging.Logger) -> None:
     """Print the ready line, with the endpoints that the system has chosen."""
     frontend, backend = ",".join(handle.frontends), ",".join(handle.backends or handle.frontends)
     control = f" control={','.join(handle.controls)}" if handle.controls else ""
@@ -55,7 +92,7 @@ def say_ready(handle: LoopHandle, log: logging.Logger) -> None:
         abandon_stdout()
 
 
-def tell_when_ended(handle: LoopHandle, stops: StopRequests) -> None:
+def _tell_when_ended(handle: LoopHandle, stops: StopRequests) -> None:
     """Wait until it has ended: for a thread of its own."""
     with contextlib.suppress(BrokerStopped):  # told by the main thread, which joins again
         handle.join()

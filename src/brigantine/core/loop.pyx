@@ -71,8 +71,7 @@ cdef size_t TAG_BYTES = _TAG_BYTES
 
 cdef enum:
     NOT_MEASURED = -1
-    # A monitor's message: uint16 event and uint32 value in one frame, the endpoint in another.
-    EVENT_FRAMES = 2
+    # A monitor's message: uint16 event and uint32 value in one frame, then the endpoint.
     EVENT_SIZE = 6
     VALUE_AT = 2
 
@@ -107,7 +106,7 @@ default_service=b"", events=None)\n--\n
         self.drain_deadline = NO_DEADLINE
         self.last = monotonic()
         self.worked = NOT_MEASURED
-        frames_reserve(&self.event, EVENT_FRAMES)
+        frames_reserve(&self.event, 1)
         frames_reserve(&self.notice, 1)
 
     def __dealloc__(self):

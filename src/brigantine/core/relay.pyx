@@ -184,7 +184,7 @@ cdef class Relay:
             more = zmq_msg_more(frame)
             size += zmq_msg_size(frame)
             # The peer may go in the middle: then libzmq takes what is left, and throws it away.
-            if self.send(way, more) and not result:
+            if self.send(way, more):
                 result = EAGAIN
         if result:
             self.note(DROP_UNROUTABLE, 1)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -32,7 +33,7 @@ Given = TypeVar("Given", bound=HasBody)
 Taken = TypeVar("Taken")
 
 
-class WorkerIO(Generic[Given, Taken]):
+class WorkerIO(ABC, Generic[Given, Taken]):
     """An I/O thread with a queue of requests out of it and a queue of replies into it.
 
     The handlers' side is threads, which wait for :meth:`next_request`, or an event loop, which is
@@ -86,9 +87,9 @@ class WorkerIO(Generic[Given, Taken]):
         if self._error is not None:
             raise self._error
 
+    @abstractmethod
     def answer(self, request: Given, body: list[bytes]) -> None:
         """Give the reply to a request, or the last part of it."""
-        raise NotImplementedError
 
     def _hand_in(self, item: Taken) -> None:
         """Give something to the I/O thread."""
@@ -141,14 +142,14 @@ class WorkerIO(Generic[Given, Taken]):
                 context.term()
             self._give(None)
 
+    @abstractmethod
     def _finished(self) -> bool:
         """Whether nothing is left to do before the thread may stop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _turn(self, context: zmq.Context[Any]) -> None:
         """Wait for something to happen, and deal with it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _close(self, *, flush: bool) -> None:
         """Close all sockets.  With ``flush`` what was handed in is sent, and given time to leave."""
-        raise NotImplementedError

@@ -24,7 +24,10 @@ SOURCE = str(Path(brigantine.__file__).parent.parent)
 
 
 class Command:
-    """A process that runs ``brigantine`` with ``arguments``, or a Python ``program`` or ``module``."""
+    """A process that runs ``brigantine`` with ``arguments``, or a Python ``program`` or ``module``.
+
+    ``session``: in a process group of its own, for ``os.killpg``.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Command:
         cwd: Path | None = None,
         stdin: Any = subprocess.DEVNULL,
         stdout: Any = subprocess.PIPE,
+        session: bool = False,
     ) -> None:
         start = ["-m", module] if program is None else ["-c", program]
         path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
@@ -47,6 +51,7 @@ class Command:
             stdin=stdin,
             stdout=stdout,
             stderr=self._errors,
+            start_new_session=session,
         )
 
     def line(self) -> str:

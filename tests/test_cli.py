@@ -87,7 +87,7 @@ def test_a_second_signal_stops_at_once(
     command.process.terminate()
     command.wait_for("draining")
     command.process.send_signal(signal.SIGINT)
-    assert command.finish() == (0, b"")
+    assert command.finish() == (1, b"")
     assert "failed_stopped 1" in command.errors()
 
 
@@ -140,8 +140,9 @@ def test_a_drain_that_takes_too_long_is_cut_off(
     client.send(b"work")
     worker.recv_multipart()
     command.process.terminate()
-    assert command.finish(timeout=BrokerConfig.drain_timeout / 2) == (0, b"")
+    assert command.finish(timeout=BrokerConfig.drain_timeout / 2) == (1, b"")
     assert "failed_stopped 1" in command.errors()
+    assert "brigantine: the broker ended with 1 accepted requests unfinished" in command.errors()
 
 
 def test_a_broker_goes_on_when_nobody_reads_its_output(

@@ -139,7 +139,7 @@ def test_a_drain_that_left_something_says_so_with_exit_code_1(
     code, out = command.finish()
     assert (code, json.loads(out)["failed_stopped"]) == (1, 1)
     assert "1 requests were not finished in time" in command.complaint()
-    assert broker.finish() == (0, b"")
+    assert broker.finish() == (1, b"")
 
 
 def test_stop_ends_a_broker_with_exit_code_0(impl: str, run: Commands) -> None:

@@ -1,8 +1,9 @@
 """The command ``brigantine``: brokers, devices, workers, requests, load and the demo.
 
 Exit codes: 0 done; 1 it could not be done (no reply, a worker's error, a broker that ended by
-itself); 2 it was asked for in the wrong way (an option, an endpoint, a module).  Codes 1 and 2 come
-with one line on standard error.  130 after Ctrl-C where nothing else is said.
+itself or left accepted requests unfinished); 2 it was asked for in the wrong way (an option, an
+endpoint, a module).  Codes 1 and 2 come with one line on standard error.  130 after Ctrl-C where
+nothing else is said.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ from typing import Any
 
 from ..broker import Broker
 from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from ..errors import BrokerStopped
 from .as_typed import as_typed
+from .codes import DONE
 from .options import add_config_options, options_from
 from .output import log_to_stderr
 from .serving import add_control, add_impl, add_side, begin, control_from, finish
@@ -33,8 +35,8 @@ Prints one line on standard output once it can be used:
 and behind that, with --control, control=ENDPOINT[,ENDPOINT...].
 The first SIGTERM or SIGINT drains: new requests are shed, accepted ones are finished. A second one
 stops at once; requests that were left are counted as failed_stopped in the last line of the log.
-The exit code is 0 after both, and after drain or stop by brigantine ctl; 1 when the broker ended
-by itself, 2 when it could not start.
+The exit code is 0 after both, and after drain or stop by brigantine ctl, when no accepted request was
+left unfinished; 1 when some were, or when the broker ended by itself; 2 when it could not start.
 """
 
 _log = logging.getLogger("brigantine.broker")
@@ -98,7 +100,13 @@ def _run(arguments: argparse.Namespace) -> int:
     ):
         begin(broker, stops, _log)
         _serve(broker, stops)
-    return 0
+    left = broker.stats()["failed_stopped"]
+    if left:
+        raise BrokerStopped(
+            f"the broker ended with {left} accepted requests unfinished (failed_stopped); "
+            f"draining waits for --drain-timeout, here {broker.config.drain_timeout:g} s"
+        )
+    return DONE
 
 
 @as_typed()
@@ -121,6 +129,7 @@ def _serve(broker: Broker, stops: StopRequests) -> None:
     why = stops.wait_first()
     if why != ENDED:
         broker.drain(timeout=0)
+        stops.settle(why)
         _log.info("%s: draining; a second signal stops at once", reason(why))
         again = stops.wait_again()
         if again != ENDED:

@@ -4,6 +4,11 @@ All of them arrive as bytes on one pipe, so that the main thread waits in one ``
 until then.  Python's own C handler writes the number of the signal to the pipe
 (``signal.set_wakeup_fd``).  The signal handlers themselves do so only where somebody else has taken
 that over, and take no lock, hence nothing can deadlock in them.
+
+Who stops a service often tells it twice: systemd and ``docker stop`` signal a whole control group,
+``timeout`` and many wrappers their child and its process group, a terminal all that runs in it.  So
+signals that come within a moment are one, and what a supervisor of ours has to say to its workers
+comes by their standard input, which never counts as a signal.
 """
 
 from __future__ import annotations
@@ -14,8 +19,11 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from types import FrameType
+
+from .codes import DONE
 
 __all__ = [
     "ENDED",
@@ -25,6 +33,7 @@ __all__ = [
     "StopRequests",
     "hold_signals",
     "is_restart",
+    "leave_at_eof",
     "reason",
 ]
 
@@ -35,6 +44,9 @@ RESTART_SIGNAL = signal.SIGHUP
 #: What :meth:`StopRequests.wait` returns beside signal numbers (which are 1 to 64).
 ENDED = 0
 END_OF_INPUT = 255
+
+#: Seconds in which one decision to stop may arrive as several signals.
+ECHO = 0.05
 
 #: The file descriptor of standard input, and how much of it is thrown away at once.
 _STDIN = 0
@@ -66,6 +78,14 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL))
 
 
+def leave_at_eof() -> None:
+    """Exit when standard input ends before :meth:`StopRequests.open` has taken that over.
+
+    For the time in which a module is imported: nothing is in hand yet.
+    """
+    _input.start()
+
+
 #: Standard streams that were a terminal at the start; one that has hung up no longer says so.
 _terminals = [descriptor for descriptor in range(3) if os.isatty(descriptor)]
 
@@ -81,6 +101,8 @@ class StopRequests:
         self._at_eof = at_eof
         self._signals = (*STOP_SIGNALS, *also)
         self._known = {ENDED, END_OF_INPUT, *map(int, self._signals)}
+        #: Whether a stop signal was among the reasons.
+        self._signalled = False
         self._read = self._write = -1
         self._poller = select.poll()
 
@@ -94,7 +116,8 @@ class StopRequests:
             signal.signal(number, self._handle)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)  # see hold_signals()
         if self._at_eof:
-            threading.Thread(target=self._watch_input, name="brigantine-stdin", daemon=True).start()
+            _input.then(lambda: self._tell(END_OF_INPUT))
+            _input.start()
         return self
 
     def close(self) -> None:
@@ -122,15 +145,43 @@ class StopRequests:
             if code is not None:
                 return code
 
-    def wait_again(self) -> int:
-        """After a first reason: the next stop signal, or ENDED.
+    def settle(self, why: int) -> None:
+        """After the reason ``why``: let pass what is the same decision, told once more.
 
-        The end of standard input is no second reason: it comes whenever a parent that has sent
-        SIGTERM lets go of the pipe.
+        To be called before anybody is told what a second signal does.
         """
+        self._signalled = why in STOP_SIGNALS
+        until = time.monotonic() + ECHO
+        others = []
+        while (left := until - time.monotonic()) > 0:
+            code = self.wait(left)
+            if code in STOP_SIGNALS:
+                self._signalled = True
+            elif code is not None:
+                others.append(code)
+                if code == ENDED:
+                    break
+        for code in others:
+            self._tell(code)
+
+    def is_second(self, code: int | None) -> bool:
+        """Whether a reason that came after :meth:`settle` is the second stop signal.
+
+        The end of standard input counts as none, before a signal or after it: it comes whenever a parent
+        that was told to stop, maybe by a signal to us all, lets go of the pipe.
+        """
+        if code not in STOP_SIGNALS:
+            return False
+        if self._signalled:
+            return True
+        self.settle(code)
+        return False
+
+    def wait_again(self) -> int:
+        """After :meth:`settle`: the second stop signal, or ENDED."""
         while True:
-            code = self.wait()
-            if code == ENDED or code in STOP_SIGNALS:
+            code = self.wait_first()
+            if code == ENDED or self.is_second(code):
                 return code
 
     def ended(self) -> None:
@@ -158,10 +209,39 @@ class StopRequests:
             signal.set_wakeup_fd(woken)
             self._tell(number)
 
-    def _watch_input(self) -> None:
+
+class _Input:
+    """Standard input, read by one thread until it ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started = self._ended = False
+        self._then: Callable[[], object] = lambda: os._exit(DONE)
+
+    def start(self) -> None:
+        """Begin to read, unless that was begun before."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._watch, name="brigantine-stdin", daemon=True).start()
+
+    def then(self, tell: Callable[[], object]) -> None:
+        """Say what is to be done at the end."""
+        with self._lock:
+            self._then = tell
+            ended = self._ended
+        if ended:
+            tell()
+
+    def _watch(self) -> None:
         # Python has no sys.stdin when the descriptor was closed at the start; by now its number
         # may belong to something else.
         with contextlib.suppress(OSError):
             while sys.stdin is not None and os.read(_STDIN, _READ_SIZE):
                 pass
-        self._tell(END_OF_INPUT)
+        with self._lock:
+            self._ended = True
+            tell = self._then
+        tell()
+
+
+_input = _Input()

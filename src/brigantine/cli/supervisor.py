@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from .codes import DONE, SIGNALLED, WRONG_USE
-from .stopping import RESTART_SIGNAL, STOP_SIGNALS, StopRequests, is_restart, reason
+from .stopping import RESTART_SIGNAL, StopRequests, is_restart, reason
 
 __all__ = ["Supervisor", "command_line"]
 
@@ -70,15 +70,21 @@ class Supervisor:
                 )
                 self._tell_to_stop()
             elif why is not None and why != signal.SIGCHLD:
-                _log.info("%s: the workers finish what they have in hand", reason(why))
                 break
             if WRONG_USE in self._reap():
                 code = WRONG_USE  # it has said what is wrong; so would its successor
         self._tell_to_stop()
+        if code == DONE:
+            assert why is not None
+            stops.settle(why)
+            _log.info(
+                "%s: the workers finish what they have in hand; a second signal ends them",
+                reason(why),
+            )
         while self._alive():
-            again = stops.wait()
+            again = stops.wait_first()
             self._reap()
-            if again is not None and again in STOP_SIGNALS:
+            if stops.is_second(again):
                 return SIGNALLED + again
         return code
 
@@ -106,8 +112,8 @@ class Supervisor:
             if process is None or (not wait and process.poll() is None):
                 continue
             codes.append(process.wait())
-            if process.stdin is not None:
-                process.stdin.close()
+            assert process.stdin is not None
+            process.stdin.close()
             slot.process = None
             now = time.monotonic()
             slot.pause = _PAUSE if now - slot.born > _PAUSE_MAX else min(slot.pause * 2, _PAUSE_MAX)
@@ -119,11 +125,15 @@ class Supervisor:
         return any(slot.process is not None for slot in self._slots)
 
     def _tell_to_stop(self) -> None:
-        """SIGTERM to all, but only once to each: a second one would end it in the middle."""
+        """Tell all, by the end of their standard input.
+
+        Not by SIGTERM: where that comes to all processes at once, it would be their second.
+        """
         for slot in self._slots:
             if slot.process is not None and not slot.leaving:
                 slot.leaving = True
-                slot.process.send_signal(signal.SIGTERM)
+                assert slot.process.stdin is not None
+                slot.process.stdin.close()
 
     def _signal(self, number: signal.Signals) -> None:
         for slot in self._slots:

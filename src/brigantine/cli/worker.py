@@ -23,7 +23,15 @@ from .codes import SIGNALLED
 from .function import load_function
 from .output import log_to_stderr
 from .shared import add_log_level, add_stop_at_eof
-from .stopping import RESTART_SIGNAL, StopRequests, hold_signals, is_restart, reason
+from .stopping import (
+    ECHO,
+    RESTART_SIGNAL,
+    StopRequests,
+    hold_signals,
+    is_restart,
+    leave_at_eof,
+    reason,
+)
 from .supervisor import Supervisor, command_line
 from .values import at_least_one, reachable, seconds, size, whole
 
@@ -42,12 +50,13 @@ _EPILOG = """\
 The function takes the request's body and returns the reply's: bytes for one frame, a list of bytes
 for several. {more}
 To try it out: brigantine.handlers:echo and brigantine.handlers:upper.
-The first SIGTERM or SIGINT finishes the requests in hand and exits 0. A second one exits at once,
-in the middle of them, with 128 + the signal's number. SIGHUP finishes the requests in hand and then
-begins anew, with the module as it is by then; when that can't be imported any more the exit code is
-2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the middle, with
-that exit code or 130, and the log says so; any other error is told to the client. With --processes
-a process that ends by itself is replaced; one that exits with 2 ends the others, too.
+The first SIGTERM or SIGINT finishes the requests in hand and exits 0, whether it comes to this
+process or to all of its group. A second one exits at once, in the middle of them, with 128 + the
+signal's number; signals that come within {echo} ms count as one. SIGHUP finishes the requests in
+hand and then begins anew, with the module as it is by then; when that can't be imported any more the
+exit code is 2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the
+middle, with that exit code or 130, and the log says so; any other error is told to the client. With
+--processes a process that ends by itself is replaced; one that exits with 2 ends the others, too.
 """
 
 _COROUTINES = "A coroutine function (async def) runs under asyncio."
@@ -140,14 +149,14 @@ def _add_heartbeating(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None:
-    parser.epilog = _EPILOG.format(more=more)
+    parser.epilog = _EPILOG.format(more=more, echo=round(ECHO * 1000))
     parser.set_defaults(run=_run, make=make)
     parser.add_argument(
         "--processes",
         type=at_least_one,
-        default=1,
         metavar="N",
-        help="how many processes serve, each with one worker (default 1)",
+        help="how many processes serve, each with one worker, under one that replaces those that "
+        "end; without this option the worker runs in this process alone",
     )
     parser.add_argument(
         "--max-reply-bytes",
@@ -259,12 +268,14 @@ def _run(arguments: argparse.Namespace) -> int:
     make: _Make = arguments.make
     make(arguments, _no_handler)  # the endpoints are told first, before the module does anything
     log_to_stderr(arguments.log_level)
+    if arguments.stop_at_eof:
+        leave_at_eof()  # importing may take as long as it likes
     # With several processes, too: a mistake is told here once, not by each of them.
     try:
         worker = make(arguments, load_function(arguments.function))
     except TypeError as error:  # an async generator function where there are no parts
         raise ConfigError(f"{arguments.function!r}: {error}") from error
-    if arguments.processes == 1:
+    if arguments.processes is None:
         return _serve(worker, arguments)
     return Supervisor(_words(arguments), arguments.processes).run(arguments.stop_at_eof)
 
@@ -311,14 +322,17 @@ def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Eve
     from whatever C code it is in.
     """
     why = stops.wait_first()
-    if is_restart(why):
-        restart.set()
-        _log.info("%s: finishing the requests in hand, then beginning anew", reason(why))
-        worker.stop()
-        why = stops.wait_again()
-        restart.clear()
-    _log.info("%s: finishing the request in hand; a second signal exits at once", reason(why))
+    while is_restart(why):
+        if not restart.is_set():
+            restart.set()
+            _log.info("%s: finishing the requests in hand, then beginning anew", reason(why))
+            worker.stop()
+        why = stops.wait_first()
+    restart.clear()
+    _log.info("%s: stopping", reason(why))
     worker.stop()
+    stops.settle(why)
+    _log.info("finishing the request in hand; a second signal exits at once")
     os._exit(SIGNALLED + stops.wait_again())
 
 

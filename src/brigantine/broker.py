@@ -192,7 +192,7 @@ class Broker(LoopHandle):
         self._events_endpoint = f"inproc://brigantine-events-{self._name}"
         self._sockets.make(
             self.config, self._line.endpoint, self._events_endpoint,
-            single=self._single, pings=bool(self._protocols & Protocol.REQ),
+            single=self._single, pings=bool(self._protocols & Protocol.REQ) and not self._single,
         )  # fmt: skip
         self._line.begin()
         self._sockets.bind(*self._wanted)

@@ -16,6 +16,7 @@ __all__ = [
     "control_router",
     "device_socket",
     "frontend_router",
+    "keep_alive",
     "watch_connections",
 ]
 
@@ -39,7 +40,7 @@ def frontend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Sock
     finds out, and costs nothing while nothing happens.
     """
     with _router(context, config) as socket:
-        _keep_alive(socket)
+        keep_alive(socket)
     return socket
 
 
@@ -51,7 +52,9 @@ def backend_router(
     ZMTP heartbeats close a connection on which nothing was heard for ``heartbeat_interval *
     liveness`` at most (and for 0.48 of that at least: it depends on when the next PING is).  The peer's
     libzmq answers them itself, however busy its application is, so a REQ worker that computes is
-    not mistaken for a dead one.
+    not mistaken for a dead one.  They are safe where both sides read: the loop always does, and
+    a REQ worker has one message at a time to read.  Clients may pause with a queue that is full,
+    so no socket that clients use has them.
 
     They cost with the square of the connections, as libzmq looks through all of an I/O thread's
     timers at each answer.  Workers of PPP and MDP have heartbeats of their own, so that a connection
@@ -67,9 +70,7 @@ def backend_router(
             # A TTL would make every peer hang up on a broker that was only stopped for a while.
             socket.heartbeat_ttl = 0
         else:
-            _keep_alive(socket)
-            # Keepalive does not ask while something is on its way.
-            socket.tcp_maxrt = _milliseconds(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
+            keep_alive(socket)
     return socket
 
 
@@ -105,7 +106,7 @@ def device_socket(
             socket.sndhwm = 0
         elif kind == zmq.XPUB:
             socket.rcvhwm = 0
-        _keep_alive(socket)
+        keep_alive(socket)
     except BaseException:
         socket.close()
         raise
@@ -121,11 +122,20 @@ def check_sides(frontend: zmq.Socket[Any], backend: zmq.Socket[Any]) -> None:
         )
 
 
-def _keep_alive(socket: zmq.Socket[bytes]) -> None:
+def keep_alive(socket: zmq.Socket[Any]) -> None:
+    """Have the system find out that the machine on the other side has vanished.
+
+    ZMTP's heartbeats would close a healthy connection whose messages nobody takes for a while, since
+    libzmq stops to read one whose queue is full, and then end the process: libzmq 4.3.5 fails its
+    own assertion at the next receive.  The system's probes are answered by the other system,
+    whatever the queues are like.
+    """
     socket.tcp_keepalive = 1
     socket.tcp_keepalive_idle = KEEPALIVE_IDLE
     socket.tcp_keepalive_intvl = KEEPALIVE_INTERVAL
     socket.tcp_keepalive_cnt = KEEPALIVE_PROBES
+    # Keepalive does not ask while something is on its way.
+    socket.tcp_maxrt = _milliseconds(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import zmq
 from ..endpoints import connect
 from ..errors import ClientClosed, ConnectError
 from ..signals import longest_wait
+from ..sockets import keep_alive
 from ..wakeup import Wakeup
 from ..wire import ANNOUNCEMENT
 
@@ -31,10 +32,9 @@ __all__ = [
     "unreachable",
 ]
 
-#: Milliseconds between ZMTP heartbeats of a silent connection, and until one unanswered closes it.
-#: They find the host that vanished behind a socket that waits for long.
-HEARTBEAT_MS = 10_000
-HEARTBEAT_TIMEOUT_MS = 20_000
+#: Seconds that a socket may be idle for and still be used again: its connection may have been lost
+#: without a word, such as to a cable that was out.
+IDLE_MAX = 20.0
 #: Milliseconds to the first reconnection of a broken connection, and the bound to which they grow.
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 1_000
@@ -85,8 +85,8 @@ def open_socket(socket: zmq.Socket[Any], endpoint: str) -> None:
         socket.routing_id = ANNOUNCEMENT + os.urandom(ROUTING_ID_BYTES)
         # What was sent to a broker that does not answer is not worth waiting for.
         socket.linger = 0
-        socket.heartbeat_ivl = HEARTBEAT_MS
-        socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        # Whoever reads a stream may pause: see there why these are not ZMTP's heartbeats.
+        keep_alive(socket)
         socket.reconnect_ivl = RECONNECT_MS
         socket.reconnect_ivl_max = RECONNECT_MAX_MS
         connect(socket, endpoint)
@@ -105,7 +105,7 @@ def can_send(socket: zmq.Socket[Any], heard_at: float) -> bool:
     An inproc connection does not come back when its broker does.  And a message that came while
     nothing was asked, such as a second reply, would be taken for the answer to what is asked next.
     """
-    if time.monotonic() - heard_at >= HEARTBEAT_TIMEOUT_MS / 1000:
+    if time.monotonic() - heard_at >= IDLE_MAX:
         return False
     events = cast(int, socket.getsockopt(zmq.EVENTS))
     return bool(events & zmq.POLLOUT) and not events & zmq.POLLIN

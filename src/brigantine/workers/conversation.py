@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import zmq
@@ -52,6 +53,10 @@ class Conversation(Connection):
     a request that was read but not handed out, nor a reply, nor a second READY.  READY is handed to
     libzmq at once and sent as soon as the connection stands, as with a REQ socket.
 
+    The protocol has no heartbeat, so ZMTP's tell that the broker is there.  libzmq fails an assertion
+    of its own when they find a connection silent that it has stopped to read because the queue is
+    full.  So this one has no bound, and whoever owns it reads it all the time.
+
     Used by one thread.  ``interval_ms`` and ``timeout_ms`` are those of the ZMTP heartbeats.
     """
 
@@ -62,13 +67,16 @@ class Conversation(Connection):
         self._timeout_ms = timeout_ms
         #: Whether READY was handed to libzmq.
         self.ready = False
-        #: Requests received.
+        #: Requests handed out.
         self.requests = 0
-        #: Whether the log was told of a message that is no request.
+        #: Requests that came while another was at work; void with the connection.
+        self.waiting: deque[Request] = deque()
+        #: Whether the log was told of messages that no broker should send.
         self.warned = False
         super().__init__(context, endpoint, interval_ms + timeout_ms)
 
     def _prepare(self) -> None:
+        self.socket.rcvhwm = 0
         self.socket.heartbeat_ivl = self._interval_ms
         self.socket.heartbeat_timeout = self._timeout_ms
         # A TTL would make the broker hang up on a worker that was only stopped for a while.

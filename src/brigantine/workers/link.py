@@ -19,8 +19,10 @@ __all__ = ["STATS", "WorkerLink"]
 #: when one conversation after the other ends as soon as it began.
 PAUSE = 0.1
 PAUSE_MAX = 3.0
-#: Malformed messages thrown away in one turn, before events and replies are looked at again.
+#: Messages read in one turn, before events and replies are looked at again.
 BATCH = 256
+#: Requests beyond the one at work that are kept for a broker that sends more than one at a time.
+EXCESS = 1000
 
 #: name -> meaning.  At rest requests == replies + discarded_replies.
 STATS: dict[str, str] = {
@@ -29,6 +31,7 @@ STATS: dict[str, str] = {
     "errors": "requests on which the handler raised, or returned what can't be sent",
     "discarded_replies": "replies to a connection that had ended: the broker's ticket was void",
     "drop_malformed": "messages from the broker that were no requests",
+    "drop_excess": "requests from a broker that sent far more than one at a time",
     "connects": "connections made, handshake included",
     "disconnects": "connections lost, and handshakes that failed",
     "readies": "READY sent (over inproc, or before connecting: handed to libzmq)",
@@ -41,7 +44,8 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
     """Connects to the broker, hands out requests one by one, takes their replies.
 
     The handler's side gets a request, calls :meth:`answer`, gets the next, and so on; the I/O thread
-    owns all sockets.  While a request is out, no other is read, and READY is not said.
+    owns all sockets.  While a request is out, no other is handed out, and READY is not said.
+    What the broker sends is read all the time (see ``Conversation``).
     """
 
     def __init__(
@@ -92,8 +96,13 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         if not self._outbox.empty():
             self._send(self._outbox.get())
         talk = self._conversation
-        if talk is not None and talk.socket in ready and self._pending is None:
+        if talk is not None and talk.socket in ready:
             self._receive(talk)
+        if talk is not None and talk.waiting and self._pending is None and not self._stopping:
+            self._pending = talk.waiting.popleft()
+            talk.requests += 1
+            self._stats["requests"] += 1
+            self._give(self._pending)
 
     def _poll(self) -> list[Any]:
         """Sockets that can be read; sleeps until there are some, or something is due."""
@@ -103,8 +112,7 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         talk = self._conversation
         if talk is not None:
             poller.register(talk.monitor, zmq.POLLIN)
-            if self._pending is None:
-                poller.register(talk.socket, zmq.POLLIN)
+            poller.register(talk.socket, zmq.POLLIN)
             if talk.silent:
                 sleep = self._interval_ms / 1000
         elif not self._stopping:
@@ -173,23 +181,24 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
             self._say_ready(talk)
 
     def _receive(self, talk: Conversation) -> None:
-        """Hand out the next request, if there is one."""
+        """Read what the broker has sent."""
         for _ in range(BATCH):
             frames = talk.receive()
             if frames is None:
                 return
             parts = parse_request(frames)
-            if parts is not None:
+            if parts is None:
+                self._stats["drop_malformed"] += 1
+                self._warn(talk, "a message that is no request")
+            elif len(talk.waiting) < EXCESS:
                 talk.connected = True
-                talk.requests += 1
-                self._stats["requests"] += 1
-                self._pending = Request(talk.number, *parts)
-                self._give(self._pending)
-                return
-            self._stats["drop_malformed"] += 1
-            if not talk.warned:
-                talk.warned = True
-                _log.warning(
-                    "%s sent a message that is no request; is it the workers' side of a broker?",
-                    self._endpoint,
-                )
+                talk.waiting.append(Request(talk.number, *parts))
+            else:
+                self._stats["drop_excess"] += 1
+                self._warn(talk, f"{EXCESS} requests more than the one at work")
+
+    def _warn(self, talk: Conversation, what: str) -> None:
+        """Say once a connection what the broker has sent that it should not."""
+        if not talk.warned:
+            talk.warned = True
+            _log.warning("%s sent %s; is it the workers' side of a broker?", self._endpoint, what)

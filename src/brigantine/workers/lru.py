@@ -40,8 +40,8 @@ class LRUBase(Worker[Request]):
         (self._broker,) = as_targets(broker, "broker", shared=context is not None)
 
     def stats(self) -> dict[str, int]:
-        """Counters: requests, replies, errors, discarded_replies, drop_malformed, connects,
-        disconnects, readies (what they mean: :data:`brigantine.workers.link.STATS`).
+        """Counters: requests, replies, errors, discarded_replies, drop_malformed, drop_excess,
+        connects, disconnects, readies (what they mean: :data:`brigantine.workers.link.STATS`).
 
         With no request in hand, ``requests == replies + discarded_replies``.
         """

@@ -191,7 +191,7 @@ NOWHERE = ("--frontend", "tcp://127.0.0.1:1", "--backend", "tcp://127.0.0.1:1")
         (["lru", *NOWHERE, "--rate", "fast"], 2, "'fast' is not a number of requests a second"),
         (["lru", *NOWHERE, "--clients", "0", "--workers", "0"], 2, "--clients and --workers are"),
         (["lru", "--frontend", "inproc://x"], 2, "can't be reached from another process"),
-        (["lru", *NOWHERE, "--capacity", "2"], 2, "unknown argument '--capacity'"),
+        (["lru", *NOWHERE, "--capacity", "2"], 2, "no option '--capacity'"),
         (["mdp", *NOWHERE, "--mdp-version", "0.3"], 2, "0.3"),
         (["lru", *NOWHERE, "--connect-timeout", "0.05"], 1, "0 of 64 workers are connected to tcp"),
     ],

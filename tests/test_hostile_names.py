@@ -46,7 +46,7 @@ def names_of_one_hash(count: int) -> Iterator[bytes]:
 def majordomo(rooms: ModuleType, **options: object) -> Rig:
     rig = Rig(
         rooms, protocols=Protocol.MDP02, default_service=None, services=(ONE, TWO),
-        heartbeat_interval=1000.0, **options,
+        heartbeat_interval=999.0, **options,
     )  # fmt: skip
     for worker, service in ((V, ONE), (W, TWO)):
         rig.receive(BACKEND, MDP02.registers(worker, service, b"\xcd\x10\x00"))

@@ -217,7 +217,7 @@ def test_a_terminated_context_ends_run(peers: Peers) -> None:
     [
         ("", "needs the name"),
         (b"mmi.service", "the broker serves these itself"),
-        (None, "bytes or a str"),
+        (None, "bytes or str, not NoneType"),
         ("\ud800", "UTF-8"),
     ],
 )

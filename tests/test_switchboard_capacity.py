@@ -12,7 +12,7 @@ from models import BACKEND, FRONTEND, FULL, GONE, NO_CONNECTION, Call
 
 TTL = 64.0
 #: An interval so long that no heartbeat is due.
-SILENCE = 1000.0
+SILENCE = 999.0
 C, D, E = b"client", b"client 2", b"client 3"
 V, W, X = b"worker 1", b"worker 2", b"worker 3"
 TWO, THREE, EIGHT = b"\x02", b"\x03", b"\x08"

@@ -25,6 +25,7 @@ from .errors import (
     NoReply,
     NoService,
     WorkerFailed,
+    WrongUse,
 )
 from .events import Event, Events
 from .workers.lru import LRUWorker
@@ -62,6 +63,7 @@ __all__ = [
     "QueueDevice",
     "StreamerDevice",
     "WorkerFailed",
+    "WrongUse",
     "__version__",
     "ledger_holds",
 ]

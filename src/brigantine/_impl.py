@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
+from .checks import shown
 from .errors import ConfigError, CoreMissing
 
 __all__ = ["ENVIRONMENT", "Impl", "chosen", "implementation"]
@@ -28,7 +29,7 @@ def chosen(impl: str | None = None) -> Impl:
         return "core"
     if name == "pure":
         return "pure"
-    raise ConfigError(f"{source} must be 'core' or 'pure', not {name!r}")
+    raise ConfigError(f"{source} must be 'core' or 'pure', not {shown(name)}")
 
 
 def implementation(impl: str | None = None) -> ModuleType:

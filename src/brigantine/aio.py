@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 import zmq
 
-from .body import to_frames
+from .arguments import service_name
+from .body import request_frames
+from .calls import called_rightly
 from .clients.codec import Plain, majordomo
-from .clients.shared import MDP_STATS, STATS, Limits, packed, service_name, unpacked
+from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
 from .clients.shell_aio import AsyncClientShell
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
@@ -40,6 +42,7 @@ class LazyPirateClient(AsyncClientShell):
     _kind: ClassVar[int] = zmq.REQ
     _names: ClassVar[dict[str, str]] = STATS
 
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
@@ -64,7 +67,7 @@ class LazyPirateClient(AsyncClientShell):
         ``timeout`` (seconds for one try) and ``retries`` replace the client's own for this request.
         Raises what :meth:`brigantine.LazyPirateClient.request` raises.
         """
-        frames = to_frames(body, "body")
+        frames = request_frames(body)
         return await self._ask(self._dialog(Plain(), frames, timeout, retries))
 
 
@@ -85,6 +88,7 @@ class MajordomoClient(AsyncClientShell):
     _kind: ClassVar[int] = zmq.DEALER
     _names: ClassVar[dict[str, str]] = MDP_STATS
 
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
@@ -113,7 +117,7 @@ class MajordomoClient(AsyncClientShell):
         Raises what :meth:`brigantine.MajordomoClient.request` raises.
         """
         codec = self._codec(service_name(service))
-        return await self._ask(self._dialog(codec, to_frames(body, "body"), timeout, retries))
+        return await self._ask(self._dialog(codec, request_frames(body), timeout, retries))
 
     def stream(
         self,
@@ -129,7 +133,7 @@ class MajordomoClient(AsyncClientShell):
         at once, use ``contextlib.aclosing``, or await its ``aclose()``.
         """
         codec = self._codec(service_name(service))
-        frames = to_frames(body, "body")
+        frames = request_frames(body)
         return self._parts(self._dialog(codec, frames, timeout, retries, stream=True))
 
     async def call(

@@ -7,31 +7,46 @@ from typing import Any
 
 import zmq
 
+from .checks import check_range, shown
+from .config import MAX_SECONDS
 from .endpoints import as_endpoints
-from .errors import ConfigError
+from .errors import ConfigError, WrongUse
 
-__all__ = ["as_targets", "number", "plain_context", "whole"]
+__all__ = ["as_targets", "patience", "plain_context", "service_name"]
 
 #: A port that only makes sense to bind.
 WILDCARD_PORTS = ("*", "0")
 
 
-def number(name: str, value: float, low: float, high: float) -> float:
-    """``value`` as a float.  Raises :class:`~brigantine.errors.ConfigError` if out of range."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{name} must be a number, not {value!r}")
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must be from {low} to {high}, not {value!r}")
-    return float(value)
+def patience(timeout: float | None, name: str = "timeout") -> float | None:
+    """How long a call may wait; ``None`` is for ever.
+
+    Raises :class:`~brigantine.errors.ConfigError` for what is no number of seconds.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise WrongUse(
+            f"{name} must be a number of seconds, or None to wait for ever, not {shown(timeout)}"
+        )
+    check_range(name, timeout, 0, MAX_SECONDS, "seconds")
+    return timeout
 
 
-def whole(name: str, value: int, low: int, high: int) -> int:
-    """``value`` unchanged.  Raises :class:`~brigantine.errors.ConfigError` if out of range."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{name} must be a whole number, not {value!r}")
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must be from {low} to {high}, not {value!r}")
-    return value
+def service_name(service: bytes | str, name: str = "service") -> bytes:
+    """The name of a service as it is sent.
+
+    Raises :class:`~brigantine.errors.ConfigError` for what is no name.
+    """
+    if isinstance(service, bytes):
+        return service
+    if not isinstance(service, str):
+        kind = type(service).__name__
+        raise WrongUse(f"{name} must be bytes or str, not {kind} ({shown(service)})")
+    try:
+        return service.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{name}: {shown(service)} can't be sent as UTF-8: {error}") from None
 
 
 def as_targets(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[str, ...]:
@@ -69,5 +84,5 @@ def plain_context(context: zmq.Context[Any] | None) -> zmq.Context[Any] | None:
     if context is None or type(context) is zmq.Context:
         return context
     if not isinstance(context, zmq.Context):
-        raise ConfigError(f"context must be a zmq.Context, not {context!r}")
+        raise WrongUse(f"context must be a zmq.Context, not {shown(context)}")
     return zmq.Context(context)  # a second handle to the same one

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import msgpack
 import zmq
 
 from ._impl import chosen, implementation
-from .arguments import whole
+from .arguments import patience
 from .broker_sockets import BrokerSockets
+from .calls import called_rightly, refuse_unknown
+from .checks import shown, whole
 from .config import EVENTS_WAITING, LINGER, BrokerConfig
 from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, pack
 from .endpoints import as_endpoints, check_distinct
-from .errors import BrokerStopped, ConfigError
+from .errors import BrokerStopped, ConfigError, WrongUse
 from .event_hub import END, EventHub
 from .events import Events
 from .loop_handle import LoopHandle
@@ -52,6 +56,7 @@ class Broker(LoopHandle):
     #: Options whose default differs from that of BrokerConfig.
     _defaults: ClassVar[dict[str, Any]] = {}
 
+    @called_rightly
     def __init__(
         self,
         frontend: str | Sequence[str],
@@ -63,8 +68,7 @@ class Broker(LoopHandle):
         config: BrokerConfig | None = None,
         **options: Any,
     ) -> None:
-        if config is not None and options:
-            raise TypeError(f"give a config or single options, not both: {', '.join(options)}")
+        _check_config(type(self), config, options)
         self.config = self.options(**options) if config is None else config
         super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._loop_class = implementation(self.impl).Loop
@@ -91,6 +95,7 @@ class Broker(LoopHandle):
     @classmethod
     def options(cls, **options: Any) -> BrokerConfig:
         """The limits of such a broker with these options, and its own defaults for all others."""
+        refuse_unknown(cls, options, _options_of(cls))
         return BrokerConfig(**{**cls._defaults, **options})
 
     def stats(self) -> dict[str, int]:
@@ -168,6 +173,7 @@ class Broker(LoopHandle):
         A signal handler may call it, see :meth:`stop`.
         Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
+        patience(timeout)
         self._line.refuse_in_child()
         self._end_with(DRAIN)
         if timeout is None:
@@ -227,3 +233,23 @@ class Broker(LoopHandle):
             b"drain": lambda: ends(DRAIN),
             b"stop": lambda: ends(STOP),
         }
+
+
+def _check_config(
+    kind: type[Broker], config: BrokerConfig | None, options: Mapping[str, object]
+) -> None:
+    """Raise :class:`~brigantine.errors.WrongUse` for what is no config, and for a config and more."""
+    if config is None:
+        return
+    if not isinstance(config, BrokerConfig):
+        raise WrongUse(
+            f"config must be a BrokerConfig, not {shown(config)}; single options are given by name, "
+            f"such as {kind.__name__}(..., request_ttl=600)"
+        )
+    if options:
+        raise WrongUse(f"give a config or single options, not both: {', '.join(options)}")
+
+
+def _options_of(kind: type[Broker]) -> list[str]:
+    """All that such a broker takes by name."""
+    return [*(field.name for field in fields(BrokerConfig)), *inspect.signature(kind).parameters]

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import zmq
 
+from .arguments import service_name
 from .broker import Broker
+from .calls import called_rightly
 from .config import BrokerConfig
 from .protocols import Protocol
 
@@ -57,19 +59,22 @@ class MajordomoBroker(Broker):
     _protocols = Protocol.MDP01 | Protocol.MDP02
     _defaults: ClassVar[dict[str, Any]] = {"retries": 1}
 
+    @called_rightly
     def __init__(
         self,
         frontend: str | Sequence[str],
         backend: str | Sequence[str] | None = None,
         *,
-        default_service: bytes | None = None,
+        default_service: bytes | str | None = None,
         impl: str | None = None,
         context: zmq.Context[Any] | None = None,
         control: str | Sequence[str] | None = None,
         config: BrokerConfig | None = None,
         **options: Any,
     ) -> None:
-        self._default_service = default_service
+        self._default_service = (
+            None if default_service is None else service_name(default_service, "default_service")
+        )
         super().__init__(
             frontend, backend, impl=impl, context=context, control=control, config=config, **options
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .calls import called_rightly
+from .checks import number, whole
 from .errors import ConfigError
 
-__all__ = ["BrokerConfig", "bounds"]
+__all__ = ["BrokerConfig", "bounds", "unit_of"]
 
 #: Messages handled from one socket before the loop looks at the others (fairness between sides).
 BATCH = 256
@@ -95,13 +97,10 @@ class BrokerConfig:
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
             value = getattr(self, name)
-            whole = isinstance(_DEFAULTS[name], int)
-            good = isinstance(value, int) if whole else isinstance(value, (int, float))
-            if isinstance(value, bool) or not good:
-                kind = "a whole number" if whole else "a number"
-                raise ConfigError(f"{name} must be {kind}, not {value!r}")
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be from {low} to {high}, not {value!r}")
+            if isinstance(_DEFAULTS[name], int):
+                whole(name, value, int(low), int(high), unit_of(name))
+            else:
+                number(name, value, low, high)
         if self.max_depth >= self.max_frames:
             raise ConfigError(
                 f"max_depth ({self.max_depth}) must be below max_frames ({self.max_frames}): "
@@ -132,5 +131,13 @@ def bounds(option: str) -> tuple[float, float]:
     """The least and the greatest value of an option."""
     return next((low, high) for name, low, high in _RANGES if name == option)
 
+
+def unit_of(option: str) -> str:
+    """What the numbers of an option count, where its name does not say it."""
+    return "bytes" if option.endswith("_bytes") else ""
+
+
+# The dataclass has made it; replaced, so that its errors are those of all other constructors.
+setattr(BrokerConfig, "__init__", called_rightly(BrokerConfig.__init__))  # noqa: B010
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(BrokerConfig)}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import zmq
 
-from .arguments import as_targets, number
+from .arguments import as_targets
+from .checks import number
 from .config import MAX_SECONDS
 from .control_server import OK
 from .endpoints import connect

@@ -8,12 +8,14 @@ from typing import Any, ClassVar, NamedTuple
 import zmq
 
 from ._impl import chosen, implementation
-from .arguments import as_targets, whole
+from .arguments import as_targets
+from .calls import called_rightly
+from .checks import whole
 from .closing import closing
-from .config import BrokerConfig, bounds
+from .config import BrokerConfig, bounds, unit_of
 from .control import PAUSE, RESUME, STOP
 from .control_server import Answer, pack
-from .endpoints import as_endpoints, bind, check_distinct, connect
+from .endpoints import as_endpoints, as_several, bind, check_distinct, connect
 from .errors import ConfigError
 from .loop_handle import LoopHandle
 from .sockets import device_socket
@@ -41,7 +43,7 @@ def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End
     :class:`~brigantine.errors.ConfigError` for one that can't be used.
     """
     ends: list[End] = []
-    for text in (value,) if isinstance(value, str) else tuple(value):
+    for text in as_several(value, what):
         if isinstance(text, str) and text.startswith(CONNECT):
             [endpoint] = as_targets(text[len(CONNECT) :], what, shared=shared)
             if End(endpoint, connects=True) not in ends:  # a second connection would double it all
@@ -87,6 +89,7 @@ class Device(LoopHandle):
     #: Socket types of frontend and backend.
     _sides: ClassVar[tuple[int, int]]
 
+    @called_rightly
     def __init__(
         self,
         frontend: str | Sequence[str],
@@ -101,7 +104,8 @@ class Device(LoopHandle):
     ) -> None:
         given = (high_water_mark, max_message_bytes, io_threads)
         for name, value in zip(OPTIONS, given, strict=True):
-            whole(name, value, *map(int, bounds(name)))
+            low, high = map(int, bounds(name))
+            whole(name, value, low, high, unit_of(name))
         self._socket_options = {
             "high_water_mark": high_water_mark, "max_message_bytes": max_message_bytes
         }  # fmt: skip

@@ -9,15 +9,17 @@ import re
 import socket as posix_socket
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import zmq
 
-from .errors import BindError, ConfigError, ConnectError
+from .checks import shown
+from .errors import BindError, ConfigError, ConnectError, WrongUse
 
 __all__ = [
     "as_control_endpoints",
     "as_endpoints",
+    "as_several",
     "bind",
     "bind_private",
     "check_distinct",
@@ -26,6 +28,8 @@ __all__ = [
 ]
 
 TRANSPORTS = ("tcp", "ipc", "inproc")
+#: What holds an endpoint's text, and is no string.
+_BYTES = (bytes, bytearray, memoryview)
 
 #: Permissions of an ipc path that is for this user alone.
 _PRIVATE = 0o600
@@ -43,12 +47,34 @@ def as_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ...]:
 
     Raises :class:`~brigantine.errors.ConfigError` for none, or one that can't be used.
     """
-    endpoints = (value,) if isinstance(value, str) else tuple(value)
+    endpoints = as_several(value, what)
     if not endpoints:
         raise ConfigError(f"{what}: at least one endpoint is needed, such as tcp://127.0.0.1:5555")
     for endpoint in endpoints:
         _check(endpoint, what)
     return endpoints
+
+
+def as_several(value: str | Sequence[str], what: str) -> tuple[str, ...]:
+    """One endpoint or several as a tuple, not yet checked.
+
+    Raises :class:`~brigantine.errors.ConfigError` for what is neither a string nor holds any.
+    """
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, (*_BYTES, Mapping)) or not isinstance(value, Iterable):
+        raise WrongUse(
+            f"{what}: an endpoint is a string such as 'tcp://127.0.0.1:5555', or a list of them, "
+            f"not {shown(value)}{_decoded(value)}"
+        )
+    return tuple(value)
+
+
+def _decoded(value: object) -> str:
+    """What to do with an endpoint of bytes."""
+    if not isinstance(value, _BYTES):
+        return ""
+    return f"; pass {shown(bytes(value).decode(errors='replace'))}"
 
 
 def as_control_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ...]:
@@ -98,7 +124,9 @@ def _is_loopback(endpoint: str) -> bool:
 
 def _check(endpoint: object, what: str) -> None:
     if not isinstance(endpoint, str):
-        raise ConfigError(f"{what}: an endpoint is a string, not {endpoint!r}")
+        raise WrongUse(
+            f"{what}: an endpoint is a string, not {shown(endpoint)}{_decoded(endpoint)}"
+        )
     transport, found, address = endpoint.partition("://")
     if not found or transport not in TRANSPORTS:
         raise ConfigError(

@@ -16,6 +16,7 @@ __all__ = [
     "NoReply",
     "NoService",
     "WorkerFailed",
+    "WrongUse",
 ]
 
 
@@ -25,6 +26,13 @@ class BrigantineError(Exception):
 
 class ConfigError(BrigantineError, ValueError):
     """An option or an endpoint has a value that can't work."""
+
+
+class WrongUse(ConfigError, TypeError):
+    """A call that can't be meant.
+
+    An argument of a wrong type, an option that there is not, ``with`` where it is ``async with``.
+    """
 
 
 class BadEnvelope(BrigantineError, ValueError):

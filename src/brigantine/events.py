@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgpack
 
+from .arguments import patience
 from .counters import COUNTERS
 from .signals import longest_wait
 from .visits import Visits
@@ -104,7 +105,8 @@ class Events:
 
     def next(self, timeout: float | None = None) -> Event | None:
         """The next event; ``None`` when none came within ``timeout`` seconds, or none will come."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        wait = patience(timeout)
+        deadline = None if wait is None else time.monotonic() + wait
         with self._visits.inside(), self._changed:
             while not self._waiting:
                 left = None if deadline is None else deadline - time.monotonic()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
-from .arguments import plain_context
+from .arguments import patience, plain_context
+from .calls import ForThreads
 from .config import BrokerConfig
 from .control import STOP
 from .control_server import Answer, ControlServer, pack
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _numbers = itertools.count()
 
 
-class LoopHandle(ABC):
+class LoopHandle(ForThreads, ABC):
     """What brokers and devices have in common: it runs from construction until :meth:`stop`.
 
     Whoever derives from it calls :meth:`_start` at the end of the constructor.
@@ -148,12 +149,18 @@ class LoopHandle(ABC):
         In a signal handler that has interrupted another method of the same object it does not wait.
         Raises :class:`~brigantine.errors.BrokerStopped` when its loop ended with an error.
         """
-        ended = self._join(timeout)
+        ended = self._join(patience(timeout))
         if ended and self._error is not None:
             raise BrokerStopped(f"the {self.what} ended with {self._error!r}") from self._error
         return ended
 
     def __enter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.BrokerStopped` when it has ended, or is told to."""
+        if self._told_to_end or not self.running:
+            raise BrokerStopped(
+                f"this {self.what} has been stopped and can't be started again; make a new "
+                f"{type(self).__name__} for each `with`"
+            )
         return self
 
     def __exit__(

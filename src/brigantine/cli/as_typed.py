@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator
 
 from ..errors import ConfigError
+from .output import complain
 
 __all__ = ["as_typed"]
 
 #: Such errors begin with the argument that they are about; further on there are values.
-_ARGUMENT = re.compile(r"\A[a-z_]+(?=:| must be )")
+_ARGUMENT = re.compile(r"\A[a-z_]+(?=:|=| must be )")
 #: What is not an option of the same name.
 _OPTIONS = {"brokers": "--broker"}
 
@@ -22,10 +24,14 @@ def as_typed() -> Iterator[None]:
 
     Around what makes a broker, a worker or a client from options; also as a decorator.
     """
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(_ARGUMENT.sub(_option, str(error))) from None
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(_ARGUMENT.sub(_option, str(error))) from None
+    for each in told:
+        complain(f"warning: {_ARGUMENT.sub(_option, str(each.message))}")
 
 
 def _option(argument: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..arguments import number
+from ..checks import number
 from ..clients.shared import TIMEOUT_RANGE
 from ..config import LINGER
 from ..control_client import ControlClient, ControlRefused

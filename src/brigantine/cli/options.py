@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -61,7 +62,9 @@ def options_from(arguments: argparse.Namespace) -> dict[str, Any]:
     names = [field.name for field in fields(BrokerConfig)]
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     try:
-        BrokerConfig(**given)
+        with warnings.catch_warnings():  # told when the broker is made
+            warnings.simplefilter("ignore", UserWarning)
+            BrokerConfig(**given)
     except ConfigError as error:
         pattern = re.compile(rf"\b({'|'.join(names)})\b")
         raise ConfigError(pattern.sub(lambda match: _option(match[0]), str(error))) from None

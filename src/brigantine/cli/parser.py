@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from .._version import __version__
+from ..calls import did_you_mean
 from . import broker, ctl, demo, device, load, ls, request, worker
 from .codes import WRONG_USE
 from .output import complain, write_text
@@ -25,6 +27,24 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self.set_defaults(parser=self)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Name an option that there is not before argparse misses the one that was meant."""
+        words = list(sys.argv[1:] if args is None else args)
+        for word in words:
+            if word == "--" or (self._subparsers and not word.startswith("--")):
+                break  # what follows is no option, or one of the command that it names
+            self._check_known(word)
+        return super().parse_known_args(words, namespace)
+
+    def _check_known(self, word: str) -> None:
+        option, _, _ = word.partition("=")
+        known = self._option_string_actions
+        if option.startswith("--") and " " not in word and option not in known:
+            shown = option if option.isprintable() else ascii(option)
+            self.error(f"there is no option '{shown}'{did_you_mean(option, known)}")
 
     def error(self, message: str) -> NoReturn:
         """One line, and exit code 2; argparse itself would print the usage, too."""

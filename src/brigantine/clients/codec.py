@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from .. import wire_mdp as mdp
+from ..checks import shown
 from ..errors import ConfigError
 from ..wire import EMPTY
 
@@ -130,5 +131,7 @@ def majordomo(version: str) -> type[Majordomo01] | type[Majordomo02]:
     """The codec of a version.  Raises :class:`~brigantine.errors.ConfigError` for any other."""
     codec = VERSIONS.get(version) if isinstance(version, str) else None
     if codec is None:
-        raise ConfigError(f"version must be {' or '.join(map(repr, VERSIONS))}, not {version!r}")
+        raise ConfigError(
+            f"version must be {' or '.join(map(repr, VERSIONS))}, not {shown(version)}"
+        )
     return codec

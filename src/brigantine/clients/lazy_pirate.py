@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import zmq
 
 from ..backoff import Backoff
-from ..body import to_frames
+from ..body import request_frames
+from ..calls import called_rightly
 from .codec import Plain
 from .dialog import Dialog
 from .shared import Limits
@@ -43,6 +44,7 @@ class LazyPirateClient(ClientShell):
 
     _kind: ClassVar[int] = zmq.REQ
 
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
@@ -72,13 +74,13 @@ class LazyPirateClient(ClientShell):
         :class:`~brigantine.errors.WorkerFailed` when the worker's function raised,
         :class:`~brigantine.errors.ClientClosed` when the client is, or gets, closed,
         :class:`~brigantine.errors.ConnectError` when no socket can be opened,
-        ``TypeError`` or ``ValueError`` for a body that is not one or several frames of bytes.
+        :class:`~brigantine.errors.ConfigError` for a body that is not one or several frames of bytes.
         """
         limits = self._limits
         return self._ask(
             Dialog(
                 Plain(),
-                to_frames(body, "body"),
+                request_frames(body),
                 self._brokers,
                 timeout=limits.timeout(timeout),
                 retries=limits.retries(retries),

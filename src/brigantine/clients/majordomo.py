@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 import zmq
 
+from ..arguments import service_name
 from ..backoff import Backoff
-from ..body import to_frames
+from ..body import request_frames
+from ..calls import called_rightly
 from .codec import majordomo
 from .dialog import Dialog
-from .shared import MDP_STATS, Limits, packed, service_name, unpacked
+from .shared import MDP_STATS, Limits, packed, unpacked
 from .shell import ClientShell
 
 __all__ = ["MajordomoClient"]
@@ -63,6 +65,7 @@ class MajordomoClient(ClientShell):
     _kind: ClassVar[int] = zmq.DEALER
     _stats: ClassVar[dict[str, str]] = MDP_STATS
 
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
@@ -97,9 +100,9 @@ class MajordomoClient(ClientShell):
         :class:`~brigantine.errors.WorkerFailed` when the worker's function raised,
         :class:`~brigantine.errors.ClientClosed` when the client is, or gets, closed,
         :class:`~brigantine.errors.ConnectError` when no socket can be opened,
-        ``TypeError`` or ``ValueError`` for a service or a body that can't be sent.
+        :class:`~brigantine.errors.ConfigError` for a service or a body that can't be sent.
         """
-        return self._ask(self._dialog(service, to_frames(body, "body"), timeout, retries))
+        return self._ask(self._dialog(service, request_frames(body), timeout, retries))
 
     def stream(
         self,
@@ -121,10 +124,10 @@ class MajordomoClient(ClientShell):
         ``version="0.1"`` the whole reply is the one part.  To leave a stream early, let go of the
         iterator or ``close()`` it.
 
-        Raises what :meth:`request` raises: ``TypeError`` and ``ValueError`` at once, the others
-        from the iterator.  The error of a worker that has sent parts comes after these.
+        Raises what :meth:`request` raises: ConfigError at once, the others from the
+        iterator.  The error of a worker that has sent parts comes after these.
         """
-        dialog = self._dialog(service, to_frames(body, "body"), timeout, retries, stream=True)
+        dialog = self._dialog(service, request_frames(body), timeout, retries, stream=True)
         return self._parts(dialog)
 
     def call(

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import msgpack
 
-from ..arguments import number, whole
-from ..errors import Busy, Expired, NoReply, NoService, WorkerFailed
+from ..checks import number, shown, whole
+from ..errors import Busy, Expired, NoReply, NoService, WorkerFailed, WrongUse
 from ..wire import raise_if_error
 from .codec import Reply, Says
 
@@ -18,7 +18,6 @@ __all__ = [
     "checked",
     "ending",
     "packed",
-    "service_name",
     "unpacked",
 ]
 
@@ -105,18 +104,15 @@ def checked(reply: Reply) -> Reply:
     return reply
 
 
-def service_name(service: bytes | str) -> bytes:
-    """A service as it goes over the wire.  Raises ``TypeError`` for what is no name."""
-    if isinstance(service, str):
-        return service.encode()
-    if not isinstance(service, bytes):
-        raise TypeError(f"service must be bytes or str, not {type(service).__name__}")
-    return service
-
-
 def packed(obj: object) -> bytes:
-    """``obj`` as one msgpack frame.  Raises ``TypeError`` or ``ValueError`` if it can't be."""
-    return cast(bytes, msgpack.packb(obj))
+    """``obj`` as one msgpack frame.
+
+    Raises :class:`~brigantine.errors.WrongUse` if it can't be.
+    """
+    try:
+        return cast(bytes, msgpack.packb(obj))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WrongUse(f"obj can't be sent as msgpack: {error}; it is {shown(obj)}") from error
 
 
 def unpacked(body: bytes | list[bytes]) -> Any:

@@ -13,6 +13,7 @@ import zmq
 
 from ..arguments import as_targets, plain_context
 from ..body import from_frames
+from ..calls import ForThreads
 from ..errors import ClientClosed
 from .codec import Reply, Says
 from .dialog import Dialog
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientShell"]
 
 
-class ClientShell:
+class ClientShell(ForThreads):
     """Base of the clients that threads call: pools, fork, close, and driving a :class:`Dialog`."""
 
     #: The type of its sockets.
@@ -184,6 +185,8 @@ class ClientShell:
         self._pool().close()
 
     def __enter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.ClientClosed` after :meth:`close`."""
+        self._pool().check_open()
         return self
 
     def __exit__(

@@ -15,6 +15,7 @@ import zmq
 from ..arguments import as_targets, plain_context
 from ..backoff import Backoff
 from ..body import from_frames
+from ..calls import ForTasks
 from ..errors import ClientClosed
 from .channel import CONTEXT_GONE
 from .codec import ClientCodec, Reply, Says
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClientShell"]
 
 
-class AsyncClientShell:
+class AsyncClientShell(ForTasks):
     """Base of the clients that tasks call: pools, loops, close, and driving a :class:`Dialog`."""
 
     #: The type of its sockets.
@@ -68,6 +69,8 @@ class AsyncClientShell:
         _close(self._pools)
 
     async def __aenter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.ClientClosed` after :meth:`close`."""
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -104,10 +107,13 @@ class AsyncClientShell:
             stream=stream,
         )
 
-    def _pool(self) -> LoopPool:
-        """The pool of this event loop; one of a loop that has ended is closed."""
+    def _check_open(self) -> None:
         if self._closed:
             raise ClientClosed("the client is closed; make a new one")
+
+    def _pool(self) -> LoopPool:
+        """The pool of this event loop; one of a loop that has ended is closed."""
+        self._check_open()
         loop, process = asyncio.get_running_loop(), os.getpid()
         if self._pools:
             pool = self._pools[0]

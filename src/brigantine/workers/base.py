@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Generic, TypeAlias
 
 import zmq
 
-from ..arguments import number, plain_context, whole
+from ..arguments import plain_context
+from ..checks import number, shown, whole
+from ..errors import WrongUse
 from .io_thread import Given, WorkerIO
 from .reply import ReplyLimits
 
@@ -50,7 +52,7 @@ class Worker(ABC, Generic[Given]):
         stats: Iterable[str],
     ) -> None:
         if not callable(handler):
-            raise TypeError(f"handler must be a function, not {handler!r}")
+            raise WrongUse(f"handler must be a function, not {shown(handler)}")
         self._check_kind(handler)
         self._handler = handler
         self._interval = number("heartbeat_interval", heartbeat_interval, *INTERVAL_RANGE)

@@ -9,8 +9,9 @@ from typing import Any
 
 import zmq
 
-from ..arguments import as_targets, number, whole
+from ..arguments import as_targets
 from ..backoff import Backoff
+from ..checks import flag, number, whole
 from ..errors import ConfigError
 from .base import INTERVAL_RANGE, Worker
 from .dialog import Dialog, Job
@@ -47,8 +48,9 @@ class HeartbeatWorker(Worker[Job]):
     ) -> None:
         self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
         super().__init__(handler, heartbeat_interval, liveness, limits, context, STATS)
+        announced = flag("announce_interval", announce_interval)
         #: Milliseconds; 0: not announced.
-        self._interval_ms = round(self._interval * 1000) if announce_interval else 0
+        self._interval_ms = round(self._interval * 1000) if announced else 0
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)
         first = self._interval if reconnect_min is None else reconnect_min
         self._pauses = (

@@ -8,8 +8,10 @@ from typing import Any
 import zmq
 
 from ..arguments import as_targets
+from ..calls import called_rightly
+from ..checks import shown
 from ..config import BrokerConfig
-from ..errors import ConfigError
+from ..errors import WrongUse
 from .base import Handler, Worker
 from .conversation import Request
 from .link import STATS, WorkerLink
@@ -22,6 +24,7 @@ __all__ = ["Handler", "LRUBase", "LRUWorker"]
 class LRUBase(Worker[Request]):
     """Whom an LRU worker serves, whatever calls its handler."""
 
+    @called_rightly
     def __init__(
         self,
         broker: str,
@@ -33,10 +36,10 @@ class LRUBase(Worker[Request]):
         max_reply_frames: int = BrokerConfig.max_frames,
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        if not isinstance(broker, str):
-            raise ConfigError(f"broker: a worker has one endpoint, a string, not {broker!r}")
         limits = ReplyLimits(max_reply_bytes, max_reply_frames)
         super().__init__(handler, heartbeat_interval, liveness, limits, context, STATS)
+        if not isinstance(broker, (str, bytes)):  # bytes are told apart below
+            raise WrongUse(f"broker: a worker has one endpoint, a string, not {shown(broker)}")
         (self._broker,) = as_targets(broker, "broker", shared=context is not None)
 
     def stats(self) -> dict[str, int]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import zmq
 
+from ..arguments import service_name
+from ..calls import called_rightly
+from ..checks import shown
 from ..config import BrokerConfig
 from ..errors import ConfigError
 from ..wire_mdp import MMI_PREFIX
@@ -15,7 +18,7 @@ from .reply import ReplyLimits
 from .streams import StreamingThreads
 from .wire import MDP01Wire, MDP02Wire
 
-__all__ = ["MajordomoBase", "MajordomoWorker", "service_name"]
+__all__ = ["MajordomoBase", "MajordomoWorker", "worker_service"]
 
 _WIRES: dict[str, type[MDP02Wire]] = {"0.1": MDP01Wire, "0.2": MDP02Wire}
 
@@ -23,6 +26,7 @@ _WIRES: dict[str, type[MDP02Wire]] = {"0.1": MDP01Wire, "0.2": MDP02Wire}
 class MajordomoBase(HeartbeatWorker):
     """What a worker of Majordomo serves, whatever calls its handler."""
 
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
@@ -40,9 +44,9 @@ class MajordomoBase(HeartbeatWorker):
         max_reply_frames: int = BrokerConfig.max_frames,
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        self._service = service_name(service)
-        if version not in _WIRES:
-            raise ConfigError(f'version must be "0.1" or "0.2", not {version!r}')
+        self._service = worker_service(service)
+        if not isinstance(version, str) or version not in _WIRES:
+            raise ConfigError(f'version must be "0.1" or "0.2", not {shown(version)}')
         self._version = version
         super().__init__(
             brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
@@ -108,17 +112,12 @@ class MajordomoWorker(MajordomoBase, StreamingThreads):
     """
 
 
-def service_name(service: bytes | str) -> bytes:
+def worker_service(service: bytes | str) -> bytes:
     """The name of a service as it is sent.
 
     Raises :class:`~brigantine.errors.ConfigError` for one that no worker can have.
     """
-    if not isinstance(service, (bytes, str)):
-        raise ConfigError(f"service must be bytes or a str, not {cast(object, service)!r}")
-    try:
-        name = service.encode() if isinstance(service, str) else service
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"service: {service!r} can't be sent as UTF-8: {error}") from None
+    name = service_name(service)
     if not name:
         raise ConfigError("service: a worker needs the name of its service, such as 'echo'")
     if name.startswith(MMI_PREFIX):

@@ -7,6 +7,7 @@ from typing import Any
 
 import zmq
 
+from ..calls import called_rightly
 from ..config import BrokerConfig
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
@@ -19,6 +20,7 @@ __all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
 class ParanoidPirateBase(HeartbeatWorker):
     """How a worker of PPP connects, whatever calls its handler."""
 
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..arguments import whole
 from ..body import to_frames
+from ..checks import whole
 from ..wire import BROKER_ERROR_MARK, ERROR_MARK, ERROR_MESSAGE_BYTES, ERROR_TYPE_BYTES, error_reply
 
 __all__ = ["ReplyLimits"]
@@ -34,7 +34,7 @@ class ReplyLimits:
     """
 
     def __init__(self, max_reply_bytes: int, max_reply_frames: int) -> None:
-        self._max_bytes = whole("max_reply_bytes", max_reply_bytes, *BYTES_RANGE)
+        self._max_bytes = whole("max_reply_bytes", max_reply_bytes, *BYTES_RANGE, "bytes")
         self._max_frames = whole("max_reply_frames", max_reply_frames, *FRAMES_RANGE)
 
     def as_reply(self, value: Any) -> list[bytes]:

@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..body import from_frames
+from ..calls import ForTasks
+from ..errors import WrongUse
 from .base import Worker
 from .io_thread import Given, WorkerIO
 from .kinds import is_async_generator, is_coroutine, name_of
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("brigantine.worker")
 
 
-class TaskWorker(Worker[Given]):
+class TaskWorker(Worker[Given], ForTasks):
     """A worker whose handler is a coroutine function.
 
     The I/O thread is that of the workers for threads: it has the sockets and the heartbeats, so a
@@ -94,11 +96,11 @@ class TaskWorker(Worker[Given]):
         if is_coroutine(handler) or (self._takes_generators and is_async_generator(handler)):
             return
         if is_async_generator(handler):
-            raise TypeError(
+            raise WrongUse(
                 f"handler must be a coroutine function, not the async generator function "
                 f"{name_of(handler)!r}: only Majordomo has replies in parts"
             )
-        raise TypeError(
+        raise WrongUse(
             f"handler must be a coroutine function (async def), not {name_of(handler)!r}; "
             f"brigantine.{type(self).__name__} is for plain functions"
         )

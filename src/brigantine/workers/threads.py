@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..body import from_frames
+from ..calls import ForThreads
+from ..errors import WrongUse
 from .base import Worker
 from .io_thread import Given, WorkerIO
 from .kinds import is_async, name_of
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("brigantine.worker")
 
 
-class ThreadWorker(Worker[Given]):
+class ThreadWorker(Worker[Given], ForThreads):
     """A worker whose handler is a plain function."""
 
     _thread: threading.Thread | None = None
@@ -79,7 +81,7 @@ class ThreadWorker(Worker[Given]):
 
     def _check_kind(self, handler: Callable[[Any], Any]) -> None:
         if is_async(handler):
-            raise TypeError(
+            raise WrongUse(
                 f"handler must be a plain function, not the async function {name_of(handler)!r}; "
                 f"brigantine.aio.{type(self).__name__} is for these"
             )

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from models import BACKEND, FRONTEND, FULL, GONE, NO_CONNECTION, OK, charge
+from models import BACKEND, BEHIND, FRONTEND, FULL, GONE, NO_CONNECTION, OK, charge
 
 from brigantine import BrokerConfig
+
+#: What became of a reply -> how its request ended.
+REPLY_ENDS = {
+    OK: "replied",
+    FULL: "shed_client_full",
+    BEHIND: "shed_client_bytes",
+    GONE: "failed_client_gone",
+}
 
 
 @dataclass(eq=False)
@@ -86,8 +94,8 @@ class BoardModel:
             if result == OK:
                 self.flying.append(self.waiting.pop(0))
                 life.job, asked.life, asked.sent_to = asked, life, life.identity
-            elif result == FULL:
-                self.count["worker_full"] += 1
+            elif result in (FULL, BEHIND):
+                self.count["worker_full" if result == FULL else "worker_behind"] += 1
                 self.parked.append(life)
             else:
                 self.lose(life)
@@ -111,7 +119,7 @@ class BoardModel:
         else:
             self.flying.remove(asked)
             result = self.offer(FRONTEND, asked.address[0], asked)
-            self.end({OK: "replied", FULL: "shed_client_full", GONE: "failed_client_gone"}[result])
+            self.end(REPLY_ENDS[result])
         self.speak(identity, connection)
         self.hand_out()
 

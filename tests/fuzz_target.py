@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dialects import ALL, MAJORDOMO
-from models import BACKEND, BOTH, EIGHTH, FRONTEND, FULL, GONE, NO_CONNECTION, OK, Call
+from models import BACKEND, BEHIND, BOTH, EIGHTH, FRONTEND, FULL, GONE, NO_CONNECTION, OK, Call
 from twins import as_job
 
 from brigantine import COUNTERS, BrokerConfig, ledger_holds
@@ -106,7 +106,7 @@ class Life:
             self.now += number * EIGHTH
             self.board.tick(self.now)
         elif what >= RESULT:
-            self.results[PEERS[number % 4]] = (OK, FULL, GONE, GONE)[number // 4]
+            self.results[PEERS[number % 4]] = (OK, FULL, GONE, BEHIND)[number // 4]
         elif what >= CONNECTION:
             events = (self.board.connection_opened, self.board.connection_closed)
             events[number % 2](number // 2)

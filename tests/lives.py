@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from dialects import ALL, DIALECTS, MAJORDOMO, Dialect, Frames, asks
-from models import BACKEND, BOTH, EIGHTH, FRONTEND, FULL, GONE, NO_CONNECTION, OK
+from models import BACKEND, BEHIND, BOTH, EIGHTH, FRONTEND, FULL, GONE, NO_CONNECTION, OK
 from twins import Twins
 
 from brigantine.protocols import Protocol
@@ -216,7 +216,7 @@ class Life:
 
     def refuse(self) -> None:
         port, peers = self.rng.choice([(FRONTEND, CLIENTS), (BACKEND, WORKERS), (BACKEND, WORKERS)])
-        self.twins.answers(port, self.rng.choice(peers), self.rng.choice([FULL, GONE]))
+        self.twins.answers(port, self.rng.choice(peers), self.rng.choice([FULL, BEHIND, GONE]))
 
     def calm(self) -> None:
         for port, peers in ((FRONTEND, CLIENTS), (BACKEND, WORKERS)):

@@ -37,7 +37,7 @@ needs_plain_fork = pytest.mark.skipif(
 )
 
 FRONTEND, BACKEND, BOTH = 0, 1, 2
-OK, FULL, GONE = 0, 1, 2
+OK, FULL, GONE, BEHIND = 0, 1, 2, 3
 NO_CONNECTION = -1
 UNKNOWN, LATE, ANSWERED = -1, -2, -3
 #: The unit of time in the tests: exact in binary and in whole nanoseconds.

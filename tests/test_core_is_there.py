@@ -17,9 +17,9 @@ from brigantine import ConfigError, LRUBroker
 from brigantine.core import zmqapi
 
 ROOMS = (
-    "board", "dispatch", "endings", "envelope", "events", "expiry", "from_client", "from_worker",
-    "identities", "loop", "lru", "mmi", "outbox", "packing", "report", "requests", "services",
-    "switchboard", "tick", "tickets", "watching", "workers",
+    "accounts", "board", "dispatch", "endings", "envelope", "events", "expiry", "from_client",
+    "from_worker", "identities", "loop", "lru", "mmi", "outbox", "packing", "report", "requests",
+    "services", "switchboard", "tick", "tickets", "watching", "workers",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from models import (
     ANSWERED,
     BACKEND,
+    BEHIND,
     EIGHTH,
     FRONTEND,
     FULL,
@@ -142,8 +143,8 @@ steps = st.one_of(
     ),
     step("closed", connections),
     step("wait", st.integers(0, 5)),
-    step("answers", st.just(BACKEND), workers, st.sampled_from([OK, OK, FULL, GONE])),
-    step("answers", st.just(FRONTEND), clients, st.sampled_from([OK, OK, FULL, GONE])),
+    step("answers", st.just(BACKEND), workers, st.sampled_from([OK, OK, FULL, GONE, BEHIND])),
+    step("answers", st.just(FRONTEND), clients, st.sampled_from([OK, OK, FULL, GONE, BEHIND])),
 )
 options = st.fixed_dictionaries(
     {
@@ -181,8 +182,8 @@ def random_step(rng: random.Random, size: int, trouble: int) -> Step:
         (2 * trouble, ("receive", (rng.randrange(2), [worker, *body], connection))),
         (4 * trouble, ("closed", (connection,))),
         (8, ("wait", (rng.randrange(4),))),
-        (3 * trouble, ("answers", (BACKEND, worker, rng.choice([OK, FULL, GONE])))),
-        (1 * trouble, ("answers", (FRONTEND, client, rng.choice([OK, FULL, GONE])))),
+        (3 * trouble, ("answers", (BACKEND, worker, rng.choice([OK, FULL, GONE, BEHIND])))),
+        (1 * trouble, ("answers", (FRONTEND, client, rng.choice([OK, FULL, GONE, BEHIND])))),
         (6, ("answers", (BACKEND, worker, OK))),
         (2, ("answers", (FRONTEND, client, OK))),
     ]
@@ -206,7 +207,8 @@ def live(rooms: ModuleType, seed: int, steps: int) -> None:
     )
     life = [random_step(rng, size, trouble) for _ in range(steps)]
     pair.run([*life, ("drain", ()), *life[:50]])
-    wanted = {"replied", "shed_client_full", "failed_client_gone", "failed_expired_in_flight",
+    wanted = {"replied", "shed_client_full", "shed_client_bytes", "failed_client_gone", "worker_behind",
+              "failed_expired_in_flight",
               "drop_reply_unknown", "drop_reply_late", "drop_reply_duplicate", "drop_reply_foreign",
               "drop_ready_gone", "drop_too_large", "shed_queue_full", "shed_queue_bytes",
               "shed_draining", "failed_stopped", "workers_lost", "ready_again", "worker_full"}  # fmt: skip

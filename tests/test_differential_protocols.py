@@ -43,14 +43,14 @@ def test_any_history_is_the_same_on_both(rooms: ModuleType, rng: random.Random) 
 
 #: What a life of all protocols must have seen, or it was no test.
 SEEN = {
-    "replied", "shed_queue_full", "shed_client_full", "shed_services", "shed_draining",
+    "replied", "shed_queue_full", "shed_client_full", "shed_client_bytes", "shed_services", "shed_draining",
     "failed_expired_queued", "failed_expired_in_flight", "failed_client_gone",
     "failed_partials_too_large", "drop_malformed_request", "drop_too_deep",
     "drop_malformed_worker", "drop_too_many_frames", "drop_too_large", "drop_reply_unknown",
     "drop_reply_late", "drop_reply_duplicate", "drop_reply_foreign", "drop_ready_gone",
     "drop_ready_refused", "drop_unexpected", "drop_partial_shed", "workers_expired",
     "workers_disconnected", "disconnects", "heartbeats", "partials", "mmi", "ready_again",
-    "worker_full", "redispatched", "failed_no_service", "error_answers",
+    "worker_full", "worker_behind", "redispatched", "failed_no_service", "error_answers",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import pytest
 from dialects import ALL, MAJORDOMO, MDP01, MDP02, REQ, TalkRig, answer, asks
-from models import FRONTEND, FULL, GONE, Rig
+from models import BEHIND, FRONTEND, FULL, GONE, Rig
 
 from brigantine import COUNTERS, ledger_holds
 
@@ -190,7 +190,8 @@ def test_an_answer_is_in_the_ledger(rooms: ModuleType, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "end"), [(FULL, "shed_client_full"), (GONE, "failed_client_gone")]
+    ("result", "end"),
+    [(FULL, "shed_client_full"), (BEHIND, "shed_client_bytes"), (GONE, "failed_client_gone")],
 )
 def test_an_answer_that_the_client_does_not_take_is_counted(
     rooms: ModuleType, version: str, result: int, end: str

@@ -19,6 +19,7 @@ import test_switchboard_workers as workers
 from dialects import ALL, MDP02, TalkRig
 from models import (
     BACKEND,
+    BEHIND,
     FRONTEND,
     FULL,
     MEGABYTE,
@@ -117,8 +118,9 @@ def test_what_the_loop_saw_is_counted(make: Callable[..., Rig]) -> None:
     rig = make()
     rig.board.count_pause()
     rig.board.count_event_missed()
+    rig.board.note_unsent(5000)
     rig.settled()
-    assert rig.nonzero() == {"pauses": 1, "events_missed": 1}
+    assert rig.nonzero() == {"pauses": 1, "events_missed": 1, "unsent_bytes": 5000}
 
 
 # -- memory -----------------------------------------------------------------------------------
@@ -166,7 +168,16 @@ REACHED_BY: dict[str, Callable[..., None]] = {
     "shed_queue_full": requests.test_beyond_queue_limit_a_request_is_shed_and_the_others_stay,
     "shed_queue_bytes": partial(requests.test_queue_bytes_is_the_most_that_may_wait, over=1),
     "shed_draining": test_a_draining_broker_finishes_what_it_has_and_takes_nothing_new,
-    "shed_client_full": requests.test_a_reply_to_a_client_that_does_not_read_is_shed,
+    "shed_client_full": partial(
+        requests.test_a_reply_to_a_client_that_does_not_read_is_shed,
+        result=FULL,
+        reason="shed_client_full",
+    ),
+    "shed_client_bytes": partial(
+        requests.test_a_reply_to_a_client_that_does_not_read_is_shed,
+        result=BEHIND,
+        reason="shed_client_bytes",
+    ),
     "failed_expired_queued": requests.test_a_request_that_waits_for_its_ttl_fails_and_is_never_sent,
     "failed_expired_in_flight": requests.test_a_late_reply_is_never_delivered,
     "failed_client_gone": requests.test_a_reply_to_a_client_that_is_gone_is_counted,
@@ -194,9 +205,15 @@ REACHED_BY: dict[str, Callable[..., None]] = {
         workers.test_an_idle_worker_whose_connection_closes_is_out_of_the_order, gone=0
     ),
     "ready_again": requests.test_a_busy_worker_gets_no_second_request,
-    "worker_full": workers.test_a_request_that_no_worker_takes_waits,
+    "worker_full": partial(
+        workers.test_a_request_that_no_worker_takes_waits, result=FULL, counter="worker_full"
+    ),
+    "worker_behind": partial(
+        workers.test_a_request_that_no_worker_takes_waits, result=BEHIND, counter="worker_behind"
+    ),
     "redispatched": workers.test_a_lost_request_keeps_its_deadline,
     "queued_bytes": requests.test_a_request_waits_until_a_worker_is_ready,
+    "unsent_bytes": test_what_the_loop_saw_is_counted,
     "pauses": test_what_the_loop_saw_is_counted,
     "events_missed": test_what_the_loop_saw_is_counted,
     "services": requests.test_a_request_waits_until_a_worker_is_ready,

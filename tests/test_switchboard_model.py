@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 from models import (
     BACKEND,
+    BEHIND,
     EIGHTH,
     FRONTEND,
     FULL,
@@ -235,7 +236,7 @@ class SwitchboardMachine(RuleBasedStateMachine):
         peer=st.sampled_from(
             [(FRONTEND, client) for client in CLIENTS] + [(BACKEND, each) for each in WORKERS]
         ),
-        result=st.sampled_from([OK, OK, FULL, GONE]),
+        result=st.sampled_from([OK, OK, FULL, GONE, BEHIND]),
     )
     def answers_from_now_on(self, peer: tuple[int, bytes], result: int) -> None:
         self.rig.results[peer] = result

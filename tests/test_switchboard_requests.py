@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from models import (
     BACKEND,
+    BEHIND,
     EIGHTH,
     FRONTEND,
     FULL,
@@ -206,13 +207,18 @@ def test_a_reply_to_a_ticket_of_another_broker_makes_its_sender_a_worker(
     assert rig.board.idle_workers() == [W]
 
 
-def test_a_reply_to_a_client_that_does_not_read_is_shed(make: Callable[..., Rig]) -> None:
+@pytest.mark.parametrize(
+    ("result", "reason"), [(FULL, "shed_client_full"), (BEHIND, "shed_client_bytes")]
+)
+def test_a_reply_to_a_client_that_does_not_read_is_shed(
+    make: Callable[..., Rig], result: int, reason: str
+) -> None:
     rig = make()
-    rig.results[FRONTEND, C] = FULL
+    rig.results[FRONTEND, C] = result
     rig.ready(W)
     ticket = rig.job(C, W, b"1")
     [call] = rig.reply(W, ticket, b"done")
-    assert (call.result, rig["shed"], rig["shed_client_full"]) == (FULL, 1, 1)
+    assert (call.result, rig["shed"], rig[reason]) == (result, 1, 1)
     assert (rig["replied"], rig.board.idle_workers()) == (0, [W])
     rig.reply(W, ticket, b"again")
     assert rig["drop_reply_duplicate"] == 1

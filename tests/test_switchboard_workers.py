@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from models import (
     BACKEND,
+    BEHIND,
     EIGHTH,
     FULL,
     GONE,
@@ -261,14 +262,17 @@ def test_a_worker_that_does_not_read_is_passed_over_until_the_next_tick(
     assert rig.board.idle_workers() == [W]
 
 
-def test_a_request_that_no_worker_takes_waits(make: Callable[..., Rig]) -> None:
+@pytest.mark.parametrize(("result", "counter"), [(FULL, "worker_full"), (BEHIND, "worker_behind")])
+def test_a_request_that_no_worker_takes_waits(
+    make: Callable[..., Rig], result: int, counter: str
+) -> None:
     rig = make()
-    rig.results = {(BACKEND, V): FULL, (BACKEND, W): GONE}
+    rig.results = {(BACKEND, V): result, (BACKEND, W): GONE}
     rig.ready(V)
     rig.ready(W)
     assert len(rig.ask(C, b"1")) == 2
-    assert (rig["queued"], rig["in_flight"]) == (1, 0)
-    assert [call.result for call in rig.wait(0)] == [FULL], "once a tick, not for ever"
+    assert (rig["queued"], rig["in_flight"], rig[counter]) == (1, 0, 1)
+    assert [call.result for call in rig.wait(0)] == [result], "once a tick, not for ever"
     assert [call.to for call in rig.ready(X)] == [X]
 
 

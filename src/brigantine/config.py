@@ -52,8 +52,10 @@ EVENT_NAME_BYTES = 255
 REQUEST_OVERHEAD = 640
 #: Places in which the name of a service is kept that a waiting request is for.
 NAME_COPIES = 3
-#: What one frame of a waiting request costs beside its bytes (libzmq's own record of it).
+#: What one frame that waits costs beside its bytes (libzmq's own record of it).
 FRAME_OVERHEAD = 128
+#: Bytes: a message that costs less is not counted against ``peer_bytes``, the high-water mark bounds those.
+LIGHT = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,9 @@ class BrokerConfig:
     max_depth: int = 16
     #: Messages that libzmq holds for one peer in each direction (ZMQ_SNDHWM, ZMQ_RCVHWM).
     high_water_mark: int = 1000
+    #: Memory that messages handed to one peer may hold until its system has taken them.  One message
+    #: always may; those of less than 4 KiB are bounded by ``high_water_mark`` alone.
+    peer_bytes: int = 64 * 1024 * 1024
     #: I/O threads of the broker's own context; unused when a context is passed in.
     io_threads: int = 1
     #: Seconds that draining waits for accepted work before it stops all the same.
@@ -122,6 +127,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_frames", 4, 65536),
     ("max_depth", 1, 255),
     ("high_water_mark", 1, 10_000_000),
+    ("peer_bytes", 0, 1 << 50),
     ("io_threads", 1, 64),
     ("drain_timeout", 0.0, 86400.0),
 )

@@ -25,6 +25,7 @@ COUNTERS: dict[str, str] = {
     "shed_services": "the request was for one service more than max_services",
     "shed_draining": "the broker was draining",
     "shed_client_full": "the reply met the high-water mark of a client that does not read",
+    "shed_client_bytes": "the client had yet to take peer_bytes of what it was sent",
     # why a request failed
     "failed_expired_queued": "request_ttl ran out before a worker was free",
     "failed_expired_in_flight": "request_ttl ran out before the worker answered",
@@ -63,9 +64,11 @@ COUNTERS: dict[str, str] = {
     "mmi": "requests that the broker answered itself",
     "ready_again": "READY from a worker that was already ready or busy",
     "worker_full": "sends refused by the high-water mark of a worker; the next one was tried",
+    "worker_behind": "sends refused as the worker had yet to take peer_bytes; the next one was tried",
     "redispatched": "requests sent to another worker after theirs was lost",
     # the broker itself
     "queued_bytes": "gauge: bytes charged to waiting requests",
+    "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that peers have yet to take",
     "pauses": "times the loop found that it had been stopped, and credited the gap",
     "events_missed": "events of broker.events() that a slow reader did not get",
     "control_requests": "well-formed requests on the control endpoint",

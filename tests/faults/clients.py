@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from types import TracebackType
+from typing import Any
 
 import zmq
 from harness import PATIENCE, Peers, wait_until
@@ -17,8 +18,8 @@ __all__ = ["Bystander", "CountingClient", "round_trip", "who_got"]
 class CountingClient:
     """Asks on a DEALER, where a REQ socket would hide a second reply, and counts every reply."""
 
-    def __init__(self, peers: Peers, endpoint: str) -> None:
-        self._socket = peers.dealer(endpoint)
+    def __init__(self, peers: Peers, endpoint: str, **options: Any) -> None:
+        self._socket = peers.dealer(endpoint, **options)
         #: How often a reply came, by its last frame (workers of these tests echo the body there).
         self.replies: Counter[bytes] = Counter()
 

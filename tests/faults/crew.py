@@ -163,9 +163,10 @@ class DialectClient(CountingClient):
     """A CountingClient that speaks the client's side of a protocol."""
 
     def __init__(
-        self, peers: Peers, endpoint: str, dialect: Dialect, service: bytes = SERVICE
-    ) -> None:
-        super().__init__(peers, endpoint)
+        self, peers: Peers, endpoint: str, dialect: Dialect, service: bytes = SERVICE,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(peers, endpoint, **options)
         self._dialect, self._service = dialect, service
         #: Bodies of PARTIALs, as they came.
         self.partials: list[tuple[bytes, ...]] = []

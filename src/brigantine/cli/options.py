@@ -29,6 +29,7 @@ HELP: dict[str, str] = {
     "max_frames": "most frames in one message, address stack included",
     "max_depth": "most address frames before the empty delimiter (hops a request has passed)",
     "high_water_mark": "messages that libzmq holds for one peer in each direction",
+    "peer_bytes": "memory that messages handed to one peer may hold until its system has taken them",
     "io_threads": "I/O threads of libzmq",
     "drain_timeout": "seconds that a stopping broker waits for accepted work",
 }

@@ -56,6 +56,7 @@ cdef class Board:
     cdef Identities service_names
     cdef vector[Service] services
     cdef vector[Link] due_links
+    cdef int64_t taken                  # bytes of the message that is being handled
     cdef int64_t present                # the time of the last call; -1 before the first
     cdef int64_t vacated                # when last a service was left without a worker; at first: the start
     cdef Chain due                      # services in which a request or a worker may go on

@@ -12,6 +12,7 @@ cdef enum:
     SHED_SERVICES
     SHED_DRAINING
     SHED_CLIENT_FULL
+    SHED_CLIENT_BYTES
     FAILED_EXPIRED_QUEUED
     FAILED_EXPIRED_IN_FLIGHT
     FAILED_NO_SERVICE
@@ -47,8 +48,10 @@ cdef enum:
     MMI
     READY_AGAIN
     WORKER_FULL
+    WORKER_BEHIND
     REDISPATCHED
     QUEUED_BYTES
+    UNSENT_BYTES  # known to the accounts, see Loop.stats()
     PAUSES
     EVENTS_MISSED
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core

@@ -14,6 +14,7 @@ from .counters cimport (
     SHED,
     SHED_QUEUE_BYTES,
     SHED_QUEUE_FULL,
+    WORKER_BEHIND,
     WORKER_FULL,
     WORKERS_IDLE,
     WORKERS_LOST,
@@ -21,7 +22,7 @@ from .counters cimport (
 from .endings cimport finish
 from .envelope cimport data_of, frame_is, frames_clear, frames_compact, frames_copy
 from .lru cimport lru_again, lru_next, lru_ready
-from .outbox cimport GONE, OK
+from .outbox cimport FULL, GONE, OK
 from .records cimport Request, Service, Worker
 from .services cimport mark, take_place
 from .tickets cimport LATE, TICKET_SIZE
@@ -35,6 +36,8 @@ zmqapi.bind(&brigantine_zmq)
 cdef int COMPACT_AFTER = _COMPACT_AFTER
 
 cdef enum:
+    # Bytes: more than the head of a request at a worker can cost beside what it was charged for waiting.
+    WORKER_HEAD = 512
     TURN = 3  # times what the others have in hand on average may be with a worker at the end of its turn
 
 
@@ -116,7 +119,7 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
         if sent == GONE:
             lose(board, index, WORKERS_LOST)
         else:
-            board.count[WORKER_FULL] += 1
+            board.count[WORKER_FULL if sent == FULL else WORKER_BEHIND] += 1
             board.workers[index].turn = False
             board.parked.ready(index)
     worker = &board.workers[index]
@@ -177,4 +180,7 @@ cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
     request_head(
         &board.head, name.data(), name.size(), board.workers[worker].protocol, token, TICKET_SIZE
     )
-    return board.outbox.send(board.worker_port, board.head.at, board.head.count, body, bodies)
+    return board.outbox.send(
+        board.worker_port, board.head.at, board.head.count, body, bodies,
+        request.charge + WORKER_HEAD,
+    )

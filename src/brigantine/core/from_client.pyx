@@ -18,6 +18,7 @@ from .counters cimport (
     MMI,
     REPLIED,
     SHED,
+    SHED_CLIENT_BYTES,
     SHED_CLIENT_FULL,
     SHED_DRAINING,
     SHED_SERVICES,
@@ -26,7 +27,7 @@ from .dispatch cimport enqueue
 from .endings cimport announced, refuse, tell
 from .envelope cimport data_of, frame_set
 from .mmi cimport answer_mmi, is_mmi
-from .outbox cimport FULL, OK
+from .outbox cimport BEHIND, FULL, OK
 from .requests cimport open_request
 from .services cimport find_service, is_vacant
 from .watching cimport watch_refusal
@@ -86,7 +87,7 @@ cdef int reply_mmi(
 ) except -1 nogil:
     """Answer in the broker's own name: the request's frames are those of its reply, but the body."""
     cdef string body
-    cdef int sent
+    cdef int sent, reason
     board.count[MMI] += 1
     board.count[REPLIED] += 1  # beforehand, so that the ledger in the answer balances
     answer_mmi(board, name, size, &frames.at[command.body], &body)
@@ -99,10 +100,11 @@ cdef int reply_mmi(
     if sent == OK:
         return 0
     board.count[REPLIED] -= 1
-    if sent == FULL:
+    if sent == FULL or sent == BEHIND:
+        reason = SHED_CLIENT_FULL if sent == FULL else SHED_CLIENT_BYTES
         board.count[SHED] += 1
-        board.count[SHED_CLIENT_FULL] += 1
-        watch_refusal(board, SHED, SHED_CLIENT_FULL, frames, command)
+        board.count[reason] += 1
+        watch_refusal(board, SHED, reason, frames, command)
     else:
         board.count[FAILED] += 1
         board.count[FAILED_CLIENT_GONE] += 1

@@ -23,7 +23,7 @@ from zmq.backend.cython.libzmq cimport (
 from . cimport zmqapi
 from .clock cimport monotonic, thread_cpu
 from .commands cimport REQ
-from .counters cimport COUNTER_COUNT, EVENTS_MISSED, PAUSES
+from .counters cimport COUNTER_COUNT, EVENTS_MISSED, PAUSES, UNSENT_BYTES
 from .envelope cimport frame_set, frames_free, frames_init, frames_reserve
 from .events cimport (
     EVENT_DRAINING,
@@ -118,6 +118,7 @@ default_service=b"", events=None)\n--\n
         cdef int64_t count[COUNTER_COUNT]
         with nogil:
             self.lock.read(count, self.switchboard.count, COUNTER_COUNT)
+        count[UNSENT_BYTES] = self.accounts.returns.unsent()
         return {name: count[index] for index, name in enumerate(COUNTERS)}
 
     def run(self):
@@ -165,8 +166,10 @@ default_service=b"", events=None)\n--\n
                 more |= self.read(FRONTEND, now)
             if self.news[CONTROL]:
                 self.read_control(now)
+            self.accounts.settle()
             self.lock.begin()
             try:
+                self.switchboard.count[UNSENT_BYTES] = self.accounts.returns.unsent()
                 self.switchboard.c_tick(now)
             finally:
                 self.lock.end()

@@ -1,5 +1,6 @@
 """Where a switchboard hands its frames: a socket pair in the loop, a Python callable in tests."""
 
+from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 from .events cimport Event
@@ -15,15 +16,22 @@ cdef enum:
     OK = 0
     FULL = 1  # the peer's high-water mark is reached (EAGAIN)
     GONE = 2  # no such peer is connected (EHOSTUNREACH)
+    BEHIND = 3  # the peer has yet to take what it was sent, and with this message it would be too much
+
+
+# Nothing is known of what a message costs.
+cdef enum:
+    UNWEIGHED = -1
 
 
 cdef class Outbox:
     cdef bint watched  # somebody wants events; nobody else calls publish()
 
     # Send `head` and `body` as one message; the routing id is its first frame.  After OK all frames
-    # are empty (libzmq owns what they held); after FULL or GONE they are as they were.
+    # are empty (libzmq owns what they held); otherwise they are as they were.  `most` is what the
+    # message costs in memory, or more than that: who knows that it is little spares a look at each frame.
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies, int64_t most=*
     ) except -1 nogil
     # Tell the switchboard about every backend connection opened or closed up to now.
     cdef int sync_connections(self) except -1 nogil

@@ -1,5 +1,6 @@
 """Where a switchboard hands its frames."""
 
+from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport (
     zmq_msg_close,
     zmq_msg_data,
@@ -25,7 +26,8 @@ cdef class Outbox:
     """The interface."""
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        int64_t most=UNWEIGHED,
     ) except -1 nogil:
         return GONE
 
@@ -44,7 +46,8 @@ cdef class CallableOutbox(Outbox):
         self.sync = sync
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        int64_t most=UNWEIGHED,
     ) except -1 nogil:
         cdef int index, sent
         with gil:

@@ -19,12 +19,13 @@ from .counters cimport (
     REDISPATCHED,
     REPLIED,
     SHED,
+    SHED_CLIENT_BYTES,
     SHED_CLIENT_FULL,
 )
 from .endings cimport NO_REASON, finish
 from .envelope cimport frame_set, frames_clear, frames_copy, frames_move, frames_size, frames_swap
 from .events cimport EVENT_REDISPATCHED
-from .outbox cimport FULL, OK
+from .outbox cimport BEHIND, FULL, OK, UNWEIGHED
 from .records cimport Request
 from .tickets cimport ANSWERED, LATE
 from .watching cimport watch_request
@@ -96,6 +97,8 @@ cdef int take_back(Board board, int slot) except -1 nogil:
 
 cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint partial) except -1 nogil:
     cdef Request *request = &board.requests[slot]
+    # What came from both sides is more than what leaves.
+    cdef int64_t most = request.charge + board.taken + FRAME_OVERHEAD * bodies
     cdef int sent
     if partial:
         if request.protocol != MDP02:
@@ -104,7 +107,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
         frames_copy(&board.head, request.frames.at, request.head)
         frame_set(&board.head.at[CLIENT_COMMAND_AT], b"\x02", 1)
         sent = board.outbox.send(
-            board.client_port, board.head.at, board.head.count, body, bodies
+            board.client_port, board.head.at, board.head.count, body, bodies, most
         )
         board.count[PARTIALS if sent == OK else DROP_PARTIAL_SHED] += 1
         request.retries = 0  # its client must not get parts of two workers
@@ -117,12 +120,17 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
             return finish(board, slot, FAILED, FAILED_PARTIALS_TOO_LARGE, ANSWERED)
         body = request.partial.at
         bodies = request.partial.count
+        most = UNWEIGHED
     # The head of the request is that of its reply: address stack, and what the protocol needs.
-    sent = board.outbox.send(board.client_port, request.frames.at, request.head, body, bodies)
+    sent = board.outbox.send(
+        board.client_port, request.frames.at, request.head, body, bodies, most
+    )
     if sent == OK:
         return finish(board, slot, REPLIED, NO_REASON, ANSWERED)
     if sent == FULL:
         return finish(board, slot, SHED, SHED_CLIENT_FULL, ANSWERED)
+    if sent == BEHIND:
+        return finish(board, slot, SHED, SHED_CLIENT_BYTES, ANSWERED)
     return finish(board, slot, FAILED, FAILED_CLIENT_GONE, ANSWERED)
 
 

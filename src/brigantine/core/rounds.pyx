@@ -27,7 +27,7 @@ from .envelope cimport (
 )
 from .expiry cimport ExpiryOrder, nanoseconds
 from .lru cimport LRUOrder
-from .outbox cimport BACKEND, FRONTEND, OK, Outbox
+from .outbox cimport BACKEND, FRONTEND, OK, UNWEIGHED, Outbox
 from .records cimport NO_CONNECTION
 from .switchboard cimport Switchboard
 from .tickets cimport ANSWERED, TicketTable
@@ -200,7 +200,8 @@ cdef class Wire(Outbox):
         frames_free(&self.last)
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        int64_t most=UNWEIGHED,
     ) except -1 nogil:
         frames_clear(&self.last)
         frames_move(&self.last, head, heads)

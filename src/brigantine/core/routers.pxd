@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
+from .accounts cimport Accounts
 from .envelope cimport Frames
 from .outbox cimport Outbox
 
@@ -35,6 +36,7 @@ cdef class Routers(Outbox):
     cdef bint discarding[SIDES]      # the rest of an oversized message is still to be thrown away
     cdef bint single                 # one socket for both sides: it stands at FRONTEND
     cdef bint in_main_thread         # the sockets are used there, so Ctrl-C must be looked for
+    cdef Accounts accounts           # of the peers of both sides
     cdef int most_frames             # that are kept of a message: more than any may have
 
     # To be called first by the thread that is going to use the sockets.

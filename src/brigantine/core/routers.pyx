@@ -22,16 +22,19 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from . cimport zmqapi
+from .accounts cimport Accounts
 from .envelope cimport Frames, frames_clear, frames_free, frames_init, frames_reserve
-from .outbox cimport BACKEND, FRONTEND, FULL, GONE, OK, Outbox
+from .outbox cimport BACKEND, BEHIND, FRONTEND, FULL, GONE, OK, UNWEIGHED, Outbox
 from .zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
 from ..config import DISCARD_BATCH as _DISCARD_BATCH
+from ..config import LIGHT as _LIGHT
 from ..config import REPLY_FRAMES
 
 zmqapi.bind(&brigantine_zmq)
 
 cdef int DISCARD_BATCH = _DISCARD_BATCH
+cdef int64_t LIGHT = _LIGHT
 cdef int64_t MILLISECOND = 1000000
 
 
@@ -60,6 +63,7 @@ cdef class Routers(Outbox):
                 self.handles[index] = handle_of(socket)
                 self.signals[index] = pollfd(socket.getsockopt(zmq.FD), POLLIN, 0)
         self.handles[EVENTS] = NULL if events is None else handle_of(events)
+        self.accounts = Accounts(config.peer_bytes)
         # One more than any message may have: by that the switchboard sees that it is too many.
         self.most_frames = config.max_frames + REPLY_FRAMES + 1
 
@@ -153,18 +157,27 @@ cdef class Routers(Outbox):
         return False
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies
+        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        int64_t most=UNWEIGHED,
     ) except -1 nogil:
         cdef int side = FRONTEND if self.single else port
         cdef void *router = self.handles[side]
         cdef int index, number, total = heads + bodies
         cdef int flags = ZMQ_DONTWAIT | ZMQ_SNDMORE
+        cdef int64_t weight = 0
         cdef zmq_msg_t *frame
+        if most >= LIGHT or most == UNWEIGHED:
+            weight = self.accounts.weigh(head, heads, body, bodies)
+            if weight >= LIGHT and not self.accounts.admits(side, head, weight):
+                return BEHIND
         self.quiet[side] = False
         for index in range(total):
             frame = &head[index] if index < heads else &body[index - heads]
             if index == total - 1:
                 flags = ZMQ_DONTWAIT
+                # The first frame is refused or none is, and then nothing is to be charged.
+                if weight >= LIGHT and index > 0:
+                    self.accounts.charge(frame, weight)
             while zmq_msg_send(frame, router, flags) < 0:
                 number = zmq_errno()
                 if number == EINTR:

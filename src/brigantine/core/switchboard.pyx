@@ -15,6 +15,7 @@ from .counters cimport (
     IN_FLIGHT,
     PAUSES,
     QUEUED,
+    UNSENT_BYTES,
     WORKERS_LOST,
 )
 from .dispatch cimport settle
@@ -48,11 +49,12 @@ cdef class Switchboard(Board):
     Decides for every message what is sent to whom.
 
     ``outbox(port, frames)`` must send or refuse at once, and return 0 (sent), 1 (the peer's
-    high-water mark is reached) or 2 (no such peer).  ``sync_connections()`` is called before a
-    worker is registered: whoever feeds :meth:`connection_opened` and :meth:`connection_closed` must
-    catch up there.  ``protocols`` are those that workers may speak, as flags (REQ 1, PPP 2, MDP 0.1
-    4, MDP 0.2 8).  Clients without a header go to ``default_service``, and so do workers that name
-    no service; with ``None`` such clients are refused.  Not thread-safe: one loop calls it.
+    high-water mark is reached), 2 (no such peer) or 3 (it has too many bytes yet to take).
+    ``sync_connections()`` is called before a worker is registered: whoever feeds
+    :meth:`connection_opened` and :meth:`connection_closed` must catch up there.  ``protocols`` are
+    those that workers may speak, as flags (REQ 1, PPP 2, MDP 0.1 4, MDP 0.2 8).  Clients without a
+    header go to ``default_service``, and so do workers that name no service; with ``None`` such
+    clients are refused.  Not thread-safe: one loop calls it.
     """
 
     cdef int c_take(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil:
@@ -61,10 +63,8 @@ cdef class Switchboard(Board):
             self.vacated = now
         if port == BOTH:
             self.worker_port = self.client_port = BOTH
-        if (
-            frames.count > self.max_frames
-            or frames_size(frames, 0, frames.count) > self.max_message_bytes
-        ):
+        self.taken = frames_size(frames, 0, frames.count)
+        if frames.count > self.max_frames or self.taken > self.max_message_bytes:
             self.take_large(port, frames, now, connection)
         elif port == FRONTEND or (port == BOTH and not is_worker(frames)):
             from_client(self, frames, now)
@@ -78,9 +78,7 @@ cdef class Switchboard(Board):
         cdef int reason
         if frames.count > self.max_frames + (0 if client else REPLY_FRAMES):
             reason = DROP_TOO_MANY_FRAMES
-        elif client or (
-            frames_size(frames, 0, frames.count) > self.max_message_bytes + REPLY_BYTES
-        ):
+        elif client or self.taken > self.max_message_bytes + REPLY_BYTES:
             reason = DROP_TOO_LARGE
         else:
             return from_worker(self, frames, now, connection, False)
@@ -167,6 +165,10 @@ cdef class Switchboard(Board):
     def count_event_missed(self):
         """Count an event for which a slow reader left no room."""
         self.count[EVENTS_MISSED] += 1
+
+    def note_unsent(self, int64_t size):
+        """Say how many bytes peers have yet to take."""
+        self.count[UNSENT_BYTES] = size
 
     def tick(self, double now):
         """Do what is due: fail requests, give up workers, send heartbeats, try full pipes again."""

@@ -20,6 +20,7 @@ SLOTS = (
     "zmq_errno",
     "zmq_msg_init",
     "zmq_msg_init_size",
+    "zmq_msg_init_data",
     "zmq_msg_send",
     "zmq_msg_recv",
     "zmq_msg_close",

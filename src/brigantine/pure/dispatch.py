@@ -80,7 +80,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         if sent == Sent.GONE:
             lose(board, worker)
         else:
-            board.count["worker_full"] += 1
+            board.count["worker_full" if sent == Sent.FULL else "worker_behind"] += 1
             worker.turn = False
             board.parked.ready(identity)
     service.queue.pop(request.slot, None)

@@ -67,9 +67,10 @@ def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes)
     if sent == Sent.OK:
         return
     board.count["replied"] -= 1
-    end, reason = (
-        ("shed", "shed_client_full") if sent == Sent.FULL else ("failed", "failed_client_gone")
-    )
+    end, reason = {
+        Sent.FULL: ("shed", "shed_client_full"),
+        Sent.BEHIND: ("shed", "shed_client_bytes"),
+    }.get(Sent(sent), ("failed", "failed_client_gone"))
     board.count[end] += 1
     board.count[reason] += 1
     watch(board, end, reason, None, name)

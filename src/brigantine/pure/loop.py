@@ -14,6 +14,7 @@ from ..config import (
     BATCH,
     DISCARD_BATCH,
     FULL_RETRY,
+    LIGHT,
     MAX_SLEEP,
     PAUSE,
     REPLY_FRAMES,
@@ -22,6 +23,7 @@ from ..config import (
 from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..events import pack_event
 from ..monitor import monitor_event
+from .accounts import Accounts, weigh
 from .commands import REQ
 from .outbox import Port, Sent
 from .records import NO_CONNECTION
@@ -74,6 +76,8 @@ class Loop:
         #: Events since the last one that was sent.
         self._missed = 0
         self._config = config
+        #: Of the peers of both sides.
+        self._accounts = Accounts(config.peer_bytes)
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
         self._lock = threading.RLock()
         self._switchboard = Switchboard(
@@ -93,6 +97,8 @@ class Loop:
     def stats(self) -> dict[str, int]:
         """All counters; may be called from any thread, and always finds the ledger balanced."""
         with self._lock:
+            self._accounts.settle_all()
+            self._switchboard.note_unsent(self._accounts.unsent)
             return self._switchboard.counters()
 
     def run(self) -> None:
@@ -133,6 +139,8 @@ class Loop:
             if self._control in ready:
                 self._read_control(now)
             with self._lock:
+                self._accounts.settle()
+                self._switchboard.note_unsent(self._accounts.unsent)
                 self._switchboard.tick(now)
             if self._drain_deadline is not None and (
                 self._switchboard.drained() or now >= self._drain_deadline
@@ -215,8 +223,20 @@ class Loop:
         return False
 
     def _send(self, port: int, frames: list[bytes]) -> Sent:
+        weight = weigh(frames)
+        if weight >= LIGHT and not self._accounts.admits(port, frames[0], weight):
+            return Sent.BEHIND
+        socket = self._sockets[port]
         try:
-            self._sockets[port].send_multipart(frames, _DONTWAIT)
+            if weight < LIGHT:
+                socket.send_multipart(frames, _DONTWAIT)
+            else:
+                *others, last = frames
+                for frame in others:
+                    socket.send(frame, _DONTWAIT | zmq.SNDMORE)
+                tracked = zmq.Frame(last, track=True, copy=False)
+                tracker = socket.send(tracked, _DONTWAIT, copy=False, track=True)
+                self._accounts.charge(port, frames[0], weight, tracker)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:

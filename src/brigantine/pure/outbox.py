@@ -28,6 +28,8 @@ class Sent(IntEnum):
     FULL = 1
     #: No such peer is connected (EHOSTUNREACH).
     GONE = 2
+    #: The peer has yet to take what it was sent, and with this message it would be too much.
+    BEHIND = 3
 
 
 #: ``outbox(port, frames)`` sends the frames or tells why not.

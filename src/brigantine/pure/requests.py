@@ -76,6 +76,8 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
         finish(board, request, "replied", None, Verdict.ANSWERED)
     elif sent == Sent.FULL:
         finish(board, request, "shed", "shed_client_full", Verdict.ANSWERED)
+    elif sent == Sent.BEHIND:
+        finish(board, request, "shed", "shed_client_bytes", Verdict.ANSWERED)
     else:
         finish(board, request, "failed", "failed_client_gone", Verdict.ANSWERED)
 

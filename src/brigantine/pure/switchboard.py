@@ -93,6 +93,10 @@ class Switchboard:
         """Count an event for which a slow reader left no room."""
         self._board.count["events_missed"] += 1
 
+    def note_unsent(self, size: int) -> None:
+        """Say how many bytes peers have yet to take."""
+        self._board.count["unsent_bytes"] = size
+
     def connection_opened(self, connection: int) -> None:
         """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes."""
         self._board.connections[connection] = None

@@ -60,6 +60,8 @@ typedef struct zmq_msg_t {
 #endif
 } zmq_msg_t;
 
+typedef void(zmq_free_fn)(void *data, void *hint);
+
 typedef struct zmq_pollitem_t {
     void *socket;
     zmq_fd_t fd;
@@ -73,6 +75,7 @@ typedef struct brigantine_zmq_table {
     int (*error)(void);
     int (*msg_init)(zmq_msg_t *msg);
     int (*msg_init_size)(zmq_msg_t *msg, size_t size);
+    int (*msg_init_data)(zmq_msg_t *msg, void *data, size_t size, zmq_free_fn *done, void *hint);
     int (*msg_send)(zmq_msg_t *msg, void *socket, int flags);
     int (*msg_recv)(zmq_msg_t *msg, void *socket, int flags);
     int (*msg_close)(zmq_msg_t *msg);
@@ -93,6 +96,7 @@ static const brigantine_zmq_table *brigantine_zmq;
 #define zmq_errno brigantine_zmq->error
 #define zmq_msg_init brigantine_zmq->msg_init
 #define zmq_msg_init_size brigantine_zmq->msg_init_size
+#define zmq_msg_init_data brigantine_zmq->msg_init_data
 #define zmq_msg_send brigantine_zmq->msg_send
 #define zmq_msg_recv brigantine_zmq->msg_recv
 #define zmq_msg_close brigantine_zmq->msg_close

@@ -23,12 +23,14 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_type_aliases = {"Handler": "brigantine.workers.base.Handler"}
+_HANDLERS = ("Reply", "Handler", "StreamHandler", "AsyncHandler", "AsyncStreamHandler")
+autodoc_type_aliases = {name: f"brigantine.handlers.{name}" for name in _HANDLERS}
 autoclass_content = "both"
 # An object whose reference resolves only in another project's inventory, which is not fetched: the
 # reference is built without a network.
 nitpick_ignore_regex = [
     ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
-    ("py:class", r"brigantine\.pure\.expiry\.Key"),  # a type variable
+    ("py:class", r"brigantine\.pure\.expiry\.Key"),  # type variables
+    ("py:class", r"brigantine\.workers\.base\.Handles"),
     ("py:class", r"brigantine\.visits\..*"),  # of arguments that none but a broker gives
 ]

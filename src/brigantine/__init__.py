@@ -5,6 +5,7 @@ from brigantine import LRUBroker, LRUWorker, LazyPirateClient
 
 from ._impl import implementation
 from ._version import __version__
+from .broker_options import BrokerOptions
 from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
@@ -40,6 +41,7 @@ __all__ = [
     "BindError",
     "BrigantineError",
     "BrokerConfig",
+    "BrokerOptions",
     "BrokerStopped",
     "Busy",
     "ClientClosed",

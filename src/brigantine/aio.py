@@ -7,7 +7,7 @@ stays in a thread, so that it heartbeats whatever its handlers do.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import zmq
 
@@ -97,7 +97,7 @@ class MajordomoClient(AsyncClientShell):
         retries: int = 3,
         backoff: float = 0.1,
         backoff_max: float = 5.0,
-        version: str = "0.2",
+        version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
     ) -> None:
         self._codec = majordomo(version)

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgpack
 import zmq
@@ -25,6 +25,11 @@ from .event_hub import END, EventHub
 from .events import Events
 from .loop_handle import LoopHandle
 from .protocols import Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .broker_options import BrokerOptions
 
 __all__ = ["Broker"]
 
@@ -66,7 +71,7 @@ class Broker(LoopHandle):
         context: zmq.Context[Any] | None = None,
         control: str | Sequence[str] | None = None,
         config: BrokerConfig | None = None,
-        **options: Any,
+        **options: Unpack[BrokerOptions],
     ) -> None:
         _check_config(type(self), config, options)
         self.config = self.options(**options) if config is None else config
@@ -93,7 +98,7 @@ class Broker(LoopHandle):
     # -- what it is ---------------------------------------------------------------------------
 
     @classmethod
-    def options(cls, **options: Any) -> BrokerConfig:
+    def options(cls, **options: Unpack[BrokerOptions]) -> BrokerConfig:
         """The limits of such a broker with these options, and its own defaults for all others."""
         refuse_unknown(cls, options, _options_of(cls))
         return BrokerConfig(**{**cls._defaults, **options})

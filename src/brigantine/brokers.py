@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
@@ -12,6 +12,11 @@ from .broker import Broker
 from .calls import called_rightly
 from .config import BrokerConfig
 from .protocols import Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .broker_options import BrokerOptions
 
 __all__ = ["AnyBroker", "LRUBroker", "MajordomoBroker", "ParanoidPirateBroker"]
 
@@ -70,7 +75,7 @@ class MajordomoBroker(Broker):
         context: zmq.Context[Any] | None = None,
         control: str | Sequence[str] | None = None,
         config: BrokerConfig | None = None,
-        **options: Any,
+        **options: Unpack[BrokerOptions],
     ) -> None:
         self._default_service = (
             None if default_service is None else service_name(default_service, "default_service")

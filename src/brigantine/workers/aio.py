@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..handlers import AsyncHandler, AsyncStreamHandler
 from .conversation import Request
 from .dialog import Job
 from .lru import LRUBase
@@ -13,7 +14,7 @@ from .tasks import TaskWorker
 __all__ = ["LRUWorker", "MajordomoWorker", "ParanoidPirateWorker"]
 
 
-class LRUWorker(LRUBase, TaskWorker[Request]):
+class LRUWorker(LRUBase[AsyncHandler], TaskWorker[Request]):
     """:class:`brigantine.LRUWorker` with a coroutine function; see there for the other arguments::
 
         async def shout(body: bytes) -> bytes:
@@ -31,7 +32,7 @@ class LRUWorker(LRUBase, TaskWorker[Request]):
     """
 
 
-class ParanoidPirateWorker(ParanoidPirateBase, TaskWorker[Job]):
+class ParanoidPirateWorker(ParanoidPirateBase[AsyncHandler], TaskWorker[Job]):
     """:class:`brigantine.ParanoidPirateWorker` with a coroutine function; see there for the other
     arguments::
 
@@ -52,7 +53,7 @@ class ParanoidPirateWorker(ParanoidPirateBase, TaskWorker[Job]):
     """
 
 
-class MajordomoWorker(MajordomoBase, StreamingTasks):
+class MajordomoWorker(MajordomoBase[AsyncStreamHandler | AsyncHandler], StreamingTasks):
     """:class:`brigantine.MajordomoWorker` with a coroutine function, or an async generator function;
     see there for the other arguments::
 

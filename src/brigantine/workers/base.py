@@ -7,8 +7,8 @@ import logging
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Generic, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Generic, TypeVar
 
 import zmq
 
@@ -18,10 +18,10 @@ from ..errors import WrongUse
 from .io_thread import Given, WorkerIO
 from .reply import ReplyLimits
 
-__all__ = ["Handler", "Worker"]
+__all__ = ["Handles", "Worker"]
 
-#: A function of the request's body that returns the reply's.
-Handler: TypeAlias = Callable[[Any], "bytes | Sequence[bytes]"]
+#: What kind of function the handlers of a worker are.
+Handles = TypeVar("Handles", bound=Callable[[Any], Any])
 
 #: Least and greatest, as for a broker: seconds, and a count.
 INTERVAL_RANGE = (0.01, 3600.0)

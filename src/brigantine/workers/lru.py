@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic
 
 import zmq
 
@@ -12,23 +11,24 @@ from ..calls import called_rightly
 from ..checks import shown
 from ..config import BrokerConfig
 from ..errors import WrongUse
-from .base import Handler, Worker
+from ..handlers import Handler
+from .base import Handles, Worker
 from .conversation import Request
 from .link import STATS, WorkerLink
 from .reply import ReplyLimits
 from .threads import ThreadWorker
 
-__all__ = ["Handler", "LRUBase", "LRUWorker"]
+__all__ = ["LRUBase", "LRUWorker"]
 
 
-class LRUBase(Worker[Request]):
+class LRUBase(Worker[Request], Generic[Handles]):
     """Whom an LRU worker serves, whatever calls its handler."""
 
     @called_rightly
     def __init__(
         self,
         broker: str,
-        handler: Callable[[Any], Any],
+        handler: Handles,
         *,
         heartbeat_interval: float = 5.0,
         liveness: int = 3,
@@ -59,7 +59,7 @@ class LRUBase(Worker[Request]):
         return WorkerLink(self._broker, self._context, self._interval, self._liveness, self._stats)
 
 
-class LRUWorker(LRUBase, ThreadWorker[Request]):
+class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
     """Calls ``handler(body)`` for each request that the broker sends, one at a time.
 
     ``broker`` is the workers' endpoint of an :class:`~brigantine.LRUBroker`, or of any broker for

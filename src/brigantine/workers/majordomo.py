@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Generic, Literal
 
 import zmq
 
@@ -12,7 +12,9 @@ from ..calls import called_rightly
 from ..checks import shown
 from ..config import BrokerConfig
 from ..errors import ConfigError
+from ..handlers import Handler, StreamHandler
 from ..wire_mdp import MMI_PREFIX
+from .base import Handles
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
 from .streams import StreamingThreads
@@ -23,7 +25,7 @@ __all__ = ["MajordomoBase", "MajordomoWorker", "worker_service"]
 _WIRES: dict[str, type[MDP02Wire]] = {"0.1": MDP01Wire, "0.2": MDP02Wire}
 
 
-class MajordomoBase(HeartbeatWorker):
+class MajordomoBase(HeartbeatWorker, Generic[Handles]):
     """What a worker of Majordomo serves, whatever calls its handler."""
 
     @called_rightly
@@ -31,7 +33,7 @@ class MajordomoBase(HeartbeatWorker):
         self,
         brokers: str | Sequence[str],
         service: bytes | str,
-        handler: Callable[[Any], Any],
+        handler: Handles,
         *,
         capacity: int = 1,
         heartbeat_interval: float = 1.0,
@@ -60,7 +62,7 @@ class MajordomoBase(HeartbeatWorker):
         return f"service={self._service!r} {super()._words()}"
 
 
-class MajordomoWorker(MajordomoBase, StreamingThreads):
+class MajordomoWorker(MajordomoBase[StreamHandler | Handler], StreamingThreads):
     """Serves ``service`` at brokers that speak MDP, such as :class:`~brigantine.MajordomoBroker`:
     calls ``handler(body)`` for each request::
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Generic
 
 import zmq
 
 from ..calls import called_rightly
 from ..config import BrokerConfig
+from ..handlers import Handler, StreamHandler
+from .base import Handles
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
 from .streams import StreamingThreads
@@ -17,14 +19,14 @@ from .wire import PPPWire
 __all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
 
 
-class ParanoidPirateBase(HeartbeatWorker):
+class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
     """How a worker of PPP connects, whatever calls its handler."""
 
     @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
-        handler: Callable[[Any], Any],
+        handler: Handles,
         *,
         capacity: int = 1,
         heartbeat_interval: float = 1.0,
@@ -45,7 +47,7 @@ class ParanoidPirateBase(HeartbeatWorker):
         return PPPWire(self._capacity, self._interval_ms)
 
 
-class ParanoidPirateWorker(ParanoidPirateBase, StreamingThreads):
+class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], StreamingThreads):
     """Calls ``handler(body)`` for each request of a broker that speaks PPP, such as
     :class:`~brigantine.ParanoidPirateBroker`::
 

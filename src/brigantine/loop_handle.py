@@ -21,6 +21,7 @@ from .control import STOP
 from .control_server import Answer, ControlServer, pack
 from .endpoints import as_control_endpoints
 from .errors import BrokerStopped
+from .forks import close_bound, leave_to_parent
 from .loop_line import LoopLine
 from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread, longest_wait
@@ -89,6 +90,7 @@ class LoopHandle(ForThreads, ABC):
                 self._context.term()
             raise
         self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
+        leave_to_parent(self._in_child)
         started.wait()
         if self._error is not None:
             self.stop()
@@ -191,6 +193,11 @@ class LoopHandle(ForThreads, ABC):
     @abstractmethod
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         """What the control endpoint answers."""
+
+    def _in_child(self) -> None:
+        """Close what is bound in a forked child: the port is free when the parent's loop has ended."""
+        if not self._line.ended:
+            close_bound((*self.frontends, *self.backends, *self.controls))
 
     def _end_with(self, command: bytes) -> None:
         self._told_to_end = True

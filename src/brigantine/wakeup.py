@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 
+from .forks import leave_to_parent
+
 __all__ = ["Wakeup"]
 
 #: Bytes taken from the pipe in one go when it is cleared; more wake-ups than this are rare.
@@ -24,6 +26,7 @@ class Wakeup:
         self._writer.setblocking(False)
         # Reentrant: a signal handler may call set() in a thread that is just inside it.
         self._lock = threading.RLock()
+        leave_to_parent(self._in_child)
 
     def fileno(self) -> int:
         """The descriptor to poll for reading."""
@@ -49,3 +52,8 @@ class Wakeup:
         with self._lock:
             self._writer.close()
             self._reader.close()
+
+    def _in_child(self) -> None:
+        """Close it in a forked child, which would wake the parent."""
+        self._lock = threading.RLock()
+        self.close()

@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import FrameType
+from typing import Any
 
 from .codes import DONE
 
@@ -101,6 +102,8 @@ class StopRequests:
         self._at_eof = at_eof
         self._signals = (*STOP_SIGNALS, *also)
         self._known = {ENDED, END_OF_INPUT, *map(int, self._signals)}
+        #: The handlers before ours.
+        self._before: dict[signal.Signals, Any] = {}
         #: Whether a stop signal was among the reasons.
         self._signalled = False
         self._read = self._write = -1
@@ -113,7 +116,8 @@ class StopRequests:
         self._poller.register(self._read, select.POLLIN)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in self._signals:
-            signal.signal(number, self._handle)
+            self._before[number] = signal.signal(number, self._handle)
+        _taken_over.append(self)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)  # see hold_signals()
         if self._at_eof:
             _input.then(lambda: self._tell(END_OF_INPUT))
@@ -122,6 +126,7 @@ class StopRequests:
 
     def close(self) -> None:
         """Ignore the stop signals from now on: what is left to do is the way out of the process."""
+        _taken_over.remove(self)
         signal.set_wakeup_fd(-1)
         for number in self._signals:
             signal.signal(number, signal.SIG_IGN if number in STOP_SIGNALS else signal.SIG_DFL)
@@ -208,6 +213,45 @@ class StopRequests:
         if woken != self._write:
             signal.set_wakeup_fd(woken)
             self._tell(number)
+
+    def give_back(self) -> None:
+        """In a forked child, whose signals are not ours: all as it was, where it still is as we left it."""
+        woken = signal.set_wakeup_fd(-1)
+        if woken != self._write:
+            signal.set_wakeup_fd(woken)
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_DFL if before is None else before)
+        for descriptor in (self._read, self._write):
+            os.close(descriptor)
+
+
+#: Those that are open, or were never closed.
+_taken_over: list[StopRequests] = []
+_mask = threading.local()
+
+
+def _before_fork() -> None:
+    """Let signals wait for as long as the child's would be taken for ours."""
+    _mask.before = (
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL, signal.SIGCHLD))
+        if _taken_over
+        else None
+    )
+
+
+def _after_fork() -> None:
+    if _mask.before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
+
+
+def _in_child() -> None:
+    while _taken_over:
+        _taken_over.pop().give_back()
+    _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
 class _Input:

@@ -27,6 +27,9 @@ Handles = TypeVar("Handles", bound=Callable[[Any], Any])
 INTERVAL_RANGE = (0.01, 3600.0)
 LIVENESS_RANGE = (2, 1000)
 
+#: The exit code of a forked child in which a handler has returned.
+CHILD_CODE = 1
+
 _log = logging.getLogger("brigantine.worker")
 
 
@@ -106,6 +109,17 @@ class Worker(ABC, Generic[Given]):
         if self._link is not None:
             self._link.stop()
         return True
+
+    def _leave_child(self) -> None:
+        """Exit where a handler has come back in a child that it has forked: it serves nobody there."""
+        if os.getpid() != self._process:
+            _log.critical(
+                "%r runs in process %d; its handler has forked this one and then returned here. "
+                "Exiting: a child that a handler forks must end by os._exit()",
+                self,
+                self._process,
+            )
+            os._exit(CHILD_CODE)
 
     def _failed(self, error: BaseException) -> list[bytes]:
         """The frames that report what went wrong in the handler."""

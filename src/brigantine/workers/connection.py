@@ -12,6 +12,7 @@ from typing import Any, cast
 import zmq
 
 from ..endpoints import connect
+from ..forks import close_socket, leave_to_parent, socket_number
 from ..monitor import monitor_event
 
 __all__ = ["Connection"]
@@ -23,9 +24,14 @@ RECONNECT_MAX_MS = 3_000
 FLUSH_MS = 5_000
 #: Milliseconds that connecting, and the handshake after it, may take at the least.
 CONNECT_MS = 1_000
-#: Events that the monitor reports: a connection can be used; a connection has ended; a try to connect
-#: has failed.
-WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
+#: Events that the monitor reports: a connection has its descriptor; it can be used; it has ended; a try
+#: to connect has failed.
+WATCHED = (
+    zmq.EVENT_CONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CONNECT_RETRIED
+)
 
 _numbers = itertools.count(1)
 
@@ -49,6 +55,9 @@ class Connection:
         self.refused: bool | None = False
         #: Over inproc there are no events: call :meth:`read_events` from time to time.
         self.silent = endpoint.startswith("inproc://")
+        #: The descriptor of the connection, and what tells that it still is; see close_socket().
+        self._descriptor = (-1, 0)
+        leave_to_parent(self._in_child)
         self.socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
         self.monitor: zmq.Socket[bytes] | None = None
         try:
@@ -92,9 +101,11 @@ class Connection:
         assert self.monitor is not None
         with contextlib.suppress(zmq.Again):
             while True:
-                event, _ = monitor_event(self.monitor.recv_multipart(zmq.DONTWAIT))
+                event, value = monitor_event(self.monitor.recv_multipart(zmq.DONTWAIT))
                 if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                     has_connected = self.connected = True
+                elif event == zmq.EVENT_CONNECTED:
+                    self._descriptor = (value, socket_number(value))
                 elif event == zmq.EVENT_DISCONNECTED:
                     is_over = True
                 elif self.refused is False:
@@ -117,3 +128,7 @@ class Connection:
                 self.socket.disable_monitor()
             self.monitor.close()
         self.socket.close(FLUSH_MS if flush else 0)
+
+    def _in_child(self) -> None:
+        """Close the connection in a forked child: the broker is to notice when the parent has died."""
+        close_socket(*self._descriptor)

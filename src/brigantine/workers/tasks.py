@@ -178,6 +178,8 @@ class TaskWorker(Worker[Given], ForTasks):
             return await self._reply(link, request, self._handler(from_frames(request.body)))
         except Exception as error:
             return self._failed(error)
+        finally:
+            self._leave_child()
 
     async def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler gave when it was called."""

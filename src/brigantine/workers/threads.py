@@ -130,6 +130,7 @@ class ThreadWorker(Worker[Given], ForThreads):
                 raise
             except BaseException as error:  # also CancelledError, of an event loop in the handler
                 body = self._failed(error)
+            self._leave_child()
             link.answer(request, body)
 
     def _help(self, link: WorkerIO[Given, Any]) -> None:

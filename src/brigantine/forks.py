@@ -1,0 +1,106 @@
+"""What a fork copies must do nothing in the child: it has neither our threads nor a right to our sockets.
+
+Sockets that a child keeps open are what hurts: a port stays taken after the broker has ended, and a
+peer does not learn that its connection is over.  libzmq marks its descriptors close-on-exec, which does
+not help a child that goes on as it is, as those of ``multiprocessing`` do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["close_bound", "close_socket", "leave_to_parent", "socket_number"]
+
+#: Where the descriptors of this process stand.
+_DESCRIPTORS = "/dev/fd"
+#: How IPv6 sockets show addresses of IPv4, and hosts that stand for any.
+_MAPPED = "::ffff:"
+_ANY_HOST = ("0.0.0.0", "::", "*")
+
+
+_calls: set[weakref.WeakMethod[Callable[[], object]]] = set()
+
+
+def leave_to_parent(let_go: Callable[[], object]) -> None:
+    """Call ``let_go``, a method, in each child forked from now on, for as long as its object lives.
+
+    It is called right after the fork: no other thread runs, and any lock may be held for ever.
+    """
+    _calls.add(weakref.WeakMethod(let_go, _calls.discard))
+
+
+def socket_number(descriptor: int) -> int:
+    """What tells a socket from a later one that has got its descriptor; 0 when there is none."""
+    with contextlib.suppress(OSError):
+        status = os.fstat(descriptor)
+        return status.st_ino if stat.S_ISSOCK(status.st_mode) else 0
+    return 0
+
+
+def close_socket(descriptor: int, number: int) -> None:
+    """Close the socket of that descriptor, if it is still the one of that :func:`socket_number`."""
+    if number and socket_number(descriptor) == number:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def close_bound(endpoints: Iterable[str]) -> None:
+    """Close what listens at these endpoints, and the connections that were accepted there."""
+    paths, ports = set(), set()
+    for endpoint in endpoints:
+        transport, _, address = endpoint.partition("://")
+        if transport == "ipc":
+            paths.add(address)
+        elif transport == "tcp":
+            host, _, port = address.rpartition(":")
+            ports.add((host.strip("[]").partition("%")[0].removeprefix(_MAPPED), port))
+    if not paths and not ports:
+        return
+    for descriptor, name in _sockets():
+        if _is_at(name, paths, ports):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _sockets() -> Iterator[tuple[int, object]]:
+    """The sockets of this process, and the address of each on this side."""
+    try:
+        numbers = [int(each) for each in os.listdir(_DESCRIPTORS)]
+    except (OSError, ValueError):  # no such folder on this system
+        return
+    for number in numbers:
+        if socket_number(number):
+            with contextlib.suppress(OSError):
+                looked_at = socket.socket(fileno=number)
+                try:
+                    name = looked_at.getsockname()
+                finally:
+                    looked_at.detach()
+                yield number, name
+
+
+def _is_at(name: object, paths: set[str], ports: set[tuple[str, str]]) -> bool:
+    if isinstance(name, bytes):  # an abstract name of Linux
+        return "@" + os.fsdecode(name[1:]) in paths
+    if isinstance(name, str):
+        return name in paths
+    if not isinstance(name, tuple) or len(name) < 2:
+        return False
+    host, port = str(name[0]).partition("%")[0].removeprefix(_MAPPED), str(name[1])
+    return any((each, port) in ports for each in (host, *_ANY_HOST))
+
+
+def _in_child() -> None:
+    for each in list(_calls):
+        let_go = each()
+        if let_go is not None:
+            with contextlib.suppress(Exception):  # the program's own hooks come next
+                let_go()
+
+
+os.register_at_fork(after_in_child=_in_child)

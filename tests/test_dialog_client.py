@@ -222,6 +222,32 @@ def test_expired_counts_as_a_try_and_is_raised_if_it_was_the_last(reason: str) -
     assert type(raised_by(each)) is NoReply
 
 
+def test_a_reply_that_was_cut_off_counts_as_a_try_and_its_reason_is_raised() -> None:
+    each = dialog("a", retries=1)
+    assert len(told(each, "shed_client_full", "shed_client_full")) == 2
+    error = raised_by(each)
+    assert (type(error), error.reason) == (NoReply, "shed_client_full")
+    assert str(error).startswith(
+        "the reply was cut off, since it was read more slowly than it came"
+    )
+    assert "high_water_mark" in str(error)
+
+
+def test_a_stream_that_was_cut_off_says_why() -> None:
+    each = dialog("a", stream=True)
+    turned(each)
+    each.sent(0.0)
+    each.receive([*PARTIAL, b"1"])
+    assert each.receive([*FINAL, *broker_error("shed_client_full")]) == Reply(Says.ERROR, [])
+    each.gave_up(0.5)
+    error = raised_by(each)
+    assert str(error).startswith(
+        "the stream broke off after 1 part: a (1 try, waited 0.5 s, said slow_reader"
+    )
+    assert "high_water_mark" in str(error)
+    assert error.reason == "shed_client_full"
+
+
 @pytest.mark.parametrize("reason", ["failed_reply_too_large", "drop_too_large"])
 def test_what_is_too_large_is_not_sent_again_to_the_same_broker(reason: str) -> None:
     each = dialog("a", "b", retries=100)

@@ -51,6 +51,7 @@ SEEN = {
     "drop_ready_refused", "drop_unexpected", "drop_partial_shed", "workers_expired",
     "workers_disconnected", "disconnects", "heartbeats", "partials", "mmi", "ready_again",
     "worker_full", "worker_behind", "redispatched", "failed_no_service", "error_answers",
+    "error_answers_waiting", "drop_error_answer",
 }  # fmt: skip
 
 

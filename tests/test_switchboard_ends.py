@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import test_large_replies as large
 import test_malformed_replies as malformed
+import test_switchboard_cut_replies as cut
 import test_switchboard_errors as errors
 import test_switchboard_liveness as liveness
 import test_switchboard_mdp as majordomo
@@ -243,6 +244,8 @@ REACHED_BY_MDP: dict[str, Callable[..., None]] = {
     "drop_partial_shed": partial(
         partials.test_a_part_that_the_client_does_not_take_is_counted, result=FULL
     ),
+    "drop_error_answer": cut.test_the_end_of_a_client_that_has_left_is_forgotten,
+    "error_answers_waiting": cut.test_an_end_waits_no_longer_than_a_request_may,
     "workers_expired": liveness.test_all_may_expire_at_once_and_come_back,
     "workers_disconnected": partial(
         majordomo.test_a_worker_that_says_goodbye_is_gone, busy=False, retries=0

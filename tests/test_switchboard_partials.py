@@ -139,10 +139,11 @@ def test_a_part_that_the_client_does_not_take_is_counted(
     ticket = rig.sent(C, V, b"1")
     rig.results[FRONTEND, C] = result
     rig.part(V, ticket, b"a")
-    assert (rig["drop_partial_shed"], rig["partials"], rig["in_flight"]) == (1, 0, 1)
-    rig.final(V, ticket, b"end")
+    assert (rig["drop_partial_shed"], rig["partials"], rig["in_flight"]) == (1, 0, 0)
     name = "shed_client_full" if result == FULL else "failed_client_gone"
-    assert (rig[name], rig["in_flight"], rig.idle()) == (1, 0, [V])
+    assert (rig[name], rig.idle()) == (1, [])
+    rig.final(V, ticket, b"end")
+    assert (rig[name], rig["drop_reply_late"], rig.idle()) == (1, 1, [V])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,13 @@ DISCARD_BATCH = 4096
 MAX_SLEEP = 1.0
 #: Seconds until a worker whose pipe was full is tried again.
 FULL_RETRY = 0.02
+#: Seconds until error answers that their clients had no room for are tried again, and how many of them
+#: may then be refused once more before the others wait for the next time.
+UNTOLD_RETRY = 1 / 32
+UNTOLD_TRIES = 64
+#: What those that wait may take together in bytes, and for one peer in number.
+UNTOLD_BYTES = 8 * 1024 * 1024
+UNTOLD_OF_PEER = 1000
 #: Seconds that no turn of the loop takes: when it took longer, or longer than a heartbeat interval, the
 #: process was stopped.
 PAUSE = 1.0

@@ -24,7 +24,7 @@ COUNTERS: dict[str, str] = {
     "shed_queue_bytes": "the queue held queue_bytes bytes",
     "shed_services": "the request was for one service more than max_services",
     "shed_draining": "the broker was draining",
-    "shed_client_full": "the reply met the high-water mark of a client that does not read",
+    "shed_client_full": "the reply or a part of it met the high-water mark of a client that does not read",
     "shed_client_bytes": "the client had yet to take peer_bytes of what it was sent",
     # why a request failed
     "failed_expired_queued": "request_ttl ran out before a worker was free",
@@ -48,7 +48,8 @@ COUNTERS: dict[str, str] = {
     "drop_ready_gone": "a READY whose connection had already closed",
     "drop_ready_refused": "a READY for a service of the broker's own (mmi.*)",
     "drop_unexpected": "HEARTBEAT, DISCONNECT or an answer from a peer that is no registered worker",
-    "drop_partial_shed": "a PARTIAL that the client's high-water mark or absence kept from it",
+    "drop_partial_shed": "a PARTIAL that its client did not take; its request ended with it",
+    "drop_error_answer": "an error answer whose client had left, or had no room for it for request_ttl",
     # what happened to workers
     "workers": "gauge: workers known and not lost",
     "workers_idle": "gauge: workers that could take a request now",
@@ -61,6 +62,7 @@ COUNTERS: dict[str, str] = {
     "partials": "PARTIAL replies passed on or joined",
     "services": "gauge: services known",
     "error_answers": "requests that were shed, failed or dropped, and whose client asked to be told",
+    "error_answers_waiting": "gauge: error answers that wait until their clients have read",
     "mmi": "requests that the broker answered itself",
     "ready_again": "READY from a worker that was already ready or busy",
     "worker_full": "sends refused by the high-water mark of a worker; the next one was tried",

@@ -62,6 +62,8 @@ BROKER_ERRORS: dict[str, str] = {
     "shed_queue_bytes": "busy",
     "shed_services": "busy",
     "shed_draining": "busy",
+    "shed_client_full": "slow_reader",
+    "shed_client_bytes": "slow_reader",
     "failed_expired_queued": "expired",
     "failed_expired_in_flight": "expired",
     "failed_stopped": "expired",

@@ -16,6 +16,9 @@ _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "exp
 TOO_LARGE = "too_large"
 #: The worker has answered, but not with a reply: another one may do better, so it is asked again.
 MALFORMED_REPLY = "malformed_reply"
+#: The broker had no room for the reply, or for a part of it, since the client had not read what came
+#: before: nothing more of it came.
+SLOW_READER = "slow_reader"
 #: Any other error: of a broker of a later version, or one that can't be read.
 OTHER = "other"
 #: The reason of an ``expired`` that no time ran out for.
@@ -30,6 +33,7 @@ _HEADS: dict[type[NoReply] | str, str] = {
     Busy: "the request was turned away",
     TOO_LARGE: "the request or its reply is too large for the broker",
     MALFORMED_REPLY: "the worker answered with what is no reply, {times}",
+    SLOW_READER: "the reply was cut off, since it was read more slowly than it came, {times}",
     OTHER: "the broker answered with an error that this client doesn't know, {times}",
     Expired: "the request expired at the broker",
     STOPPED: "the broker was stopped before the reply came",
@@ -46,6 +50,9 @@ _ADVICE: dict[type[NoReply] | str, str] = {
     "broker a larger max_message_bytes or max_frames",
     MALFORMED_REPLY: "Look at the worker: behind the request's address a reply has an empty frame, and "
     "at least one more",
+    SLOW_READER: "Read faster: don't block the thread or event loop that takes the parts, or a proxy in "
+    "between. Or have the worker send fewer and larger parts, or give the broker a larger "
+    "high_water_mark or peer_bytes: so many messages and bytes it keeps for one client",
     OTHER: "The broker may be of a later version than the client: see what is new in it",
     Expired: "Start more workers if requests wait for long, or give the broker a longer "
     "request_ttl if the work takes longer",
@@ -78,10 +85,15 @@ def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
     each = _what_was_tried(tries)
     if delivered:
         parts = "1 part" if delivered == 1 else f"{delivered} parts"
+        advice = (
+            _ADVICE[SLOW_READER]
+            if decides is not None and decides.error == SLOW_READER
+            else "Check the worker and the broker, and that no part takes longer than the timeout of "
+            f"{timeout:g} s"
+        )
         words = (
             f"the stream broke off after {parts}: {each}. It can't be tried again without "
-            "giving parts twice. Check the worker and the broker, and that no part takes "
-            f"longer than the timeout of {timeout:g} s"
+            f"giving parts twice. {advice}"
         )
     else:
         what = _what_to_say(kind, decides)

@@ -119,10 +119,10 @@ class MajordomoClient(ClientShell):
 
         The request is sent when the first part is asked for.  ``timeout`` is how many seconds a
         part may take; time that the caller spends on a part does not count.  A caller that is slow
-        for long should take the parts first: beyond some thousands that wait, the broker drops
-        them.  Once a part was given there are no more tries, since parts would come twice.  With
-        ``version="0.1"`` the whole reply is the one part.  To leave a stream early, let go of the
-        iterator or ``close()`` it.
+        for long should take the parts first: beyond some thousands that wait, the broker cuts the
+        reply off, and NoReply comes after the parts that got through.  Once a part was given there
+        are no more tries, since parts would come twice.  With ``version="0.1"`` the whole reply is
+        the one part.  To leave a stream early, let go of the iterator or ``close()`` it.
 
         Raises what :meth:`request` raises: ConfigError at once, the others from the
         iterator.  The error of a worker that has sent parts comes after these.

@@ -31,6 +31,7 @@ from .outbox cimport Outbox
 from .pace cimport PaceOrder
 from .records cimport Request, Service, Worker
 from .tickets cimport TicketTable
+from .untold cimport Untold
 
 
 cdef class Board:
@@ -51,6 +52,7 @@ cdef class Board:
     cdef ExpiryOrder deadlines
     # those that wait for a service without a worker, and whose clients want to be told, and not late
     cdef ExpiryOrder vacancies
+    cdef Untold untold                  # ends that their clients had no room to be told of
     cdef int64_t orphans                # requests in flight whose worker was lost
     # services, by index
     cdef Identities service_names

@@ -41,6 +41,7 @@ cdef class Board:
         self.tickets = TicketTable(seed)
         self.arrivals = Arrivals()
         self.deadlines = ExpiryOrder(config.request_ttl)
+        self.untold = Untold()
         self.service_names = Identities()
         self.identities = Identities()
         self.parked = LRUOrder()

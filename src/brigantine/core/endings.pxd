@@ -15,11 +15,5 @@ cdef enum:
 cdef int finish(Board board, int slot, int end, int reason, int verdict) except -1 nogil
 # End a request that was accepted but gets no record.
 cdef int refuse(Board board, Frames *frames, Command *command, int end, int reason) except -1 nogil
-# Tell a client that understands it how its request ended, if it is still there.  `frames` are those of the
-# request, of which `head` stand before the body.
-cdef int tell(Board board, Frames *frames, int head, int protocol, int reason) except -1 nogil
-# Whether the client of a request says by its routing id that it understands error answers.  `head`
-# is how many frames stand before the body: the address stack, and what the protocol adds.
-cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil
 # Let go of a lost worker's record once none of its requests may be answered any more.
 cdef int forget_if_empty(Board board, int worker) except -1 nogil

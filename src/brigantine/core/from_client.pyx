@@ -24,12 +24,13 @@ from .counters cimport (
     SHED_SERVICES,
 )
 from .dispatch cimport enqueue
-from .endings cimport announced, refuse, tell
+from .endings cimport refuse
 from .envelope cimport data_of, frame_set
 from .mmi cimport answer_mmi, is_mmi
 from .outbox cimport BEHIND, FULL, OK
 from .requests cimport open_request
 from .services cimport find_service, is_vacant
+from .telling cimport announced, tell
 from .watching cimport watch_refusal
 from .zmqapi cimport brigantine_zmq
 
@@ -105,6 +106,7 @@ cdef int reply_mmi(
         board.count[SHED] += 1
         board.count[reason] += 1
         watch_refusal(board, SHED, reason, frames, command)
+        tell(board, frames, command.body, command.protocol, reason)
     else:
         board.count[FAILED] += 1
         board.count[FAILED_CLIENT_GONE] += 1

@@ -13,5 +13,6 @@ cdef int open_request(
 ) except -1 nogil
 # Put a request whose worker was lost at the head of the queue, under a new ticket.
 cdef int take_back(Board board, int slot) except -1 nogil
-# Give the client its reply, or a part of it: a reply is the request's end, taken or not.
+# Give the client its reply, or a part of it.  A reply is the request's end, taken or not, and so is a
+# part that was not taken.
 cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint partial) except -1 nogil

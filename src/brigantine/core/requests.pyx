@@ -109,7 +109,12 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
         sent = board.outbox.send(
             board.client_port, board.head.at, board.head.count, body, bodies, most
         )
-        board.count[PARTIALS if sent == OK else DROP_PARTIAL_SHED] += 1
+        if sent != OK:
+            # Without this part the reply would have a hole: nothing more of it leaves.  The worker is at
+            # work on the rest all the same.
+            board.count[DROP_PARTIAL_SHED] += 1
+            return not_taken(board, slot, sent, LATE)
+        board.count[PARTIALS] += 1
         request.retries = 0  # its client must not get parts of two workers
         return 0
     if request.protocol == MDP02:
@@ -127,11 +132,16 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
     )
     if sent == OK:
         return finish(board, slot, REPLIED, NO_REASON, ANSWERED)
+    return not_taken(board, slot, sent, ANSWERED)
+
+
+cdef int not_taken(Board board, int slot, int sent, int verdict) except -1 nogil:
+    """End a request whose client did not take its reply, or a part of it."""
     if sent == FULL:
-        return finish(board, slot, SHED, SHED_CLIENT_FULL, ANSWERED)
+        return finish(board, slot, SHED, SHED_CLIENT_FULL, verdict)
     if sent == BEHIND:
-        return finish(board, slot, SHED, SHED_CLIENT_BYTES, ANSWERED)
-    return finish(board, slot, FAILED, FAILED_CLIENT_GONE, ANSWERED)
+        return finish(board, slot, SHED, SHED_CLIENT_BYTES, verdict)
+    return finish(board, slot, FAILED, FAILED_CLIENT_GONE, verdict)
 
 
 cdef int join(Board board, int slot, zmq_msg_t *body, int bodies) except -1 nogil:

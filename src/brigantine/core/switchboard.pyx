@@ -27,6 +27,7 @@ from .from_worker cimport from_worker
 from .outbox cimport BOTH, FRONTEND, CallableOutbox
 from .records cimport NO_CONNECTION
 from .report cimport pack_services, pack_workers
+from .telling cimport tell_no_more
 from .tick cimport do_due, next_due
 from .tickets cimport LATE
 from .workers cimport lose
@@ -130,6 +131,7 @@ cdef class Switchboard(Board):
         while slot != NIL:
             finish(self, slot, FAILED, FAILED_STOPPED, LATE)
             slot = self.deadlines.chain.head
+        tell_no_more(self)
         if self.mute:
             return 0
         for index in range(<int>self.workers.size()):

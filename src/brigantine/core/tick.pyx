@@ -10,6 +10,7 @@ from .counters cimport (
 )
 from .dispatch cimport settle
 from .endings cimport finish
+from .telling cimport next_telling, tell_again
 from .tickets cimport LATE
 from .workers cimport heartbeat, lose, set_free
 
@@ -53,6 +54,7 @@ cdef int do_due(Board board, int64_t now) except -1 nogil:
     while index != NIL:
         set_free(board, index)
         index = board.parked.next()
+    tell_again(board, now)
     return settle(board, now)
 
 
@@ -69,6 +71,9 @@ cdef int64_t next_due(Board board) noexcept nogil:
     if 0 <= each < due or due < 0:
         due = each
     each = board.beats.next_deadline()
+    if 0 <= each < due or due < 0:
+        due = each
+    each = next_telling(board)
     if 0 <= each < due or due < 0:
         due = each
     return due

@@ -17,6 +17,7 @@ from .outbox import Outbox, Port
 from .pace import PaceOrder
 from .records import Request, Service, Worker
 from .tickets import TicketTable
+from .untold import Untold
 
 __all__ = ["Board", "Events"]
 
@@ -62,6 +63,8 @@ class Board:
         #: The waiting requests that came since the last settle, by client and service.
         self.arrivals: dict[tuple[bytes, Service], list[int]] = {}
         self.deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
+        #: Ends that their clients had no room to be told of.
+        self.untold = Untold()
         #: Requests in flight whose worker was lost.
         self.orphans = 0
 

@@ -6,20 +6,15 @@ that says why.
 
 from __future__ import annotations
 
-from ..wire import ANNOUNCEMENT, BROKER_ERRORS, broker_error
-from . import codec
 from .board import Board
 from .commands import Command
-from .outbox import Sent
 from .records import Request, State, Worker
 from .services import leave_service, service_name
+from .telling import tell
 from .tickets import Verdict
 from .watching import watch, watch_request
 
-__all__ = ["announced", "finish", "forget_if_empty", "refuse", "tell_refused"]
-
-#: Counter of a request's end -> body of the answer to a client that wants to be told.
-_ERROR_BODIES = {reason: broker_error(reason) for reason in BROKER_ERRORS}
+__all__ = ["finish", "forget_if_empty", "refuse", "tell_refused"]
 
 
 def finish(board: Board, request: Request, end: str, reason: str | None, verdict: Verdict) -> None:
@@ -35,8 +30,7 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
     if reason is not None:
         count[reason] += 1
         watch_request(board, end, reason, request)
-    if reason in _ERROR_BODIES and announced(request.address[-1]):
-        _tell(board, request.address, request.service.name, request.protocol, reason)
+    tell(board, request.address, request.service.name, request.protocol, reason)
     del board.requests[request.slot]
     board.deadlines.remove(request.slot)
     board.vacancies.remove(request.slot)
@@ -64,23 +58,8 @@ def refuse(board: Board, frames: list[bytes], command: Command, end: str, reason
 
 def tell_refused(board: Board, frames: list[bytes], command: Command, reason: str) -> None:
     """Tell the client of a request that got no record, if it asks to be told."""
-    if announced(frames[command.address - 1]):
-        name = frames[command.service] if command.service >= 0 else b""
-        _tell(board, frames[: command.address], name, command.protocol, reason)
-
-
-def announced(client: bytes) -> bool:
-    """Whether a client says by its routing id that it understands error answers."""
-    return client.startswith(ANNOUNCEMENT)
-
-
-def _tell(board: Board, address: list[bytes], name: bytes, protocol: int, reason: str) -> None:
-    """Tell a client that understands it how its request ended, if it is still there."""
-    if board.mute:
-        return
-    head = codec.reply_head(address, name, protocol, partial=False)
-    if board.outbox(board.client_port, [*head, *_ERROR_BODIES[reason]]) == Sent.OK:
-        board.count["error_answers"] += 1
+    name = frames[command.service] if command.service >= 0 else b""
+    tell(board, frames[: command.address], name, command.protocol, reason)
 
 
 def forget_if_empty(board: Board, worker: Worker) -> None:

@@ -7,11 +7,12 @@ from . import codec
 from .board import Board
 from .commands import MDP, Command, Says
 from .dispatch import enqueue
-from .endings import announced, refuse, tell_refused
+from .endings import refuse, tell_refused
 from .mmi import answer_mmi
 from .outbox import Sent
 from .requests import open_request
 from .services import find_service, is_vacant, service_name
+from .telling import announced, tell
 from .watching import watch
 
 __all__ = ["dropped_from_client", "from_client"]
@@ -74,3 +75,4 @@ def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes)
     board.count[end] += 1
     board.count[reason] += 1
     watch(board, end, reason, None, name)
+    tell(board, frames[: command.address], name, command.protocol, reason)

@@ -58,7 +58,10 @@ def take_back(board: Board, request: Request) -> None:
 
 
 def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bool) -> None:
-    """Give the client its reply, or a part of it: a reply is the request's end, taken or not."""
+    """Give the client its reply, or a part of it.
+
+    A reply is the request's end, taken or not, and so is a part that was not taken.
+    """
     if partial and request.protocol != MDP02:
         _join(board, request, body)
         return
@@ -69,17 +72,22 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
         request.address, request.service.name, request.protocol, partial=partial
     )
     sent = board.outbox(board.client_port, [*head, *request.partial, *body])
-    if partial:
-        board.count["partials" if sent == Sent.OK else "drop_partial_shed"] += 1
+    if partial and sent == Sent.OK:
+        board.count["partials"] += 1
         request.retries = 0  # its client must not get parts of two workers
-    elif sent == Sent.OK:
-        finish(board, request, "replied", None, Verdict.ANSWERED)
+        return
+    # Without a part the reply would have a hole: nothing more of it leaves.  The worker is at work on
+    # the rest all the same.
+    verdict = Verdict.LATE if partial else Verdict.ANSWERED
+    board.count["drop_partial_shed"] += partial
+    if sent == Sent.OK:
+        finish(board, request, "replied", None, verdict)
     elif sent == Sent.FULL:
-        finish(board, request, "shed", "shed_client_full", Verdict.ANSWERED)
+        finish(board, request, "shed", "shed_client_full", verdict)
     elif sent == Sent.BEHIND:
-        finish(board, request, "shed", "shed_client_bytes", Verdict.ANSWERED)
+        finish(board, request, "shed", "shed_client_bytes", verdict)
     else:
-        finish(board, request, "failed", "failed_client_gone", Verdict.ANSWERED)
+        finish(board, request, "failed", "failed_client_gone", verdict)
 
 
 def _join(board: Board, request: Request, body: list[bytes]) -> None:

@@ -18,6 +18,7 @@ from .from_worker import from_worker
 from .outbox import Outbox, Port, Sent
 from .records import NO_CONNECTION
 from .report import pack_services, pack_workers
+from .telling import tell_no_more
 from .tick import do_due, next_due
 from .tickets import Verdict
 from .workers import lose
@@ -147,6 +148,7 @@ class Switchboard:
         board.arrivals.clear()
         for request in list(board.requests.values()):
             finish(board, request, "failed", "failed_stopped", Verdict.LATE)
+        tell_no_more(board)
         if board.mute:
             return
         for worker in list(board.workers.values()):

@@ -6,6 +6,7 @@ from .board import Board
 from .dispatch import settle
 from .endings import finish
 from .records import State
+from .telling import next_telling, tell_again
 from .tickets import Verdict
 from .workers import heartbeat, lose, set_free
 
@@ -32,6 +33,7 @@ def do_due(board: Board, now: float) -> None:
         heartbeat(board, board.workers[identity], now)
     while (parked := board.parked.next()) is not None:
         set_free(board, board.workers[parked])
+    tell_again(board, now)
     settle(board, now)
 
 
@@ -39,4 +41,6 @@ def next_due(board: Board) -> float | None:
     """When something is due; ``None`` for never."""
     orders = (board.deadlines, board.vacancies, board.idle, board.busy, board.beats)
     deadlines = (order.next_deadline() for order in orders)
-    return min((each for each in deadlines if each is not None), default=None)
+    return min(
+        (each for each in (*deadlines, next_telling(board)) if each is not None), default=None
+    )

@@ -117,6 +117,8 @@ class Rig:
         self._calls: list[Call] = []
         #: Events since watch(): kind, reason, worker, service.
         self.events: list[tuple[Any, ...]] = []
+        #: Notices since notice().
+        self.notices: list[Any] = []
         self.board = rooms.Switchboard(
             self.config, self._outbox, seed=seed, sync_connections=sync,
             protocols=int(protocols), default_service=default_service,
@@ -130,6 +132,19 @@ class Rig:
     def watch(self) -> None:
         """Keep events from now on."""
         self.board.watch_with(lambda *event: self.events.append(event))
+
+    def notice(self) -> None:
+        """Keep what a person is told from now on."""
+        self.board.notice_with(
+            lambda told: self.notices.append(told),
+            lambda: self.notices.append(None),
+            lambda: "10.0.0.7",
+        )
+
+    def noticed(self) -> list[Any]:
+        """The notices since this was last asked, None for one that was left out."""
+        notices, self.notices = self.notices, []
+        return notices
 
     def told(self) -> list[tuple[Any, ...]]:
         """The events since this was last asked."""

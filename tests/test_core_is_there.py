@@ -18,8 +18,9 @@ from brigantine.core import zmqapi
 
 ROOMS = (
     "accounts", "board", "dispatch", "endings", "envelope", "events", "expiry", "from_client",
-    "from_worker", "identities", "loop", "lru", "mmi", "outbox", "packing", "report", "requests",
-    "services", "switchboard", "tick", "tickets", "watching", "workers",
+    "from_worker", "identities", "loop", "lru", "mmi", "notice_queue", "notices", "noticing",
+    "outbox", "packing", "report", "requests", "services", "switchboard", "tick", "tickets",
+    "watching", "workers",
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class Twins:
         for monitor, each in zip(self.monitors, (rooms, implementation("pure")), strict=True):
             monitor.rig = Rig(each, sync=monitor.read, services=(), **options)
             monitor.rig.watch()
+            monitor.rig.notice()
             self.rigs.append(monitor.rig)
         #: Of jobs: ticket, worker, how it speaks.  Where each worker spoke last.
         self.jobs: list[tuple[bytes, bytes, Dialect]] = []
@@ -61,11 +62,13 @@ class Twins:
             rig._services = tuple(self.services)
             calls.append(getattr(rig, name)(*arguments))
         events = [rig.told() for rig in self.rigs]
+        notices = [rig.noticed() for rig in self.rigs]
         if name == "abort":  # who is told goodbye first is left open
             calls = [sorted(each) for each in calls]
             events = [sorted(each, key=repr) for each in events]
         assert calls[0] == calls[1], (self.options, self.log)
         assert events[0] == events[1], (self.options, self.log)
+        assert as_told(notices[0]) == as_told(notices[1]), (self.options, self.log)
         self.told |= {event[:2] for event in events[0]}
         left, right = (rig.board for rig in self.rigs)
         assert left.counters() == right.counters(), (self.options, self.log)
@@ -122,6 +125,14 @@ class Twins:
         for rig in self.rigs:
             rig.board.drain()
         self.do("settled")
+
+
+def as_told(notices: list[Any]) -> list[Any]:
+    """Without the difference between lists and tuples."""
+    return [
+        each and each._replace(numbers=tuple(each.numbers), frames=tuple(map(tuple, each.frames)))
+        for each in notices
+    ]
 
 
 def as_job(call: Call) -> tuple[bytes, bytes, Dialect] | None:

@@ -23,7 +23,9 @@ from .endpoints import as_endpoints, check_distinct
 from .errors import BrokerStopped, ConfigError, WrongUse
 from .event_hub import END, EventHub
 from .events import Events
+from .lookalikes import Here
 from .loop_handle import LoopHandle
+from .notice_log import NoticeLog
 from .protocols import Protocol
 
 if TYPE_CHECKING:
@@ -93,6 +95,9 @@ class Broker(LoopHandle):
         self._sockets: BrokerSockets
         self._events_endpoint: str
         self._hub: EventHub | None = None
+        self._notices = NoticeLog(
+            implementation(self.impl).NoticeQueue, f"brigantine.{self.what}", self._here
+        )
         self._start()
 
     # -- what it is ---------------------------------------------------------------------------
@@ -212,9 +217,14 @@ class Broker(LoopHandle):
         return self._loop_class(
             self._sockets.frontend, self._sockets.backend, self._sockets.control, self.config,
             self._sockets.monitor, int(self._protocols), self._default_service, self._sockets.events,
+            self._notices.queue,
         )  # fmt: skip
 
+    def _here(self) -> Here:
+        return Here(self.frontends, self.backends or self.frontends, self._protocols)
+
     def _close(self) -> None:
+        self._notices.end()
         if self._hub is not None:
             with contextlib.suppress(zmq.ZMQError):  # its context is terminated: it has ended
                 self._sockets.events.send(END)

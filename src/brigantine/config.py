@@ -55,6 +55,17 @@ REPLY_FRAMES = 4
 REPLY_BYTES = 512
 #: How much of a name an event tells: a client may name a service as it likes, at any length.
 EVENT_NAME_BYTES = 255
+#: What a notice to a person tells of a message: so many frames, so many bytes of each.
+NOTICE_FRAMES = 8
+NOTICE_BYTES = 40
+#: Notices that may wait for a log handler, and peers (with what they did) of which the log knows already.
+NOTICES_WAITING = 100
+NOTICES_KNOWN = 1024
+#: Notices of all kinds, and of one kind: how many at once, and seconds until there may be one more.
+NOTICE_BURST, NOTICE_EVERY = 30, 0.2
+KIND_BURST, KIND_EVERY = 10, 1.0
+#: Seconds until the log tells how many were left out.
+NOTICES_COUNTED = 1.0
 #: What one waiting request costs beside its bytes, charged against ``queue_bytes``.
 REQUEST_OVERHEAD = 640
 #: Places in which the name of a service is kept that a waiting request is for.

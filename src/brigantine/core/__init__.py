@@ -12,8 +12,18 @@ from .envelope import Envelope
 from .expiry import ExpiryQueue
 from .loop import Loop
 from .lru import LRUQueue
+from .notice_queue import NoticeQueue
 from .relay import Relay
 from .switchboard import Switchboard
 from .tickets import TicketTable
 
-__all__ = ["Envelope", "ExpiryQueue", "LRUQueue", "Loop", "Relay", "Switchboard", "TicketTable"]
+__all__ = [
+    "Envelope",
+    "ExpiryQueue",
+    "LRUQueue",
+    "Loop",
+    "NoticeQueue",
+    "Relay",
+    "Switchboard",
+    "TicketTable",
+]

@@ -3,6 +3,7 @@ from ..pure import Envelope as Envelope
 from ..pure import ExpiryQueue as ExpiryQueue
 from ..pure import Loop as Loop
 from ..pure import LRUQueue as LRUQueue
+from ..pure import NoticeQueue as NoticeQueue
 from ..pure import Relay as Relay
 from ..pure import Switchboard as Switchboard
 from ..pure import TicketTable as TicketTable

@@ -27,6 +27,7 @@ from .envelope cimport Frames
 from .expiry cimport ExpiryOrder
 from .identities cimport Identities
 from .lru cimport LRUOrder
+from .notices cimport NoticeGate
 from .outbox cimport Outbox
 from .pace cimport PaceOrder
 from .records cimport Request, Service, Worker
@@ -65,6 +66,7 @@ cdef class Board:
     # workers, by index
     cdef Identities identities
     cdef vector[Worker] workers
+    cdef vector[string] addresses       # where each speaks from, "" where that is not known
     cdef vector[Link] free_links        # of every service's `free`: the LRU order
     cdef LRUOrder parked                # workers whose pipe was full, to try again at the next tick
     # deadlines of workers of PPP and MDP: gone when idle, gone when at work, HEARTBEAT due to them
@@ -72,6 +74,7 @@ cdef class Board:
     cdef bint split                     # busy is not idle
     # open connections: descriptor -> worker, or NIL while none said READY on it
     cdef unordered_map[int, int] connections
+    cdef NoticeGate notices             # what a person is told
     cdef bint draining
     cdef bint mute                      # the sockets can't be used any more
     cdef Frames head                    # owned: what stands in front of what is being sent

@@ -45,6 +45,7 @@ cdef class Board:
         self.service_names = Identities()
         self.identities = Identities()
         self.parked = LRUOrder()
+        self.notices = NoticeGate()
         self.idle = self.busy = PaceOrder(config.heartbeat_interval * config.liveness)
         self.split = config.busy_liveness > 0
         if self.split:

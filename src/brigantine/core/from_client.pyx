@@ -27,6 +27,8 @@ from .dispatch cimport enqueue
 from .endings cimport refuse
 from .envelope cimport data_of, frame_set
 from .mmi cimport answer_mmi, is_mmi
+from .notices cimport NOTICE_NOT_A_REQUEST
+from .noticing cimport notice_message
 from .outbox cimport BEHIND, FULL, OK
 from .requests cimport open_request
 from .services cimport find_service, is_vacant
@@ -45,10 +47,10 @@ cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
     cdef Command command = parse_client(frames, board.max_depth, board.client_protocols)
     if command.says == SAYS_TOO_DEEP:
         board.count[DROP_TOO_DEEP] += 1
-        return 0
+        return notice_message(board, NOTICE_NOT_A_REQUEST, DROP_TOO_DEEP, frames)
     if command.says != SAYS_REQUEST:
         board.count[DROP_MALFORMED_REQUEST] += 1
-        return 0
+        return notice_message(board, NOTICE_NOT_A_REQUEST, DROP_MALFORMED_REQUEST, frames)
     board.count[ACCEPTED] += 1
     if command.service == NONE:
         name = board.default_service.data()

@@ -31,6 +31,8 @@ from .counters cimport (
 )
 from .endings cimport finish
 from .envelope cimport data_of
+from .notices cimport NOTICE_NOT_A_COMMAND
+from .noticing cimport notice_message
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
 from .services cimport give_places
@@ -60,6 +62,7 @@ cdef int from_worker(
     worker = known(board, identity, connection, board.requests[slot].worker if slot >= 0 else NIL)
     if worker != NIL and board.workers[worker].protocol != command.protocol:
         board.count[DROP_MALFORMED_WORKER] += 1
+        notice_message(board, NOTICE_NOT_A_COMMAND, DROP_MALFORMED_WORKER, frames)
         if board.workers[worker].protocol != REQ:
             heard(board, worker, now)
         return 0
@@ -94,6 +97,7 @@ cdef int malformed(
     cdef zmq_msg_t *identity = frames.at
     if not dropped:  # else it is counted as that
         board.count[DROP_MALFORMED_WORKER] += 1
+        notice_message(board, NOTICE_NOT_A_COMMAND, DROP_MALFORMED_WORKER, frames)
     if frames.count == 0:
         return 0
     worker = board.identities.find(data_of(identity), zmq_msg_size(identity))

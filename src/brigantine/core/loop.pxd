@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 from libcpp.string cimport string
 
 from .envelope cimport Frames
+from .notice_queue cimport NoticeQueue
 from .routers cimport Routers
 from .seqlock cimport SeqLock
 from .switchboard cimport Switchboard
@@ -18,6 +19,7 @@ cdef class Loop(Routers):
     cdef Frames event                # owned: the message of monitor or control that is being received
     cdef Frames notice               # owned: the event that is being sent
     cdef string packed               # what is packed for it, and keeps its memory
+    cdef NoticeQueue notices         # what a person is told goes there; None: nowhere
     cdef int64_t missed              # events since the last one that was sent
     cdef bint stopping
     cdef int64_t drain_deadline      # loop time, or NO_DEADLINE

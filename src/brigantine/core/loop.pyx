@@ -34,6 +34,7 @@ from .events cimport (
     pack_event,
 )
 from .expiry cimport nanoseconds
+from .notices cimport Notice, pack_notice
 from .outbox cimport BACKEND, BOTH, FRONTEND
 from .records cimport NO_CONNECTION
 from .routers cimport CONTROL, EVENTS, MONITOR, SOCKETS, Routers
@@ -78,7 +79,7 @@ cdef enum:
 
 cdef class Loop(Routers):
     """Loop(frontend, backend, control, config, monitor=None, protocols=1, \
-default_service=b"", events=None)\n--\n
+default_service=b"", events=None, notices=None)\n--\n
     Runs one switchboard on a frontend and a backend ROUTER until told to stop, without the GIL.
 
     With ``backend`` None the frontend is for workers, too, which only Majordomo can tell apart.
@@ -87,20 +88,23 @@ default_service=b"", events=None)\n--\n
     monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
     bound; without it a lost worker is noticed when the next request is sent to it.  ``protocols``
     and ``default_service`` are those of :class:`~brigantine.core.Switchboard`.  ``events`` is a PAIR on
-    which events leave after WATCH, as ``brigantine.events`` reads them.
+    which events leave after WATCH, as ``brigantine.events`` reads them.  ``notices`` is a
+    :class:`NoticeQueue` for what a person should know.
 
     Raises ``TypeError`` unless both sides are ROUTER sockets.
     """
 
     def __cinit__(
         self, frontend, backend, control, config, monitor=None, int protocols=REQ,
-        default_service=b"", events=None,
+        default_service=b"", events=None, notices=None,
     ):
         frames_init(&self.event)
         frames_init(&self.notice)
         self.switchboard = Switchboard(
             config, self, secrets.randbits(32), None, protocols, default_service
         )
+        self.notices = notices
+        self.noticed = notices is not None
         self.pause = nanoseconds(min(config.heartbeat_interval, _PAUSE))
         self.drain_timeout = nanoseconds(config.drain_timeout)
         self.drain_deadline = NO_DEADLINE
@@ -339,4 +343,15 @@ default_service=b"", events=None)\n--\n
             self.switchboard.note(EVENTS_MISSED)
             return 0
         self.missed = 0
+        return 0
+
+    # -- for a person -------------------------------------------------------------------------
+
+    cdef int put_notice(self, const Notice *notice) except -1 nogil:
+        self.packed.clear()
+        pack_notice(&self.packed, notice)
+        return self.notices.c_put(&self.packed)
+
+    cdef int leave_out(self) except -1 nogil:
+        self.notices.box.leave_out()
         return 0

@@ -1,9 +1,11 @@
 """Where a switchboard hands its frames: a socket pair in the loop, a Python callable in tests."""
 
 from libc.stdint cimport int64_t
+from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 from .events cimport Event
+from .notices cimport Notice
 
 # The two sides of a broker.
 cdef enum:
@@ -26,6 +28,7 @@ cdef enum:
 
 cdef class Outbox:
     cdef bint watched  # somebody wants events; nobody else calls publish()
+    cdef bint noticed  # somebody tells a person; nobody else calls put_notice() and leave_out()
 
     # Send `head` and `body` as one message; the routing id is its first frame.  After OK all frames
     # are empty (libzmq owns what they held); otherwise they are as they were.  `most` is what the
@@ -37,9 +40,16 @@ cdef class Outbox:
     cdef int sync_connections(self) except -1 nogil
     # Tell who watches, if there is room for it: never waits.
     cdef int publish(self, const Event *event) except -1 nogil
+    # Have it told to a person; count one that is not.  Neither waits.
+    cdef int put_notice(self, const Notice *notice) except -1 nogil
+    cdef int leave_out(self) except -1 nogil
+    # Where the peer speaks from that has sent a frame; "" where that is not known.
+    cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil
 
 
 cdef class CallableOutbox(Outbox):
     cdef object function  # function(port, frames) -> Sent
     cdef object sync      # function() or None
     cdef object events    # function(kind, reason, worker, service) or None
+    # function(Notice), function() and function(), or None
+    cdef object notices, left_out, address

@@ -1,9 +1,11 @@
 """Where a switchboard hands its frames."""
 
 from libc.stdint cimport int64_t
+from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport (
     zmq_msg_close,
     zmq_msg_data,
+    zmq_msg_gets,
     zmq_msg_init,
     zmq_msg_size,
     zmq_msg_t,
@@ -11,10 +13,12 @@ from zmq.backend.cython.libzmq cimport (
 
 from . cimport zmqapi
 from .events cimport Event
+from .notices cimport Notice, pack_notice
 from .zmqapi cimport brigantine_zmq
 
 from ..counters import COUNTERS as _COUNTERS
 from ..events import KINDS as _KINDS
+from ..notices import unpack_notice
 
 zmqapi.bind(&brigantine_zmq)
 
@@ -35,6 +39,19 @@ cdef class Outbox:
         return 0
 
     cdef int publish(self, const Event *event) except -1 nogil:
+        return 0
+
+    cdef int put_notice(self, const Notice *notice) except -1 nogil:
+        return 0
+
+    cdef int leave_out(self) except -1 nogil:
+        return 0
+
+    cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil:
+        cdef const char *found = zmq_msg_gets(frame, b"Peer-Address")
+        address.clear()
+        if found != NULL:
+            address.append(found)
         return 0
 
 
@@ -72,6 +89,27 @@ cdef class CallableOutbox(Outbox):
                 None if event.worker == NULL else event.worker[:event.worker_size],
                 None if event.service == NULL else event.service[:event.service_size],
             )
+        return 0
+
+    cdef int put_notice(self, const Notice *notice) except -1 nogil:
+        cdef string message
+        pack_notice(&message, notice)
+        with gil:
+            self.notices(unpack_notice(<bytes>message))
+        return 0
+
+    cdef int leave_out(self) except -1 nogil:
+        with gil:
+            if self.left_out is not None:
+                self.left_out()
+        return 0
+
+    cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil:
+        address.clear()
+        with gil:
+            found = None if self.address is None else self.address()
+            if found is not None:
+                address.append(<string>(<bytes>found.encode()))
         return 0
 
 

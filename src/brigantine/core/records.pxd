@@ -24,6 +24,11 @@ cdef struct Worker:
     int occupied       # places taken: live requests, and those that expired while it was at work
     bint turn          # it stands at the head of `free` for more than one request
     int live           # requests of this conversation that have not ended
+    # Times of the loop: when it said READY, when it was last heard of, and the longest between two words
+    int64_t joined_at
+    int64_t heard_at
+    int64_t longest
+    int64_t heard      # how often, after READY
     bint lost          # not registered any more; `requests` may still be answered
     Chain requests     # slots of the requests it may answer, in the order they were sent
 

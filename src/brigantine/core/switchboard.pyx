@@ -223,6 +223,19 @@ cdef class Switchboard(Board):
         (<CallableOutbox>self.outbox).events = events
         self.outbox.watched = events is not None
 
+    def notice_with(self, notices, left_out=None, address=None):
+        """Have ``notices(notice)`` called with what a person should know; ``None`` ends it.
+
+        A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out()`` is called for each that is
+        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled.
+        """
+        if not isinstance(self.outbox, CallableOutbox):
+            raise TypeError("notices go where messages go, which here is no callable")
+        (<CallableOutbox>self.outbox).notices = notices
+        (<CallableOutbox>self.outbox).left_out = left_out
+        (<CallableOutbox>self.outbox).address = address
+        self.outbox.noticed = notices is not None
+
     def packed_services(self):
         """All services, as the answer to SERVICES of ``brigantine.control``."""
         cdef string body

@@ -27,6 +27,8 @@ from .envelope cimport data_of
 from .events cimport EVENT_DISCONNECTED, EVENT_EXPIRED, EVENT_JOINED, EVENT_LOST
 from .lru cimport lru_ready, lru_remove
 from .mmi cimport is_mmi
+from .notices cimport NOTICE_DISCONNECTED, NOTICE_EXPIRED, NOTICE_LOST
+from .noticing cimport notice_loss, notice_ready
 from .outbox cimport GONE, OK
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport take_back
@@ -45,6 +47,13 @@ cdef inline int loss_of(int reason) noexcept nogil:
     if reason == WORKERS_EXPIRED:
         return EVENT_EXPIRED
     return EVENT_DISCONNECTED if reason == WORKERS_DISCONNECTED else EVENT_LOST
+
+
+cdef inline int notice_of(int reason) noexcept nogil:
+    """The kind of notice that tells a person of it."""
+    if reason == WORKERS_EXPIRED:
+        return NOTICE_EXPIRED
+    return NOTICE_DISCONNECTED if reason == WORKERS_DISCONNECTED else NOTICE_LOST
 
 
 cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) except -2 nogil:
@@ -71,6 +80,7 @@ cdef int register(
     if command.protocol & MDP and is_mmi(name, size):
         board.count[DROP_READY_REFUSED] += 1
         watch_ready(board, DROP_READY_REFUSED, identity, name, size)
+        notice_ready(board, DROP_READY_REFUSED, identity, name, size)
         return send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
     service = find_service(board, name, size, True)
     index = board.identities.find(data_of(identity), zmq_msg_size(identity))
@@ -84,6 +94,10 @@ cdef int register(
     worker.connection = connection
     worker.occupied = worker.live = 0
     worker.turn = worker.lost = False
+    worker.joined_at = worker.heard_at = now
+    worker.longest = 0
+    worker.heard = -1  # READY itself is counted below
+    board.outbox.address_of(identity, &board.addresses[index])
     if connection != NO_CONNECTION:
         board.connections[connection] = index
     board.services[service].workers += 1
@@ -125,6 +139,7 @@ cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
         link.next = NIL
         board.free_links.push_back(link)
         board.workers.push_back(fresh)
+        board.addresses.resize(index + 1)
         board.parked.reserve(index + 1)
         board.idle.reserve(index + 1)
         board.busy.reserve(index + 1)
@@ -153,7 +168,11 @@ cdef void set_free(Board board, int index) noexcept nogil:
 
 cdef void heard(Board board, int worker, int64_t now) noexcept nogil:
     # At work, too, on what has expired meanwhile.
-    cdef bint at_work = board.workers[worker].occupied > 0
+    cdef Worker *of = &board.workers[worker]
+    cdef bint at_work = of.occupied > 0
+    of.longest = max(of.longest, now - of.heard_at)
+    of.heard_at = now
+    of.heard += 1
     if board.split:
         if at_work:
             board.idle.remove(worker)
@@ -211,6 +230,7 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
     board.count[WORKERS_LOST] += 1
     if board.outbox.watched:
         watch_worker(board, loss_of(reason), reason, index)
+    notice_loss(board, notice_of(reason), reason, index)
     slot = worker.requests.tail
     while slot != NIL:  # from the last to the first, so that they queue in their order
         before = board.request_links[slot].prev

@@ -30,6 +30,7 @@ SLOTS = (
     "zmq_msg_size",
     "zmq_msg_more",
     "zmq_msg_get",
+    "zmq_msg_gets",
     "zmq_getsockopt",
     "zmq_poll",
 )

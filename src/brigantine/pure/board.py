@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from ..config import BrokerConfig
 from ..counters import COUNTERS
+from ..notices import Notice
 from .commands import MDP, REQ
 from .expiry import ExpiryQueue
 from .lru import LRUQueue
+from .noticing import NoticeGate
 from .outbox import Outbox, Port
 from .pace import PaceOrder
 from .records import Request, Service, Worker
@@ -100,6 +102,12 @@ class Board:
         self.mute = False
         #: Who watches.
         self.events: Events | None = None
+        #: Who tells a person; who is told of a notice that is left out; where the peer speaks from
+        #: whose message is being handled, as far as that is known.
+        self.notices: Callable[[Notice], object] | None = None
+        self.leave_out: Callable[[], object] = lambda: None
+        self.address: Callable[[], str | None] = lambda: None
+        self.gate = NoticeGate()
 
     def begin(self, now: float) -> None:
         """Take the time of a call; the first one is when the broker began."""

@@ -9,6 +9,7 @@ from .commands import MDP, Command, Says
 from .dispatch import enqueue
 from .endings import refuse, tell_refused
 from .mmi import answer_mmi
+from .noticing import notice_message
 from .outbox import Sent
 from .requests import open_request
 from .services import find_service, is_vacant, service_name
@@ -23,9 +24,11 @@ def from_client(board: Board, frames: list[bytes], now: float) -> None:
     command = codec.parse_client(frames, board.config.max_depth, board.client_protocols)
     if command.says is Says.TOO_DEEP:
         board.count["drop_too_deep"] += 1
+        notice_message(board, "not_a_request", "drop_too_deep", frames)
         return
     if command.says is not Says.REQUEST:
         board.count["drop_malformed_request"] += 1
+        notice_message(board, "not_a_request", "drop_malformed_request", frames)
         return
     board.count["accepted"] += 1
     name = service_name(board, frames, command)

@@ -6,6 +6,7 @@ from . import codec
 from .board import Board
 from .commands import MDP, NONE, REQ, Command, Says
 from .endings import finish
+from .noticing import notice_message
 from .records import NO_CONNECTION, Worker
 from .requests import give_reply
 from .services import service_name
@@ -37,6 +38,7 @@ def from_worker(
     worker = known(board, identity, connection)
     if worker is not None and worker.protocol != command.protocol:
         board.count["drop_malformed_worker"] += 1
+        notice_message(board, "not_a_command", "drop_malformed_worker", frames)
         if worker.protocol != REQ:
             heard(board, worker, now)
         return
@@ -61,6 +63,7 @@ def _malformed(
     """
     if not dropped:  # else it is counted as that
         board.count["drop_malformed_worker"] += 1
+        notice_message(board, "not_a_command", "drop_malformed_worker", frames)
     worker = board.workers.get(frames[0]) if frames else None
     if worker is None:
         return

@@ -23,8 +23,10 @@ from ..config import (
 from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..events import pack_event
 from ..monitor import monitor_event
+from ..notices import pack_notice
 from .accounts import Accounts, weigh
 from .commands import REQ
+from .notice_queue import NoticeQueue
 from .outbox import Port, Sent
 from .records import NO_CONNECTION
 from .switchboard import Switchboard
@@ -44,7 +46,8 @@ class Loop:
     monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
     bound; without it a lost worker is noticed when the next request is sent to it.  ``protocols``
     and ``default_service`` are those of :class:`~brigantine.pure.Switchboard`.  ``events`` is a PAIR on
-    which events leave after WATCH, as ``brigantine.events`` reads them.
+    which events leave after WATCH, as ``brigantine.events`` reads them.  ``notices`` is a
+    :class:`NoticeQueue` for what a person should know.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Loop:
         protocols: int = REQ,
         default_service: bytes | None = b"",
         events: zmq.Socket[bytes] | None = None,
+        notices: NoticeQueue | None = None,
     ) -> None:
         """Raises ``TypeError`` unless both sides are ROUTER sockets."""
         for name, socket in (("frontend", frontend), ("backend", backend)):
@@ -84,6 +88,12 @@ class Loop:
             config, self._send, secrets.randbits(32), self._read_monitor, protocols,
             default_service,
         )  # fmt: skip
+        #: The beginning of the message that is being handled, where it can tell whom it is from.
+        self._first: zmq.Frame | None = None
+        if notices is not None:
+            self._switchboard.notice_with(
+                lambda notice: notices.put(pack_notice(notice)), notices.leave_out, self._address
+            )
         #: Sides on which the rest of a message with too many frames is still to be thrown away.
         self._discarding = dict.fromkeys(self._sockets, False)
         self._stopping = False
@@ -194,10 +204,11 @@ class Loop:
                 return True
             try:
                 if watched:
-                    first = socket.recv(_DONTWAIT, copy=False)
+                    first = self._first = socket.recv(_DONTWAIT, copy=False)
                     connection = _connection(first)
                     frames = [first.bytes]
                 else:
+                    self._first = None
                     frames = [socket.recv(_DONTWAIT)]
             except zmq.Again:
                 return False
@@ -221,6 +232,12 @@ class Loop:
                 return True
             socket.recv(_DONTWAIT)
         return False
+
+    def _address(self) -> str | None:
+        with contextlib.suppress(zmq.ZMQError):  # over inproc
+            if self._first is not None:
+                return str(self._first.get("Peer-Address"))
+        return None
 
     def _send(self, port: int, frames: list[bytes]) -> Sent:
         weight = weigh(frames)

@@ -38,8 +38,8 @@ class Worker:
     """
 
     __slots__ = (
-        "capacity", "connection", "identity", "live", "lost", "occupied", "protocol", "requests",
-        "service", "turn",
+        "address", "capacity", "connection", "heard", "heard_at", "identity", "joined_at", "live",
+        "longest", "lost", "occupied", "protocol", "requests", "service", "turn",
     )  # fmt: skip
 
     def __init__(self, identity: bytes) -> None:
@@ -60,6 +60,20 @@ class Worker:
         self.turn = False
         #: Requests of this conversation that have not ended.
         self.live = 0
+
+    def joined(self, now: float, address: str | None) -> None:
+        """It said READY, from that address."""
+        self.address = address
+        #: When it did, when it was last heard of, the longest time between two words, and how many came.
+        self.joined_at = self.heard_at = now
+        self.longest = 0.0
+        self.heard = -1  # READY itself is counted in a moment
+
+    def says(self, now: float) -> None:
+        """It is heard of."""
+        self.longest = max(self.longest, now - self.heard_at)
+        self.heard_at = now
+        self.heard += 1
 
     def take_place(self) -> None:
         """It has one more in hand."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..config import REPLY_BYTES, REPLY_FRAMES, BrokerConfig
+from ..notices import Notice
 from . import codec
 from .board import Board, Events
 from .commands import MDP, REQ
@@ -164,6 +165,21 @@ class Switchboard:
         identity or ``None``, ``service`` a name, cut off at ``EVENT_NAME_BYTES``.
         """
         self._board.events = events
+
+    def notice_with(
+        self,
+        notices: Callable[[Notice], object] | None,
+        left_out: Callable[[], object] = lambda: None,
+        address: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Have ``notices(notice)`` called with what a person should know; ``None`` ends it.
+
+        A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out()`` is called for each that is
+        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled.
+        """
+        self._board.notices = notices
+        self._board.leave_out = left_out
+        self._board.address = address
 
     def packed_services(self) -> bytes:
         """All services, as the answer to SERVICES of ``brigantine.control``."""

@@ -7,6 +7,7 @@ from . import codec
 from .board import Board
 from .commands import MDP, REQ, Command
 from .endings import forget_if_empty
+from .noticing import notice_loss, notice_ready
 from .outbox import Sent
 from .records import NO_CONNECTION, Worker
 from .requests import take_back
@@ -43,6 +44,7 @@ def register(
     if service is None:
         board.count["drop_ready_refused"] += 1
         watch(board, "refused", "drop_ready_refused", identity, name)
+        notice_ready(board, "drop_ready_refused", identity, name)
         if command.protocol & MDP:
             send_disconnect(board, identity, command.protocol)
         return
@@ -52,6 +54,7 @@ def register(
     if worker is None:
         worker = board.workers[identity] = Worker(identity)
     worker.register(service, command.protocol, command.capacity, connection)
+    worker.joined(now, board.address())
     service.workers += 1
     service.unoccupied += 1
     service.users += 1
@@ -93,6 +96,7 @@ def set_free(board: Board, worker: Worker) -> None:
 
 def heard(board: Board, worker: Worker, now: float) -> None:
     """Any frame from a worker counts as its heartbeat."""
+    worker.says(now)
     # At work, too, on what has expired meanwhile.
     if board.split:
         (board.idle if worker.occupied else board.busy).remove(worker.identity)
@@ -137,7 +141,9 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
         board.vacated = board.present
     board.count["workers"] -= 1
     board.count["workers_lost"] += 1
-    watch(board, _LOSSES.get(reason, "lost"), reason, identity, service.name)
+    kind = _LOSSES.get(reason, "lost")
+    watch(board, kind, reason, identity, service.name)
+    notice_loss(board, kind, reason, worker)
     for slot in reversed(list(worker.requests)):
         request = board.requests[slot]
         if request.orphan:

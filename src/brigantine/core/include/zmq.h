@@ -85,6 +85,7 @@ typedef struct brigantine_zmq_table {
     size_t (*msg_size)(const zmq_msg_t *msg);
     int (*msg_more)(const zmq_msg_t *msg);
     int (*msg_get)(const zmq_msg_t *msg, int property);
+    const char *(*msg_gets)(const zmq_msg_t *msg, const char *property);
     int (*getsockopt)(void *socket, int option, void *value, size_t *size);
     int (*poll)(zmq_pollitem_t *items, int count, long timeout);
 } brigantine_zmq_table;
@@ -106,6 +107,7 @@ static const brigantine_zmq_table *brigantine_zmq;
 #define zmq_msg_size brigantine_zmq->msg_size
 #define zmq_msg_more brigantine_zmq->msg_more
 #define zmq_msg_get brigantine_zmq->msg_get
+#define zmq_msg_gets brigantine_zmq->msg_gets
 #define zmq_getsockopt brigantine_zmq->getsockopt
 #define zmq_poll brigantine_zmq->poll
 

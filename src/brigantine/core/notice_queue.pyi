@@ -1,0 +1,1 @@
+from ..pure.notice_queue import NoticeQueue as NoticeQueue

@@ -1,0 +1,190 @@
+"""What a broker tells a person, by ``logging``: kinds, their message, and the sentence of each.
+
+The loop puts a notice into a bounded queue as one msgpack list,
+``[place in KINDS, place in COUNTERS or nil, peer, service, address, numbers, frames in all, frames]``,
+each frame as ``[size, first bytes]``.  :mod:`brigantine.notice_log` takes it from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import msgpack
+
+from .config import NOTICE_BYTES, NOTICE_FRAMES
+from .counters import COUNTERS
+from .lookalikes import Here, advice, shown, shown_frames
+
+__all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
+
+
+class Kind(NamedTuple):
+    """How notices of a kind are told."""
+
+    level: int
+    #: Of one peer and reason the first only.
+    once: bool
+
+
+#: The order is the order of the compiled core's enum.
+KINDS: dict[str, Kind] = {
+    # a worker is gone; numbers: see _expired
+    "expired": Kind(logging.WARNING, once=False),
+    "disconnected": Kind(logging.INFO, once=False),
+    "lost": Kind(logging.INFO, once=False),
+    # a message was dropped, from the clients' and from the workers' side
+    "not_a_request": Kind(logging.WARNING, once=True),
+    "not_a_command": Kind(logging.WARNING, once=True),
+    # a READY was refused
+    "refused": Kind(logging.WARNING, once=True),
+}
+
+_NAMES = tuple(KINDS)
+_PLACES = {name: at for at, name in enumerate(KINDS)}
+_REASONS = tuple(COUNTERS)
+_REASON_PLACES = {name: at for at, name in enumerate(COUNTERS)}
+
+
+class Notice(NamedTuple):
+    """Something that a person should know."""
+
+    #: One of :data:`KINDS`.
+    kind: str
+    #: The counter that says why, or ``None``.
+    reason: str | None = None
+    #: Routing id of the peer.
+    peer: bytes | None = None
+    #: Name of the service, cut off at ``EVENT_NAME_BYTES``.
+    service: bytes | None = None
+    #: Where the peer speaks from, as libzmq knows it.
+    address: str | None = None
+    #: Numbers of this kind: see its sentence.
+    numbers: Sequence[int] = ()
+    #: Frames of the message as they came, without the routing id: the first ones, each cut off, with
+    #: its real size; and how many there were.
+    frames: Sequence[tuple[int, bytes]] = ()
+    frame_count: int = 0
+
+
+def cut(frames: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """As much of a message as a notice tells."""
+    return [(len(frame), frame[:NOTICE_BYTES]) for frame in frames[:NOTICE_FRAMES]]
+
+
+def pack_notice(notice: Notice) -> bytes:
+    """The message of a notice."""
+    reason = None if notice.reason is None else _REASON_PLACES[notice.reason]
+    address = None if notice.address is None else notice.address.encode()
+    fields = (
+        _PLACES[notice.kind], reason, notice.peer, notice.service, address, notice.numbers,
+        notice.frame_count, notice.frames,
+    )  # fmt: skip
+    return cast(bytes, msgpack.packb(fields))
+
+
+def unpack_notice(message: bytes) -> Notice:
+    """The notice of a message."""
+    kind, reason, peer, service, address, numbers, count, frames = msgpack.unpackb(message)
+    return Notice(
+        _NAMES[kind],
+        None if reason is None else _REASONS[reason],
+        peer,
+        service,
+        None if address is None else address.decode(errors="backslashreplace"),
+        numbers,
+        [(size, first) for size, first in frames],
+        count,
+    )
+
+
+def level(notice: Notice) -> int:
+    """The level of ``logging`` for a notice."""
+    return KINDS[notice.kind].level
+
+
+def describe(notice: Notice, here: Here) -> str:
+    """The sentence for a person."""
+    return _SENTENCES[notice.kind](notice, here)
+
+
+def _who(notice: Notice) -> str:
+    """``"w1" at 10.0.0.7``."""
+    peer = "a peer" if notice.peer is None else shown(notice.peer)
+    return f"{peer} at {notice.address}" if notice.address else peer
+
+
+def _worker(notice: Notice) -> str:
+    """``worker "w1" at 10.0.0.7 of service "echo"``."""
+    of = f" of service {shown(notice.service)}" if notice.service else ""
+    return f"worker {_who(notice)}{of}"
+
+
+def _expired(notice: Notice, _here: Here) -> str:
+    """Numbers: how long it was silent, how often it was heard after READY, how long it lived until its
+    last word, and the longest time between two; times in nanoseconds.
+    """
+    silence, heard, lived, longest = notice.numbers
+    said = f"{_worker(notice)} expired: nothing was heard from it for {_seconds(silence)}"
+    if heard:
+        usual, most = _seconds(lived // heard), _seconds(longest)
+        said += f"; before, it was heard every {usual} on average, at most {most} apart"
+    return f"{said}. If it lives, have it beat more often, or raise heartbeat_interval or liveness here"
+
+
+def _seconds(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e9:.3g} s" if nanoseconds < 1e12 else f"{nanoseconds / 1e9:,.0f} s"
+
+
+def _disconnected(notice: Notice, _here: Here) -> str:
+    return f"{_worker(notice)} has left: it said DISCONNECT"
+
+
+#: Why a worker is gone whose connection did not close.
+_LOSSES = {
+    "ready_again": "it said READY anew",
+    "drop_malformed_worker": "it sent what is no command of its protocol",
+}
+
+
+def _lost(notice: Notice, _here: Here) -> str:
+    why = _LOSSES.get(notice.reason or "", "its connection closed")
+    return f"{_worker(notice)} is gone: {why}"
+
+
+def _message(notice: Notice) -> str:
+    return shown_frames(notice.frames, notice.frame_count)
+
+
+def _not_a_request(notice: Notice, here: Here) -> str:
+    return (
+        f"dropped a message to the clients' endpoint from {_who(notice)}: {_message(notice)}. "
+        f"{advice(notice.frames, here, from_worker=False)}"
+    )
+
+
+def _not_a_command(notice: Notice, here: Here) -> str:
+    return (
+        f"dropped a message to the workers' endpoint from {_who(notice)}: {_message(notice)}. "
+        f"{advice(notice.frames, here, from_worker=True)}"
+    )
+
+
+def _refused(notice: Notice, _here: Here) -> str:
+    if notice.reason == "drop_ready_gone":
+        return f"READY of {_worker(notice)} came after its connection had closed"
+    return (
+        f"READY of {_worker(notice)} was refused: names that begin with mmi. are the broker's own. "
+        "Serve another name"
+    )
+
+
+_SENTENCES = {
+    "expired": _expired,
+    "disconnected": _disconnected,
+    "lost": _lost,
+    "not_a_request": _not_a_request,
+    "not_a_command": _not_a_command,
+    "refused": _refused,
+}

@@ -85,7 +85,7 @@ def test_malformed_messages_are_dropped_and_counted(
     raw.request(peer, b"still there")
     assert raw.reply(peer) == [b"still there"]
     assert worker.stats()["drop_malformed"] == 4
-    assert sum("not of this worker's protocol" in each.message for each in caplog.records) == 1
+    assert sum("sent a message that is not of" in each.message for each in caplog.records) == 1
 
 
 # -- heartbeats -----------------------------------------------------------------------------------
@@ -136,6 +136,8 @@ def test_a_silent_broker_is_left_and_told_ready_anew_after_growing_pauses(
     # Two intervals of silence and a pause of one, two, four intervals; all since the start, for
     # what is read late here would make the time to the next one short.
     for intervals in itertools.accumulate((3, 4, 6)):
+        if raw.wire["disconnect"] is not None:
+            assert raw.next() == (peers[-1], raw.wire["disconnect"])
         peers.append(raw.ready())
         assert time.monotonic() - started > 0.9 * intervals * beat
     assert len(set(peers)) == 4  # a new socket each time

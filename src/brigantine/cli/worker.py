@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..config import BrokerConfig
+from ..config import MDP_INTERVAL, PPP_INTERVAL, BrokerConfig
 from ..errors import ConfigError
-from ..workers.heartbeat import RECONNECT_MAX
 from ..workers.kinds import is_async
 from ..workers.lru import LRUWorker
 from ..workers.majordomo import MajordomoWorker
@@ -82,13 +81,13 @@ def add_lru(parser: argparse.ArgumentParser) -> None:
 
 def add_ppp(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine worker ppp`` understands."""
-    _add_heartbeating(parser)
+    _add_heartbeating(parser, PPP_INTERVAL)
     _add_common(parser, _ppp, f"What a generator yields is joined. {_COROUTINES}")
 
 
 def add_mdp(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine worker mdp`` understands."""
-    _add_heartbeating(parser)
+    _add_heartbeating(parser, MDP_INTERVAL)
     parser.add_argument("--service", required=True, metavar="NAME", help="the service to serve")
     parser.add_argument(
         "--mdp-version",
@@ -112,7 +111,7 @@ PATTERNS = {
 }
 
 
-def _add_heartbeating(parser: argparse.ArgumentParser) -> None:
+def _add_heartbeating(parser: argparse.ArgumentParser, interval: float) -> None:
     parser.add_argument(
         "--broker",
         action="append",
@@ -130,9 +129,10 @@ def _add_heartbeating(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heartbeat-interval",
         type=seconds,
-        default=1.0,
+        default=interval,
         metavar="S",
-        help="seconds between heartbeats on a silent connection, as the broker has it (default 1)",
+        help="seconds between heartbeats on a silent connection, as the broker has it "
+        "(default %(default)g)",
     )
     parser.add_argument(
         "--announce-interval",
@@ -206,7 +206,6 @@ def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
         heartbeat_interval=arguments.heartbeat_interval,
         announce_interval=arguments.announce_interval,
         liveness=arguments.liveness,
-        reconnect_max=_longest_pause(arguments),
         **_limits(arguments),
     )
 
@@ -221,15 +220,9 @@ def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
         heartbeat_interval=arguments.heartbeat_interval,
         announce_interval=arguments.announce_interval,
         liveness=arguments.liveness,
-        reconnect_max=_longest_pause(arguments),
         version=arguments.mdp_version,
         **_limits(arguments),
     )
-
-
-def _longest_pause(arguments: argparse.Namespace) -> float:
-    """Between two connections; they begin at the interval, and there is no option for either."""
-    return max(RECONNECT_MAX, float(arguments.heartbeat_interval))
 
 
 def _limits(arguments: argparse.Namespace) -> dict[str, int]:

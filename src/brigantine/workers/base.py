@@ -16,6 +16,7 @@ from ..arguments import plain_context
 from ..checks import number, shown, whole
 from ..errors import WrongUse
 from .io_thread import Given, WorkerIO
+from .kinds import mistake_in, name_of
 from .reply import ReplyLimits
 
 __all__ = ["Handles", "Worker"]
@@ -57,6 +58,11 @@ class Worker(ABC, Generic[Given]):
         if not callable(handler):
             raise WrongUse(f"handler must be a function, not {shown(handler)}")
         self._check_kind(handler)
+        if (mistake := mistake_in(handler)) is not None:
+            raise WrongUse(
+                f"handler must be a function of one argument, the request's body; {name_of(handler)!r} "
+                f"can't be called so: {mistake}"
+            )
         self._handler = handler
         self._interval = number("heartbeat_interval", heartbeat_interval, *INTERVAL_RANGE)
         self._liveness = whole("liveness", liveness, *LIVENESS_RANGE)

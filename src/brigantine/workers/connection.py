@@ -15,13 +15,15 @@ from ..endpoints import connect
 from ..forks import close_socket, leave_to_parent, socket_number
 from ..monitor import monitor_event
 
-__all__ = ["Connection"]
+__all__ = ["FLUSH_MS", "GOODBYE_MS", "Connection"]
 
 #: Milliseconds between libzmq's tries to connect, and the bound to which they grow.
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 3_000
 #: Milliseconds that the last reply of a worker that stops may take to leave.
 FLUSH_MS = 5_000
+#: The same for DISCONNECT to a broker that was silent: it may be gone.
+GOODBYE_MS = 1_000
 #: Milliseconds that connecting, and the handshake after it, may take at the least.
 CONNECT_MS = 1_000
 #: Events that the monitor reports: a connection has its descriptor; it can be used; it has ended; a try
@@ -120,14 +122,14 @@ class Connection:
             self.refused = None
             log.warning("nobody accepts connections at %s; trying again", self.endpoint)
 
-    def close(self, *, flush: bool = False) -> None:
-        """End the connection.  With ``flush`` what was sent is given a moment to leave."""
+    def close(self, *, linger_ms: int = 0) -> None:
+        """End the connection.  What was sent is given that long to leave."""
         if self.monitor is not None:
             # In this order: libzmq would wait for a monitor whose reader has gone.
             with contextlib.suppress(zmq.ZMQError):  # the user's context was terminated
                 self.socket.disable_monitor()
             self.monitor.close()
-        self.socket.close(FLUSH_MS if flush else 0)
+        self.socket.close(linger_ms)
 
     def _in_child(self) -> None:
         """Close the connection in a forked child: the broker is to notice when the parent has died."""

@@ -58,16 +58,24 @@ class Dialog:
     ) -> None:
         self._wire = wire
         self._interval = interval
-        self._patience = interval * liveness
+        #: Seconds of silence that end a connection.
+        self.patience = interval * liveness
         self._backoff = backoff
         self._open_at = now
         self.is_open = False
         #: The connection stands.
         self.connected = False
+        #: The broker has said something on it that is of this protocol.
+        self.heard_of = False
         #: When the broker was heard last, and spoken to last; only while connected.
         self._heard_at = self._sent_at = now
         #: Requests of this connection that have no reply yet.
         self.jobs: set[Job] = set()
+
+    @property
+    def speaks(self) -> str:
+        """The protocol, in words."""
+        return self._wire.name
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -85,7 +93,7 @@ class Dialog:
 
     def closed(self, now: float) -> set[Job]:
         """The socket was closed, or could not be made.  The requests that are void now."""
-        self.is_open = self.connected = False
+        self.is_open = self.connected = self.heard_of = False
         self._open_at = now + self._backoff.next()
         jobs, self.jobs = self.jobs, set()
         for job in jobs:
@@ -100,7 +108,7 @@ class Dialog:
             return Due.OPEN if now >= self._open_at else Due.NOTHING
         if not self.connected:
             return Due.NOTHING
-        if now >= self._heard_at + self._patience:
+        if now >= self._heard_at + self.patience:
             return Due.CLOSE
         return Due.HEARTBEAT if now >= self._sent_at + self._interval else Due.NOTHING
 
@@ -110,7 +118,7 @@ class Dialog:
             return self._open_at
         if not self.connected:
             return None
-        return min(self._heard_at + self._patience, self._sent_at + self._interval)
+        return min(self._heard_at + self.patience, self._sent_at + self._interval)
 
     def excuse(self, gap: float) -> None:
         """This process stood still for ``gap`` seconds, in which it could not have listened."""
@@ -123,6 +131,7 @@ class Dialog:
         self.established(now)
         self._heard_at = now
         message: Heard = self._wire.parse(frames)
+        self.heard_of |= message.says is not Says.MALFORMED
         if message.says in (Says.REQUEST, Says.HEARTBEAT):
             self._backoff.reset()
         if message.says is not Says.REQUEST:

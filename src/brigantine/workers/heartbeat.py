@@ -23,6 +23,9 @@ __all__ = ["RECONNECT_MAX", "HeartbeatWorker"]
 
 #: Least and greatest capacity.  Each place is a thread, or a task.
 CAPACITY_RANGE = (1, 4096)
+#: Seconds of the first pause between two connections, if the interval is not less.  A broker that was
+#: restarted waits ``service_grace`` for its workers, which must outlast it.
+RECONNECT_MIN = 1.0
 #: Seconds to which the pause between two connections grows (RFC 6 and its reference worker).
 RECONNECT_MAX = 32.0
 #: A pause is drawn between these multiples of its bound, so that workers which have lost the same
@@ -52,7 +55,7 @@ class HeartbeatWorker(Worker[Job]):
         #: Milliseconds; 0: not announced.
         self._interval_ms = round(self._interval * 1000) if announced else 0
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)
-        first = self._interval if reconnect_min is None else reconnect_min
+        first = min(self._interval, RECONNECT_MIN) if reconnect_min is None else reconnect_min
         self._pauses = (
             number("reconnect_min", first, *INTERVAL_RANGE),
             number("reconnect_max", reconnect_max, *INTERVAL_RANGE),
@@ -60,7 +63,7 @@ class HeartbeatWorker(Worker[Job]):
         if self._pauses[0] > self._pauses[1]:
             raise ConfigError(
                 f"reconnect_min ({first}) must not be above reconnect_max ({reconnect_max}); "
-                "without reconnect_min it is the heartbeat_interval"
+                f"without reconnect_min it is the heartbeat_interval, at most {RECONNECT_MIN:g}"
             )
 
     def stats(self) -> dict[str, int]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-__all__ = ["is_async", "is_async_generator", "is_coroutine", "name_of"]
+__all__ = [
+    "is_async",
+    "is_async_generator",
+    "is_coroutine",
+    "is_generator",
+    "mistake_in",
+    "name_of",
+]
 
 
 def is_async(handler: Any) -> bool:
@@ -21,6 +28,27 @@ def is_coroutine(handler: Any) -> bool:
 def is_async_generator(handler: Any) -> bool:
     """Whether calling it gives an async generator: ``async def`` with ``yield``."""
     return inspect.isasyncgenfunction(handler) or inspect.isasyncgenfunction(_call_of(handler))
+
+
+def is_generator(handler: Any) -> bool:
+    """Whether calling it gives a generator: ``def`` with ``yield``."""
+    return inspect.isgeneratorfunction(handler) or inspect.isgeneratorfunction(_call_of(handler))
+
+
+def mistake_in(handler: Any) -> str | None:
+    """Why it can't be called with a request's body alone; ``None`` where it can, or nobody knows.
+
+    Functions in C may not tell what they take.  A decorated one is called as its decorator takes it.
+    """
+    try:
+        signature = inspect.signature(handler, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(b"")
+    except TypeError as error:
+        return f"{error}; it takes {signature}"
+    return None
 
 
 def name_of(handler: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from .connection import Connection
+from .connection import FLUSH_MS, GOODBYE_MS, Connection
 from .dialog import Dialog, Due, Job
 from .io_thread import NO_FILES
 from .wire import Says
@@ -128,12 +128,13 @@ class Line:
     def _hear(self, talk: Connection, frames: list[bytes], now: float) -> bool:
         """Deal with a message; whether the dialog goes on."""
         talk.connected = True
+        before = self.dialog.heard_of
         says, job = self.dialog.heard(frames, now)
         if job is not None:
             self._desk.take(job)
         elif says is Says.DISCONNECT:
             self._stats["dismissed"] += 1
-            _log.warning("%s has sent this worker away; connecting again", self.endpoint)
+            _log.warning("%s %s", self.endpoint, self._dismissal(before))
             self._end(talk, now)
             return False
         elif says is Says.MALFORMED:
@@ -141,9 +142,10 @@ class Line:
             if not self._warned:
                 self._warned = True
                 _log.warning(
-                    "%s sent a message that is not of this worker's protocol; "
-                    "is it the workers' side of a broker that speaks it?",
+                    "%s sent a message that is not of %s; "
+                    "is it the workers' endpoint of a broker that speaks it?",
                     self.endpoint,
+                    self.dialog.speaks,
                 )
         return True
 
@@ -182,8 +184,9 @@ class Line:
         due = self.dialog.due(now)
         if due is Due.CLOSE:
             self._stats["expired"] += 1
-            _log.warning("%s is silent; connecting again", self.endpoint)
-            self._end(talk, now)
+            _log.warning("%s %s", self.endpoint, self._silence())
+            self._stats["disconnects"] += 1
+            self._part(talk, now, GOODBYE_MS)
         elif stopping and not self.dialog.jobs:
             self.leave(now, flush=True)
         elif due is Due.HEARTBEAT:
@@ -197,17 +200,42 @@ class Line:
         talk = self.connection
         if talk is None:
             return
-        words = self.dialog.goodbye()
-        if flush and words is not None:
-            talk.send_frames(words)
-        talk.close(flush=flush and talk.connected)
-        self._forget(now)
+        self._part(talk, now, FLUSH_MS if flush else 0)
 
     def discard(self) -> None:
         """Count a reply that nobody waits for any more."""
         self._stats["discarded_replies"] += 1
         _log.warning(
             "a reply was discarded: the connection to %s it was for is gone", self.endpoint
+        )
+
+    def _part(self, talk: Connection, now: float, linger_ms: int) -> None:
+        """Close, after a goodbye if what is sent may still leave.
+
+        Without it some brokers would go on sending requests to a worker that comes back as another.
+        """
+        words = self.dialog.goodbye()
+        if linger_ms and words is not None:
+            talk.send_frames(words)
+        talk.close(linger_ms=linger_ms if talk.connected else 0)
+        self._forget(now)
+
+    def _dismissal(self, heard_before: bool) -> str:
+        """What a broker has done that has said DISCONNECT."""
+        if heard_before:
+            return "has sent this worker away; connecting again"
+        return (
+            "has answered READY by DISCONNECT; connecting again. Is it the workers' endpoint of a "
+            f"broker that speaks {self.dialog.speaks}, and does it take this service?"
+        )
+
+    def _silence(self) -> str:
+        """What a broker has done that is given up."""
+        if self.dialog.heard_of:
+            return f"was silent for {self.dialog.patience:g} s; connecting again"
+        return (
+            f"has not answered READY for {self.dialog.patience:g} s; connecting again. "
+            f"Is it the workers' endpoint of a broker that speaks {self.dialog.speaks}?"
         )
 
     def _end(self, talk: Connection, now: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import zmq
 
 from ..backoff import Backoff
+from .connection import FLUSH_MS
 from .conversation import Conversation, Request, parse_request
 from .io_thread import NO_FILES, WorkerIO
 
@@ -83,7 +84,7 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         if flush and not self._outbox.empty():
             self._send(self._outbox.get())
         if self._conversation is not None:
-            self._conversation.close(flush=flush and self._conversation.connected)
+            self._conversation.close(linger_ms=FLUSH_MS * (flush and self._conversation.connected))
 
     def _turn(self, context: zmq.Context[Any]) -> None:
         """Wait for something to happen, and deal with it."""

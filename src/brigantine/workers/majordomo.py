@@ -10,7 +10,7 @@ import zmq
 from ..arguments import service_name
 from ..calls import called_rightly
 from ..checks import shown
-from ..config import BrokerConfig
+from ..config import MDP_INTERVAL, BrokerConfig
 from ..errors import ConfigError
 from ..handlers import Handler, StreamHandler
 from ..wire_mdp import MMI_PREFIX
@@ -36,7 +36,7 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
         handler: Handles,
         *,
         capacity: int = 1,
-        heartbeat_interval: float = 1.0,
+        heartbeat_interval: float = MDP_INTERVAL,
         announce_interval: bool = False,
         liveness: int = 3,
         version: Literal["0.1", "0.2"] = "0.2",
@@ -94,11 +94,11 @@ class MajordomoWorker(MajordomoBase[StreamHandler | Handler], StreamingThreads):
 
     A broker that was silent for ``heartbeat_interval * liveness`` seconds, said DISCONNECT, or whose
     connection broke, is connected to again on a new socket after a pause: ``reconnect_min`` seconds
-    (by default the ``heartbeat_interval``), doubling up to ``reconnect_max`` until it is heard
-    again.  Use the broker's interval, or the two will take each other for dead; or, at brigantine's
-    brokers, have the interval announced (``announce_interval=True``): the broker then keeps to the
-    worker's.  A broker of another make may refuse such a READY.  A reply to a connection that has
-    ended is discarded: its ticket is void.
+    (by default the ``heartbeat_interval``, at most 1), doubling up to ``reconnect_max`` until it is
+    heard again.  One that was silent is told so by DISCONNECT.  Use the broker's interval, or the two
+    will take each other for dead; or, at brigantine's brokers, have the interval announced
+    (``announce_interval=True``): the broker then keeps to the worker's.  A broker of another make may
+    refuse such a READY.  A reply to a connection that has ended is discarded: its ticket is void.
 
     ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, or one part of it: let them be the
     broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger one is an

@@ -8,7 +8,7 @@ from typing import Any, Generic
 import zmq
 
 from ..calls import called_rightly
-from ..config import BrokerConfig
+from ..config import PPP_INTERVAL, BrokerConfig
 from ..handlers import Handler, StreamHandler
 from .base import Handles
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
@@ -29,7 +29,7 @@ class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
         handler: Handles,
         *,
         capacity: int = 1,
-        heartbeat_interval: float = 1.0,
+        heartbeat_interval: float = PPP_INTERVAL,
         announce_interval: bool = False,
         liveness: int = 3,
         reconnect_min: float | None = None,
@@ -72,7 +72,7 @@ class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], Streamin
 
     A broker that was silent for ``heartbeat_interval * liveness`` seconds, or whose connection
     broke, is connected to again on a new socket after a pause: ``reconnect_min`` seconds (by default
-    the ``heartbeat_interval``), doubling up to ``reconnect_max`` until it is heard again.  Use
+    the ``heartbeat_interval``, at most 1), doubling up to ``reconnect_max`` until it is heard again.  Use
     the broker's interval, or the two will take each other for dead; or, at brigantine's brokers, have
     the interval announced (``announce_interval=True``): the broker then keeps to the worker's.  A
     broker of another make may refuse such a READY.  A reply to a connection that has ended is

@@ -19,9 +19,11 @@ __all__ = ["StreamingThreads", "end_of_reply"]
 class StreamingThreads(HeartbeatWorker, ThreadWorker[Job]):
     """Each handler in a thread; it may be a generator function."""
 
+    _takes_generators = True
+
     def _reply(self, link: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
         if not inspect.isgenerator(value):
-            return self._limits.as_reply(value)
+            return super()._reply(link, request, value)
         assert isinstance(link, HeartbeatLink)
         return self._stream(link, request, cast(Generator[Any, None, Any], value))
 

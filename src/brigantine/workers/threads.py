@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..body import from_frames
 from ..calls import ForThreads
 from ..errors import WrongUse
 from .base import Worker
 from .io_thread import Given, WorkerIO
-from .kinds import is_async, name_of
+from .kinds import is_async, is_generator, name_of
 
 __all__ = ["ThreadWorker"]
 
@@ -27,6 +28,8 @@ _log = logging.getLogger("brigantine.worker")
 class ThreadWorker(Worker[Given], ForThreads):
     """A worker whose handler is a plain function."""
 
+    #: Whether the handler may be a generator function.
+    _takes_generators: ClassVar[bool] = False
     _thread: threading.Thread | None = None
     #: Threads beside the one that serves.
     _helpers: Sequence[threading.Thread] = ()
@@ -85,6 +88,11 @@ class ThreadWorker(Worker[Given], ForThreads):
                 f"handler must be a plain function, not the async function {name_of(handler)!r}; "
                 f"brigantine.aio.{type(self).__name__} is for these"
             )
+        if is_generator(handler) and not self._takes_generators:
+            raise WrongUse(
+                f"handler must be a plain function, not the generator function {name_of(handler)!r}: "
+                f"the workers of PPP and MDP take these, {type(self).__name__} does not"
+            )
 
     def _in_own_thread(self) -> bool:
         current = threading.current_thread()
@@ -133,6 +141,16 @@ class ThreadWorker(Worker[Given], ForThreads):
             self._leave_child()
             link.answer(request, body)
 
+    def _refuse_awaitable(self, value: Any) -> None:
+        """Raise ``TypeError`` for what a handler in asyncio's clothes, but not marked so, returns."""
+        if inspect.isawaitable(value):
+            if inspect.iscoroutine(value):
+                value.close()
+            raise TypeError(
+                f"the handler has returned {type(value).__name__!r}, which is to be awaited; "
+                f"brigantine.aio.{type(self).__name__} is for handlers that are coroutine functions"
+            )
+
     def _help(self, link: WorkerIO[Given, Any]) -> None:
         try:
             self._work(link)
@@ -141,4 +159,5 @@ class ThreadWorker(Worker[Given], ForThreads):
 
     def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler has returned."""
+        self._refuse_awaitable(value)
         return self._limits.as_reply(value)

@@ -43,6 +43,8 @@ _DISCONNECT = Heard(Says.DISCONNECT)
 class WorkerWire(Protocol):
     """What a protocol must be able to say and to understand."""
 
+    #: The protocol, in words.
+    name: str
     #: Whether a reply may come in several messages.
     partials: bool
     #: The body that only ends the reply of a generator; none where a reply must say something.
@@ -66,6 +68,7 @@ class WorkerWire(Protocol):
 class PPPWire:
     """ZeroMQ RFC 6/PPP."""
 
+    name = "PPP"
     partials = False
     end: Sequence[bytes] = ()
 
@@ -94,6 +97,7 @@ class PPPWire:
 class MDP02Wire:
     """ZeroMQ RFC 18/MDP."""
 
+    name = "MDP 0.2"
     partials = True
     end: Sequence[bytes] = (EMPTY,)
     _head: Sequence[bytes] = (mdp.WORKER_02,)
@@ -130,6 +134,7 @@ class MDP02Wire:
 class MDP01Wire(MDP02Wire):
     """ZeroMQ RFC 7/MDP: the empty frame first, other numbers, and replies are whole."""
 
+    name = "MDP 0.1"
     partials = False
     _head: Sequence[bytes] = (EMPTY, mdp.WORKER_01)
     _heartbeat, _disconnect = mdp.HEARTBEAT_01, mdp.DISCONNECT_01

@@ -7,7 +7,7 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from dialects import PPP, REQ, Dialect, TalkRig, answer
+from dialects import ALL, MDP01, MDP02, PPP, REQ, Dialect, TalkRig, answer
 from harness import Peers
 from models import BACKEND, FRONTEND
 
@@ -120,6 +120,121 @@ def test_what_is_no_reply_and_too_large_frees_its_worker(
     [told] = rig.receive(BACKEND, [V, *dialect.head, ticket, *[b"x"] * 30])
     assert told.frames[-2:] == broker_error("failed_reply_malformed")
     assert (rig["drop_too_many_frames"], rig["drop_malformed_worker"], rig.idle()) == (1, 0, [V])
+
+
+# -- Majordomo: its sender is sent away as well ----------------------------------------------------
+
+#: What workers of Majordomo make of an answer, behind their header.
+ANSWERS = {
+    "no empty frame": lambda dialect, ticket: [dialect.final, ticket, b"result"],
+    "no empty frame and more": lambda dialect, ticket: [
+        dialect.final,
+        ticket,
+        b"result",
+        b"",
+        b"x",
+    ],
+    "no body": lambda dialect, ticket: [dialect.final, ticket, b""],
+    "nothing": lambda dialect, ticket: [dialect.final, ticket],
+    "an empty frame too many": lambda dialect, ticket: [dialect.final, b"", ticket, b"", b"result"],
+    "no command": lambda _, ticket: [ticket, b"", b"result"],
+    "an unknown command": lambda _, ticket: [b"\x09", ticket, b"", b"result"],
+    "a word for a command": lambda _, ticket: [b"REPLY", ticket, b"", b"result"],
+    "the broker's command": lambda _, ticket: [b"\x02", ticket, b"", b"result"],
+    "a heartbeat with a ticket": lambda dialect, ticket: [dialect.heartbeat, ticket],
+}
+
+
+@pytest.fixture(params=["MDP01", "MDP02"])
+def majordomo(rooms: ModuleType, request: pytest.FixtureRequest) -> Callable[..., TalkRig]:
+    return partial(TalkRig, rooms, {"MDP01": MDP01, "MDP02": MDP02}[request.param])
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+@pytest.mark.parametrize("parts", [0, 1])
+def test_a_malformed_answer_ends_its_request_and_is_not_carried_out_again(
+    majordomo: Callable[..., TalkRig], case: str, parts: int
+) -> None:
+    rig = majordomo(retries=3)
+    rig.join(V)
+    ticket = rig.sent(C, V, b"1")
+    if rig.dialect is MDP02:
+        for _ in range(parts):
+            rig.part(V, ticket, b"part")
+    rig.join(W)
+    calls = rig.receive(BACKEND, [V, *rig.dialect.head, *ANSWERS[case](rig.dialect, ticket)])
+    error = broker_error("failed_reply_malformed")
+    goodbye = rig.dialect.command(V, rig.dialect.disconnect)
+    assert [call[:2] for call in calls] == [
+        (FRONTEND, answer(rig.version, C, rig.service, *error)),
+        (BACKEND, goodbye),
+    ]
+    assert (rig["failed_reply_malformed"], rig["drop_malformed_worker"]) == (1, 1)
+    assert (rig["redispatched"], rig["queued"], rig["in_flight"], rig.idle()) == (0, 0, 0, [W])
+
+
+def test_its_sender_s_other_requests_are_carried_out_by_others(
+    majordomo: Callable[..., TalkRig],
+) -> None:
+    rig = majordomo(retries=1)
+    rig.join(V, b"\x02")
+    tickets = [rig.sent(C, V, body) for body in (b"1", b"2")]
+    rig.join(W)
+    *_, job = rig.receive(
+        BACKEND, [V, *rig.dialect.head, rig.dialect.final or b"", tickets[0], b"x"]
+    )
+    assert job[:2] == (BACKEND, rig.dialect.job(W, job.ticket, b"2"))
+    assert (rig["failed_reply_malformed"], rig["redispatched"], rig["in_flight"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_a_malformed_answer_with_the_ticket_of_another_ends_nothing(
+    majordomo: Callable[..., TalkRig], case: str
+) -> None:
+    rig = majordomo()
+    rig.join(V)
+    ticket = rig.sent(C, V, b"1")
+    rig.join(W)
+    rig.receive(BACKEND, [W, *rig.dialect.head, *ANSWERS[case](rig.dialect, ticket)])
+    assert (rig["failed"], rig["in_flight"], rig["workers"], rig["disconnects"]) == (0, 1, 1, 1)
+
+
+def test_a_lost_worker_of_majordomo_may_say_so_too(majordomo: Callable[..., TalkRig]) -> None:
+    rig = majordomo()
+    rig.join(V)
+    ticket = rig.sent(C, V, b"1")
+    rig.bye(V)
+    assert rig["in_flight"] == 1
+    [told] = rig.receive(BACKEND, [V, *rig.dialect.head, rig.dialect.final or b"", ticket, b"x"])
+    assert told.frames[-2:] == broker_error("failed_reply_malformed")
+    assert (rig["in_flight"], rig["workers"]) == (0, 0)
+
+
+def test_what_is_no_reply_of_majordomo_and_too_large_ends_its_request(
+    majordomo: Callable[..., TalkRig],
+) -> None:
+    rig = majordomo(max_frames=16, max_depth=4)
+    rig.join(V)
+    ticket = rig.sent(C, V, b"1")
+    frames = [V, *rig.dialect.head, rig.dialect.final or b"", ticket, *[b"x"] * 30]
+    [told] = rig.receive(BACKEND, frames)
+    assert told.frames[-2:] == broker_error("failed_reply_malformed")
+    assert (rig["drop_too_many_frames"], rig["drop_malformed_worker"], rig.idle()) == (1, 0, [V])
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [(MDP01, MDP02), (MDP02, MDP01), (REQ, MDP02), (MDP02, REQ), (REQ, PPP), (PPP, MDP01)],
+)
+def test_an_answer_in_another_protocol_than_its_worker_s_ends_its_request(
+    rooms: ModuleType, own: Dialect, other: Dialect
+) -> None:
+    rig = TalkRig(rooms, own, protocols=ALL)
+    rig.join(V)
+    ticket = rig.sent(C, V, b"1")
+    [told] = rig.receive(BACKEND, other.reply(V, ticket, b"result"))
+    assert told.frames[-2:] == broker_error("failed_reply_malformed")
+    assert (rig["drop_malformed_worker"], rig["in_flight"], rig.idle()) == (1, 0, [V])
 
 
 # -- over sockets ---------------------------------------------------------------------------------

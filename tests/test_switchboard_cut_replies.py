@@ -194,6 +194,7 @@ def asks_in_vain(rig: TalkRig, _: bytes) -> None:
     ("ends", "reason", "service"),
     [
         (too_large, "failed_reply_too_large", SERVICE),
+        (malformed, "failed_reply_malformed", SERVICE),
         (expired, "failed_expired_in_flight", SERVICE),
         (asks_the_broker, "shed_client_full", b"mmi.service"),
         (asks_in_vain, "shed_draining", SERVICE),

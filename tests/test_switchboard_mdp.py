@@ -138,7 +138,7 @@ def test_a_goodbye_before_ready_is_not_answered(make: Callable[..., TalkRig]) ->
 
 MALFORMED = [[], [b""], [b"\x00"], [b"\x07"], [b"\x02"], [b"READY"], [b"\x01"],
              [b"\x01", SERVICE, b"\x01", b"\x01"], [b"\x01", SERVICE, b""], [b"\x01\x01", SERVICE],
-             [b"\x02", b"0" * 16, b"", b"x"]]  # fmt: skip
+             [b"\x02", b"f" * 16, b"", b"x"]]  # fmt: skip
 
 
 @pytest.mark.parametrize("frames", MALFORMED, ids=repr)

@@ -93,6 +93,8 @@ cdef inline Command parse_mdp_worker(const Frames *frames, int at, int protocol)
             and frame_size(frames, at + 3) == 0
         ):
             return answer(says, protocol, at + 2, at + 4)
+        if frames.count > at + 2 and frame_size(frames, at + 2) != 0:
+            return malformed_answer(protocol, at + 2)
     elif says != SAYS_MALFORMED and frames.count == at + 2:
         made.says = says
     return made

@@ -30,7 +30,7 @@ from .counters cimport (
     WORKERS_DISCONNECTED,
 )
 from .endings cimport finish
-from .envelope cimport data_of
+from .envelope cimport data_of, frame_size
 from .notices cimport NOTICE_NOT_A_COMMAND
 from .noticing cimport notice_message
 from .records cimport NO_CONNECTION, Worker
@@ -42,6 +42,11 @@ from .zmqapi cimport brigantine_zmq
 
 zmqapi.bind(&brigantine_zmq)
 
+cdef enum:
+    # The ticket of a malformed answer is looked for in so many frames: in front of it, at most, an answer
+    # has id [] header command; this leaves room for what does not belong there.
+    TICKET_WITHIN = 8
+
 
 cdef int from_worker(
     Board board, Frames *frames, int64_t now, int connection, bint dropped
@@ -51,7 +56,7 @@ cdef int from_worker(
     cdef Command command = parse_worker(frames, board.protocols)
     cdef zmq_msg_t *identity = frames.at
     reply = command.says == SAYS_FINAL or command.says == SAYS_PARTIAL
-    if dropped and not reply and command.ticket == NONE:
+    if dropped and not reply and command.says != SAYS_MALFORMED:
         return 0
     if command.says == SAYS_MALFORMED:
         return malformed(board, frames, &command, now, dropped)
@@ -63,6 +68,11 @@ cdef int from_worker(
     if worker != NIL and board.workers[worker].protocol != command.protocol:
         board.count[DROP_MALFORMED_WORKER] += 1
         notice_message(board, NOTICE_NOT_A_COMMAND, DROP_MALFORMED_WORKER, frames)
+        if reply:
+            slot = answered(board, frames, &command, worker)
+        if slot >= 0:
+            finish(board, slot, FAILED, FAILED_REPLY_MALFORMED, ANSWERED)
+            set_free(board, worker)
         if board.workers[worker].protocol != REQ:
             heard(board, worker, now)
         return 0
@@ -89,10 +99,9 @@ cdef int malformed(
     """RFC 7: a peer that sends what is no command is treated as invalid.
 
     Where the protocol has no such rule, it lives at least: any frame is a heartbeat.  One with the
-    ticket of a request is what it has to say to that: there will be no other reply.
+    ticket of a request is what it has to say to that: there will be no other reply, by any worker.
     """
-    cdef int worker
-    cdef int slot = UNKNOWN
+    cdef int worker, slot
     cdef bint lost
     cdef zmq_msg_t *identity = frames.at
     if not dropped:  # else it is counted as that
@@ -104,23 +113,37 @@ cdef int malformed(
     if worker == NIL:
         return 0
     lost = board.workers[worker].lost
-    if command.protocol & MDP and board.workers[worker].protocol == command.protocol:
-        if lost:
-            return 0
-        send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
-        return lose(board, worker, DROP_MALFORMED_WORKER)
-    if command.ticket != NONE:
-        slot = resolve(board, frames, command)
-    if slot >= 0 and board.requests[slot].worker == worker:
+    slot = answered(board, frames, command, worker)
+    if dropped and slot < 0 and command.ticket == NONE:  # whatever it was, it was no answer
+        return 0
+    if slot >= 0:
         finish(board, slot, FAILED, FAILED_REPLY_MALFORMED, ANSWERED)
-    elif not lost:
-        give_expired_place(board, worker, slot)
     if lost:  # and forgotten, if that was the last of its requests
         return 0
+    if command.protocol & MDP and board.workers[worker].protocol == command.protocol and not dropped:
+        send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+        return lose(board, worker, DROP_MALFORMED_WORKER)
+    if slot < 0:
+        give_expired_place(board, worker, slot)
     if board.workers[worker].protocol != REQ:
         heard(board, worker, now)
     set_free(board, worker)
     return 0
+
+
+cdef int answered(Board board, Frames *frames, Command *command, int worker) noexcept nogil:
+    """What a malformed message answers: the slot of a request of its sender, whose ticket is in it.
+
+    Where there is none (below 0): what the frame resolves to that should be a ticket.
+    """
+    cdef int index, slot
+    for index in range(1, min(frames.count, TICKET_WITHIN)):
+        slot = board.tickets.c_resolve(data_of(&frames.at[index]), frame_size(frames, index))
+        if slot >= 0 and board.requests[slot].worker == worker:
+            return slot
+    if command.ticket == NONE:
+        return UNKNOWN
+    return min(resolve(board, frames, command), <int>UNKNOWN)
 
 
 cdef int give_expired_place(Board board, int worker, int slot) except -1 nogil:

@@ -52,6 +52,8 @@ def parse_worker(frames: Sequence[bytes], at: int, protocol: int) -> Command:
     elif says in (Says.FINAL, Says.PARTIAL):
         if count > at + 4 and frames[at + 2] and not frames[at + 3]:
             return Command(says, protocol, ticket=at + 2, body=at + 4)
+        if count > at + 2 and frames[at + 2]:
+            return Command(Says.MALFORMED, protocol, ticket=at + 2)
     elif says in (Says.HEARTBEAT, Says.DISCONNECT) and count == at + 2:
         return Command(says, protocol)
     return Command(Says.MALFORMED, protocol)

@@ -15,6 +15,10 @@ from .workers import heard, known, lose, register, send_disconnect, set_free
 
 __all__ = ["from_worker"]
 
+#: The ticket of a malformed answer is looked for in so many frames: in front of it, at most, an answer has
+#: id [] header command; this leaves room for what does not belong there.
+_TICKET_WITHIN = 8
+
 
 def from_worker(
     board: Board, frames: list[bytes], now: float, connection: int, *, dropped: bool
@@ -26,7 +30,7 @@ def from_worker(
     """
     command = codec.parse_worker(frames, board.protocols)
     says = command.says
-    if dropped and says not in (Says.FINAL, Says.PARTIAL) and command.ticket == NONE:
+    if dropped and says not in (Says.FINAL, Says.PARTIAL, Says.MALFORMED):
         return
     if says is Says.MALFORMED:
         _malformed(board, frames, command, now, dropped=dropped)
@@ -39,6 +43,12 @@ def from_worker(
     if worker is not None and worker.protocol != command.protocol:
         board.count["drop_malformed_worker"] += 1
         notice_message(board, "not_a_command", "drop_malformed_worker", frames)
+        slot = _answered(board, frames, command, worker) if command.ticket != NONE else NONE
+        if slot >= 0:
+            finish(
+                board, board.requests[slot], "failed", "failed_reply_malformed", Verdict.ANSWERED
+            )
+            set_free(board, worker)
         if worker.protocol != REQ:
             heard(board, worker, now)
         return
@@ -59,7 +69,7 @@ def _malformed(
     """RFC 7: a peer that sends what is no command is treated as invalid.
 
     Where the protocol has no such rule, it lives at least: any frame is a heartbeat.  One with the
-    ticket of a request is what it has to say to that: there will be no other reply.
+    ticket of a request is what it has to say to that: there will be no other reply, by any worker.
     """
     if not dropped:  # else it is counted as that
         board.count["drop_malformed_worker"] += 1
@@ -67,23 +77,36 @@ def _malformed(
     worker = board.workers.get(frames[0]) if frames else None
     if worker is None:
         return
-    if command.protocol & MDP and worker.protocol == command.protocol:
-        if not worker.lost:
-            send_disconnect(board, frames[0], command.protocol)
-            lose(board, worker, "drop_malformed_worker")
+    slot = _answered(board, frames, command, worker)
+    if dropped and slot < 0 and command.ticket == NONE:  # whatever it was, it was no answer
         return
-    slot: int = Verdict.UNKNOWN
-    if command.ticket != NONE:
-        slot = board.tickets.resolve(frames[command.ticket])
-    if slot >= 0 and board.requests[slot].worker is worker:
+    if slot >= 0:
         finish(board, board.requests[slot], "failed", "failed_reply_malformed", Verdict.ANSWERED)
-    elif not worker.lost:
-        _give_expired_place(worker, slot)
     if worker.lost:
         return
+    if command.protocol & MDP and worker.protocol == command.protocol and not dropped:
+        send_disconnect(board, frames[0], command.protocol)
+        lose(board, worker, "drop_malformed_worker")
+        return
+    if slot < 0:
+        _give_expired_place(worker, slot)
     if worker.protocol != REQ:
         heard(board, worker, now)
     set_free(board, worker)
+
+
+def _answered(board: Board, frames: list[bytes], command: Command, worker: Worker) -> int:
+    """What a malformed message answers: the slot of a request of its sender, whose ticket is in it.
+
+    Where there is none (below 0): what the frame resolves to that should be a ticket.
+    """
+    for frame in frames[1:_TICKET_WITHIN]:
+        slot = board.tickets.resolve(frame)
+        if slot >= 0 and board.requests[slot].worker is worker:
+            return slot
+    if command.ticket == NONE:
+        return Verdict.UNKNOWN
+    return min(board.tickets.resolve(frames[command.ticket]), Verdict.UNKNOWN)
 
 
 def _give_expired_place(worker: Worker, slot: int) -> None:

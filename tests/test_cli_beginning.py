@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,10 @@ from commands import SOURCE, Command, Commands, started
 
 import brigantine
 
-#: What the command that is installed runs; ``None`` stands for ``python -m brigantine``.
-SCRIPT = "import sys; from _brigantine_command import main; sys.exit(main())"
+#: What is installed as the command.
+FILE = Path(__file__).parents[1] / "bin" / "brigantine"
+#: Runs it in the tests; ``None`` stands for ``python -m brigantine``.
+SCRIPT = f"import runpy; runpy.run_path({str(FILE)!r}, run_name='__main__')"
 
 both = pytest.mark.parametrize("program", [SCRIPT, None], ids=["script", "python -m"])
 
@@ -37,8 +39,14 @@ def run_after(run: Commands, tmp_path: Path) -> Callable[..., Command]:
 
 
 def test_the_installed_command_begins_outside_the_package() -> None:
-    (command,) = entry_points(group="console_scripts", name="brigantine")
-    assert command.value == "_brigantine_command:main"
+    """And nothing but the package is importable afterwards."""
+    project = (FILE.parents[1] / "pyproject.toml").read_text()
+    assert 'script-files = ["bin/brigantine"]' in project
+    assert "py-modules" not in project
+    assert "[project.scripts]" not in project
+    first, *_ = re.findall(r"^ *(?:from|import) (brigantine\S*)", FILE.read_text(), re.M)
+    assert f"    try:\n        from {first}" in FILE.read_text()
+    assert os.access(FILE, os.X_OK)
 
 
 @pytest.mark.parametrize("word", ["--version", "--help"])

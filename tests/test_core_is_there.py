@@ -110,3 +110,9 @@ def test_the_face_of_both_implementations_is_the_same() -> None:
 def test_a_program_without_asyncio_does_not_load_it() -> None:
     """It would take a fifth of the time that a broker or worker needs to start."""
     assert run("import sys, brigantine.cli; sys.exit('asyncio' in sys.modules)").returncode == 0
+
+
+def test_a_program_with_a_broker_does_not_load_cryptography() -> None:
+    """OpenSSL would take 4 MB, for one number that nobody else can guess."""
+    code = "import sys, brigantine.cli.broker; sys.exit('_hashlib' in sys.modules)"
+    assert run(code).returncode == 0

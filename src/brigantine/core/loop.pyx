@@ -1,6 +1,6 @@
 """The poll loop: turn after turn what has come in and what is due.  It owns the clock."""
 
-import secrets
+import os
 
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint16_t, uint32_t
@@ -101,7 +101,7 @@ default_service=b"", events=None, notices=None)\n--\n
         frames_init(&self.event)
         frames_init(&self.notice)
         self.switchboard = Switchboard(
-            config, self, secrets.randbits(32), None, protocols, default_service
+            config, self, int.from_bytes(os.urandom(4), "little"), None, protocols, default_service
         )
         self.notices = notices
         self.noticed = notices is not None

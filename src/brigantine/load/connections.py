@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
-import secrets
 import time
 from typing import Any
 
@@ -94,7 +94,7 @@ class Connections:
         if self._watched:
             self._monitor = socket.get_monitor_socket(_EVENTS)
             self._monitor.rcvhwm = 0
-        prefix = ANNOUNCEMENT + secrets.token_hex(_NONCE).encode()
+        prefix = ANNOUNCEMENT + os.urandom(_NONCE).hex().encode()
         for number in range(self.count):
             if announce:
                 # Every connection tells the routing id that the socket had when it was begun.

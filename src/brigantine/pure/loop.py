@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import secrets
+import os
 import threading
 import time
 
@@ -85,7 +85,7 @@ class Loop:
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
         self._lock = threading.RLock()
         self._switchboard = Switchboard(
-            config, self._send, secrets.randbits(32), self._read_monitor, protocols,
+            config, self._send, int.from_bytes(os.urandom(4), "little"), self._read_monitor, protocols,
             default_service,
         )  # fmt: skip
         #: The beginning of the message that is being handled, where it can tell whom it is from.

@@ -20,6 +20,7 @@ from brigantine.workers.lru import LRUWorker
 
 #: What stands between a peer's routing id and what it says.
 EMPTY = b""
+MMI_SERVICE = b"mmi.service"
 
 
 class RawBroker:
@@ -42,9 +43,14 @@ class RawBroker:
         return True
 
     def receive(self) -> tuple[bytes, list[bytes]]:
-        """(routing id, the frames that its peer sent), the empty frame in front included."""
-        peer, *frames = self.socket.recv_multipart()
-        return peer, frames
+        """(routing id, the frames that its peer sent), the empty frame in front included.
+
+        Not a client's question whether the service has workers, which it asks in its last try.
+        """
+        while True:
+            peer, *frames = self.socket.recv_multipart()
+            if MMI_SERVICE not in frames:
+                return peer, frames
 
     def send(self, peer: bytes, *frames: bytes) -> None:
         """Exactly these frames; raises when no such peer is connected."""

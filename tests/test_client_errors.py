@@ -156,12 +156,19 @@ def test_a_broker_that_was_stopped_is_not_told_as_one_that_needs_more_workers(
 
 @shells
 @protocols
-def test_silence_names_all_that_may_be_behind_it(raw: RawBroker, shell: str, protocol: str) -> None:
+def test_silence_of_which_nothing_is_known_names_all_that_may_be_behind_it(
+    peers: Peers, shell: str, protocol: str
+) -> None:
+    """Over inproc there is nothing to see."""
+    raw = RawBroker(peers, "inproc://raw")
     with (
-        face(shell, protocol, raw.endpoint, retries=0, timeout=0.01) as client,
+        face(
+            shell, protocol, raw.endpoint, retries=0, timeout=0.01, context=peers.context
+        ) as client,
         pytest.raises(NoReply, match="no reply after 1 try") as raised,
     ):
         client.request(b"q")
+    assert raised.value.tries[0].seen == ""
     for cause in ("runs", "workers", "timeout of 0.01 s", "protocol", "max_message_bytes"):
         assert cause in str(raised.value)
 

@@ -228,7 +228,7 @@ def test_a_reply_that_was_cut_off_counts_as_a_try_and_its_reason_is_raised() -> 
     error = raised_by(each)
     assert (type(error), error.reason) == (NoReply, "shed_client_full")
     assert str(error).startswith(
-        "the reply was cut off, since it was read more slowly than it came"
+        "svc: the reply was cut off, since it was read more slowly than it came"
     )
     assert "high_water_mark" in str(error)
 
@@ -242,7 +242,7 @@ def test_a_stream_that_was_cut_off_says_why() -> None:
     each.gave_up(0.5)
     error = raised_by(each)
     assert str(error).startswith(
-        "the stream broke off after 1 part: a (1 try, waited 0.5 s, said slow_reader"
+        "svc: the stream broke off after 1 part: a (1 try, waited 0.5 s, said slow_reader"
     )
     assert "high_water_mark" in str(error)
     assert error.reason == "shed_client_full"

@@ -25,6 +25,7 @@ from .errors import (
     Expired,
     NoReply,
     NoService,
+    Try,
     WorkerFailed,
     WrongUse,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "ParanoidPirateWorker",
     "QueueDevice",
     "StreamerDevice",
+    "Try",
     "WorkerFailed",
     "WrongUse",
     "__version__",

@@ -17,6 +17,7 @@ from .calls import called_rightly
 from .clients.codec import Plain, majordomo
 from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
 from .clients.shell_aio import AsyncClientShell
+from .config import BrokerConfig
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
 __all__ = [
@@ -51,9 +52,11 @@ class LazyPirateClient(AsyncClientShell):
         retries: int = 3,
         backoff: float = 0.1,
         backoff_max: float = 5.0,
+        max_request_bytes: int = BrokerConfig.max_message_bytes,
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
+        super().__init__(brokers, limits, context)
 
     async def request(
         self,
@@ -97,11 +100,13 @@ class MajordomoClient(AsyncClientShell):
         retries: int = 3,
         backoff: float = 0.1,
         backoff_max: float = 5.0,
+        max_request_bytes: int = BrokerConfig.max_message_bytes,
         version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        self._codec = majordomo(version)
-        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+        self._codec = self._service_codec = majordomo(version)
+        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
+        super().__init__(brokers, limits, context)
 
     async def request(
         self,
@@ -149,4 +154,5 @@ class MajordomoClient(AsyncClientShell):
         Raises what :meth:`brigantine.MajordomoClient.call` raises.
         """
         codec = self._codec(service_name(service))
-        return unpacked(await self._ask(self._dialog(codec, [packed(obj)], timeout, retries)))
+        reply = await self._ask(self._dialog(codec, [packed(obj)], timeout, retries))
+        return unpacked(reply, codec.service)

@@ -28,5 +28,6 @@ class BrokerOptions(TypedDict, total=False):
     max_frames: int
     max_depth: int
     high_water_mark: int
+    peer_bytes: int
     io_threads: int
     drain_timeout: float

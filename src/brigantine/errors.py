@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 __all__ = [
     "BadEnvelope",
     "BindError",
@@ -15,9 +18,17 @@ __all__ = [
     "Expired",
     "NoReply",
     "NoService",
+    "Try",
     "WorkerFailed",
     "WrongUse",
+    "named",
 ]
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Characters of a service's name that a message shows.
+_LONGEST_NAME = 80
 
 
 class BrigantineError(Exception):
@@ -69,23 +80,67 @@ class CoreMissing(BrigantineError, ImportError):
     """The compiled core is not there or can't be loaded."""
 
 
+class Try(tuple[str, float]):
+    """One try of a request that brought no reply: a pair ``(endpoint, seconds waited)`` that knows more.
+
+    ``seen`` is a word for what was seen of the broker meanwhile, such as ``"refused"`` or
+    ``"connected"``; docs/clients.md has all of them.  It is empty where nothing is known.  ``said`` is
+    ``(error, reason)`` where the broker has answered with an error, else ``None``.
+    """
+
+    def __new__(
+        cls, endpoint: str, waited: float, seen: str = "", said: tuple[str, str] | None = None
+    ) -> Self:
+        """``waited`` is seconds."""
+        made = super().__new__(cls, (endpoint, waited))
+        made.seen, made.said = seen, said
+        return made
+
+    seen: str
+    said: tuple[str, str] | None
+
+    @property
+    def endpoint(self) -> str:
+        """Of the broker."""
+        return self[0]
+
+    @property
+    def waited(self) -> float:
+        """Seconds from asking to giving up."""
+        return self[1]
+
+    def __getnewargs__(self) -> tuple[str, float, str, tuple[str, str] | None]:
+        return (*self, self.seen, self.said)
+
+    def __repr__(self) -> str:
+        return f"Try({self.endpoint!r}, {self.waited:.3g}, seen={self.seen!r}, said={self.said!r})"
+
+
 class NoReply(BrigantineError, TimeoutError):
     """No broker answered a request within its timeout and retries.
 
-    ``tries`` is the list of ``(endpoint, seconds waited)``, in the order they were made.
-    ``reason`` is the broker's counter that the request went to, as far as a broker has told
-    (:data:`brigantine.COUNTERS`), else empty.
+    ``tries`` is the list of :class:`Try`, in the order they were made; each is a pair ``(endpoint,
+    seconds waited)``, and tells what was seen meanwhile.  ``reason`` is the broker's counter that the
+    request went to, as far as a broker has told (:data:`brigantine.COUNTERS`), else empty.
+    ``service`` is the service that was asked, ``None`` where the protocol has none.
 
     The subclasses tell what a broker of brigantine said in place of a reply; see docs/clients.md.
     """
 
-    def __init__(self, message: str, tries: list[tuple[str, float]], reason: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        tries: Sequence[tuple[str, float]],
+        reason: str = "",
+        service: bytes | None = None,
+    ) -> None:
         super().__init__(message)
-        self.tries = tries
+        self.tries = [each if isinstance(each, Try) else Try(*each) for each in tries]
         self.reason = reason
+        self.service = service
 
-    def __reduce__(self) -> tuple[type[NoReply], tuple[str, list[tuple[str, float]], str]]:
-        return type(self), (str(self), self.tries, self.reason)
+    def __reduce__(self) -> tuple[type[NoReply], tuple[str, list[Try], str, bytes | None]]:
+        return type(self), (str(self), self.tries, self.reason, self.service)
 
 
 class NoService(NoReply):
@@ -112,13 +167,27 @@ class Expired(NoReply):
 class WorkerFailed(BrigantineError, RuntimeError):
     """The worker's function raised.
 
-    ``kind`` is the name of the exception's class at the worker, ``detail`` its message.
+    ``kind`` is the name of the exception's class at the worker, ``detail`` its message, ``service`` the
+    service that was asked, ``None`` where the protocol has none.
     """
 
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}" if detail else kind)
+    def __init__(self, kind: str, detail: str, service: bytes | None = None) -> None:
+        words = f"{kind}: {detail}" if detail else kind
+        super().__init__(words if service is None else f"{named(service)}: {words}")
         self.kind = kind
         self.detail = detail
+        self.service = service
 
-    def __reduce__(self) -> tuple[type[WorkerFailed], tuple[str, str]]:
-        return type(self), (self.kind, self.detail)
+    def __reduce__(self) -> tuple[type[WorkerFailed], tuple[str, str, bytes | None]]:
+        return type(self), (self.kind, self.detail, self.service)
+
+
+def named(service: bytes) -> str:
+    """The name of a service as messages show it, cut if it is long."""
+    try:
+        text = service.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text.isprintable() or not text:
+        text = repr(service)
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."

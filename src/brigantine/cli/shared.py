@@ -10,7 +10,7 @@ from ..clients.codec import VERSIONS
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
 from .as_typed import as_typed
-from .values import reachable, seconds, whole
+from .values import reachable, seconds, size, whole
 
 __all__ = [
     "add_client_options",
@@ -68,6 +68,14 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         help="how often it is tried again (default %(default)s)",
     )
 
+    parser.add_argument(
+        "--max-request-bytes",
+        type=size,
+        default=defaults["max_request_bytes"].default,
+        metavar="BYTES",
+        help="largest request, as the broker's --max-message-bytes (default %(default)s)",
+    )
+
 
 @as_typed()
 def made_client(kind: type[_Client], arguments: argparse.Namespace, **more: Any) -> _Client:
@@ -76,6 +84,7 @@ def made_client(kind: type[_Client], arguments: argparse.Namespace, **more: Any)
         reachable(arguments.broker, "--broker"),
         timeout=arguments.timeout,
         retries=arguments.retries,
+        max_request_bytes=arguments.max_request_bytes,
         **more,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from .. import wire_mdp as mdp
 from ..checks import shown
@@ -60,6 +60,13 @@ _UNEXPECTED = Reply(Says.UNEXPECTED, [])
 class ClientCodec(Protocol):
     """One request's protocol."""
 
+    #: What a message calls it.
+    protocol: ClassVar[str]
+
+    @property
+    def service(self) -> bytes | None:
+        """The service that is asked, if the protocol has any."""
+
     def request(self, body: Sequence[bytes]) -> list[bytes]:
         """The frames that ask."""
 
@@ -69,6 +76,9 @@ class ClientCodec(Protocol):
 
 class Plain:
     """A REQ socket's: the body and nothing else, since the socket itself writes the empty frame."""
+
+    protocol: ClassVar[str] = "that of REQ sockets, for LRU and Paranoid Pirate brokers"
+    service = None
 
     def request(self, body: Sequence[bytes]) -> list[bytes]:
         """``body...``."""
@@ -82,18 +92,20 @@ class Plain:
 class Majordomo01:
     """MDP 0.1 (RFC 7) on a DEALER socket, for one service."""
 
+    protocol: ClassVar[str] = "MDP 0.1"
+
     def __init__(self, service: bytes) -> None:
-        self._service = service
+        self.service = service
 
     def request(self, body: Sequence[bytes]) -> list[bytes]:
         """``[] "MDPC01" service body...``."""
-        return [EMPTY, mdp.CLIENT_01, self._service, *body]
+        return [EMPTY, mdp.CLIENT_01, self.service, *body]
 
     def parse(self, frames: list[bytes]) -> Reply:
         """``[] "MDPC01" service body...``."""
         if len(frames) < 3 or frames[:2] != [EMPTY, mdp.CLIENT_01]:
             return _MALFORMED
-        if frames[2] != self._service:
+        if frames[2] != self.service:
             return _UNEXPECTED
         return Reply(Says.FINAL, frames[3:])
 
@@ -101,21 +113,23 @@ class Majordomo01:
 class Majordomo02:
     """MDP 0.2 (RFC 18) on a DEALER socket, for one service."""
 
+    protocol: ClassVar[str] = "MDP 0.2"
+
     _SAYS = {mdp.CLIENT_PARTIAL: Says.PARTIAL, mdp.CLIENT_FINAL: Says.FINAL}  # noqa: RUF012
 
     def __init__(self, service: bytes) -> None:
-        self._service = service
+        self.service = service
 
     def request(self, body: Sequence[bytes]) -> list[bytes]:
         """``"MDPC02" 0x01 service body...``."""
-        return [mdp.CLIENT_02, mdp.CLIENT_REQUEST, self._service, *body]
+        return [mdp.CLIENT_02, mdp.CLIENT_REQUEST, self.service, *body]
 
     def parse(self, frames: list[bytes]) -> Reply:
         """``"MDPC02" 0x02|0x03 service body...``."""
         says = self._SAYS.get(frames[1]) if len(frames) >= 3 else None
         if says is None or frames[0] != mdp.CLIENT_02:
             return _MALFORMED
-        if frames[2] != self._service:
+        if frames[2] != self.service:
             return _UNEXPECTED
         return Reply(says, frames[3:])
 

@@ -6,7 +6,8 @@ The shells (``shell`` for threads, ``shell_aio`` for asyncio) drive it the same 
         pause for dialog.next_try(order) seconds    # raises NoReply when all were made
         socket = one connected to dialog.broker     # a new one if dialog.fresh
         dialog.sent(now); send dialog.frames
-        until dialog.deadline: dialog.receive(frames), which answers FINAL or ERROR at the end
+        until dialog.until: dialog.receive(frames), which answers FINAL or ERROR at the end
+            where that answers nothing until dialog.until, see dialog.wait_on()
         unless FINAL: dialog.gave_up(now), which tells whether the broker was silent
         close the socket unless FINAL or ERROR
 
@@ -26,9 +27,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..backoff import Backoff
+from ..errors import Try
 from ..wire import EMPTY, ErrorAnswer, read_broker_error
 from .codec import ClientCodec, Reply, Says
-from .failure import REFUSALS, Try, failure
+from .failure import REFUSALS, failure
+from .sight import Sight
 
 __all__ = ["Dialog"]
 
@@ -68,6 +71,8 @@ class Dialog:
         self.broker = 0
         #: When this try began, and when it is to be given up.
         self.started = self.deadline = 0.0
+        #: How long to wait before something else than a reply is to be done: see :meth:`wait_on`.
+        self.until = 0.0
         #: Since when the broker owes an answer: this try's beginning, or a part of its reply.
         self.waiting_since = 0.0
         #: Whether a socket for this try must be one that was never used: after any silence.
@@ -79,6 +84,8 @@ class Dialog:
         #: How often each broker was asked, and those that have refused.
         self._asked = [0] * len(brokers)
         self._refused: set[int] = set()
+        #: Whether what the broker has said to this try was not of this protocol.
+        self._foreign = False
         #: The error answer to this try.
         self._said: ErrorAnswer | None = None
         #: Bodies of PARTIALs of this try that wait for the FINAL.
@@ -95,16 +102,31 @@ class Dialog:
         """
         willing = [broker for broker in order if broker not in self._refused]
         if not willing or self._failed > self._retries or self._delivered:
-            raise failure(self._tries, timeout=self.timeout, delivered=self._delivered)
+            raise failure(
+                self._tries,
+                codec=self._codec,
+                timeout=self.timeout,
+                delivered=self._delivered,
+                frames=self.frames,
+            )
         self.broker = min(willing, key=self._asked.__getitem__)
         self._asked[self.broker] += 1
         return self._backoff.next() if self._asked[self.broker] > 1 else 0.0
 
     def sent(self, now: float) -> None:
         """The try begins."""
-        self._partial, self._said = [], None
-        self.started = self.waiting_since = now
-        self.deadline = now + self.timeout
+        self._partial, self._said, self._foreign = [], None, False
+        self.started = now
+        self.resumed(now)
+
+    def wait_on(self) -> bool:
+        """Nothing was heard until ``until``: whether the try goes on, and the broker is to be looked at.
+
+        That is so once a try, or a part of a stream, at half its time.
+        """
+        goes_on = self.until < self.deadline
+        self.until = self.deadline
+        return goes_on
 
     def heard(self, now: float) -> None:
         """The broker has answered something."""
@@ -114,6 +136,7 @@ class Dialog:
         """The caller has taken a part of the stream and wants the next."""
         self.waiting_since = now
         self.deadline = now + self.timeout
+        self.until = now + self.timeout / 2
 
     def receive(self, frames: list[bytes]) -> Reply:
         """A message came.
@@ -124,6 +147,7 @@ class Dialog:
         that there is no reply.
         """
         reply = self._codec.parse(frames)
+        self._foreign |= not (reply.says.ends or reply.says is Says.PARTIAL)
         if reply.says is Says.FINAL:
             self._said = read_broker_error(reply.body)
             if self._said is not None:
@@ -141,10 +165,30 @@ class Dialog:
         """Whether a reply ends the stream and is no part of it."""
         return reply.says is Says.FINAL and self._delivered > 0 and reply.body == ONLY_THE_END
 
-    def gave_up(self, now: float) -> bool:
-        """The try is over without a reply; whether that was because the broker was silent."""
+    @property
+    def service(self) -> bytes | None:
+        """The service that is asked, if the protocol has any."""
+        return self._codec.service
+
+    @property
+    def last(self) -> bool:
+        """Whether there is no other try if this one meets silence."""
+        return self._failed >= self._retries
+
+    def gave_up(self, now: float, sight: Sight = Sight.UNKNOWN) -> bool:
+        """The try is over without a reply; whether that was because the broker was silent.
+
+        ``sight`` is what was seen of the broker.
+        """
         said = self._said
-        self._tries.append(Try(self._brokers[self.broker], now - self.started, said))
+        if said is not None:
+            sight = Sight.ANSWERED
+        elif self._partial or self._delivered:
+            sight = Sight.PARTS
+        elif self._foreign:
+            sight = Sight.FOREIGN
+        waited = now - self.started
+        self._tries.append(Try(self._brokers[self.broker], waited, sight.value, said))
         if said is not None and said.error in REFUSALS:
             self._refused.add(self.broker)
         else:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from ..errors import Busy, Expired, NoReply, NoService
+from ..errors import Busy, Expired, NoReply, NoService, Try, named
 from ..wire import ErrorAnswer
+from .codec import ClientCodec
+from .sight import Sight, advice, words
 
-__all__ = ["REFUSALS", "Try", "failure"]
+__all__ = ["REFUSALS", "failure"]
 
 #: ``error`` of a broker's answer -> what the client raises.
 _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
 #: The request, or what came of it, is beyond the bounds of a broker: it would be again.
 TOO_LARGE = "too_large"
+REPLY_TOO_LARGE = "reply_too_large"
+#: What the reason of such an answer begins with where it was the request.
+REQUEST_DROPPED = "drop_"
 #: The worker has answered, but not with a reply: another one may do better, so it is asked again.
 MALFORMED_REPLY = "malformed_reply"
 #: The broker had no room for the reply, or for a part of it, since the client had not read what came
@@ -31,23 +35,21 @@ _HEADS: dict[type[NoReply] | str, str] = {
     NoReply: "no reply after {times}",
     NoService: "no worker offers the service",
     Busy: "the request was turned away",
-    TOO_LARGE: "the request or its reply is too large for the broker",
+    TOO_LARGE: "the request of {size} bytes in {frames} frames is too large for the broker",
+    REPLY_TOO_LARGE: "the reply is too large for the broker",
     MALFORMED_REPLY: "the worker answered with what is no reply, {times}",
     SLOW_READER: "the reply was cut off, since it was read more slowly than it came, {times}",
     OTHER: "the broker answered with an error that this client doesn't know, {times}",
     Expired: "the request expired at the broker",
     STOPPED: "the broker was stopped before the reply came",
 }
-#: What to do; ``{timeout}`` is the client's.
+#: What to do about an answer; about silence: see sight.py.
 _ADVICE: dict[type[NoReply] | str, str] = {
-    # The last two look like silence: what is of another protocol is dropped, and libzmq hangs up.
-    NoReply: "Check that the endpoint is the clients' side of a broker that runs, that it has "
-    "workers, which need less than the timeout of {timeout:g} s, that it speaks this client's "
-    "protocol, and that the request is within its max_message_bytes and max_frames",
     NoService: "Check the service's name, and that its workers run (brigantine ls)",
     Busy: "Ask again later; if this lasts, start more workers",
-    TOO_LARGE: "Send less at once, in requests or replies as the broker's counter tells, or give the "
-    "broker a larger max_message_bytes or max_frames",
+    TOO_LARGE: "Send less at once, or give the broker a larger max_message_bytes or max_frames",
+    REPLY_TOO_LARGE: "Have the worker answer with less at once, or give the broker a larger "
+    "max_message_bytes or max_frames",
     MALFORMED_REPLY: "Look at the worker: behind the request's address a reply has an empty frame, and "
     "at least one more",
     SLOW_READER: "Read faster: don't block the thread or event loop that takes the parts, or a proxy in "
@@ -61,53 +63,86 @@ _ADVICE: dict[type[NoReply] | str, str] = {
 }
 
 
-class Try(NamedTuple):
-    """A try that brought no reply."""
-
-    endpoint: str
-    #: Seconds.
-    waited: float
-    #: The broker's error answer; ``None`` for silence.
-    said: ErrorAnswer | None
-
-
-def failure(tries: Sequence[Try], *, timeout: float, delivered: int) -> NoReply:
+def failure(
+    tries: Sequence[Try],
+    *,
+    codec: ClientCodec,
+    timeout: float,
+    delivered: int,
+    frames: Sequence[bytes],
+) -> NoReply:
     """The error of a request of which these tries were made, ``timeout`` seconds each.
 
     ``delivered`` is how many parts of a stream the caller has got.  The last answer counts when it
-    is one of those after which the request goes on, otherwise the weightiest refusal.
+    is one of those after which the request goes on, otherwise the weightiest refusal.  ``frames`` are
+    what was sent.
     """
-    decides = tries[-1].said
+    answers = [None if each.said is None else ErrorAnswer(*each.said) for each in tries]
+    decides = answers[-1]
     if not delivered and (decides is None or decides.error != "expired"):
-        refusals = {each.said.error: each.said for each in tries if each.said}
+        refusals = {each.error: each for each in answers if each}
         decides = next((refusals[each] for each in REFUSALS if each in refusals), decides)
     kind = NoReply if decides is None else _RAISES.get(decides.error, NoReply)
-    each = _what_was_tried(tries)
+    figures = {
+        "timeout": timeout, "size": sum(map(len, frames)), "frames": len(frames),
+        "times": _times(len(tries)), "protocol": codec.protocol,
+    }  # fmt: skip
     if delivered:
-        parts = "1 part" if delivered == 1 else f"{delivered} parts"
-        advice = (
-            _ADVICE[SLOW_READER]
-            if decides is not None and decides.error == SLOW_READER
-            else "Check the worker and the broker, and that no part takes longer than the timeout of "
-            f"{timeout:g} s"
-        )
-        words = (
-            f"the stream broke off after {parts}: {each}. It can't be tried again without "
-            f"giving parts twice. {advice}"
-        )
+        text = _broken_off(tries, decides, delivered, timeout)
     else:
         what = _what_to_say(kind, decides)
-        head, advice = _HEADS[what].format(times=_times(len(tries))), _ADVICE[what]
-        words = f"{head}: {each}. {advice.format(timeout=timeout)}"
-    return kind(
-        words,
-        [(endpoint, waited) for endpoint, waited, _ in tries],
-        decides.reason if decides else "",
+        to_do = _about_silence(tries) if what is NoReply else _ADVICE[what]
+        text = _filled(_HEADS[what], figures) + f": {_what_was_tried(tries)}. "
+        text += _filled(to_do, figures)
+    service = codec.service
+    if service is not None:
+        text = f"{named(service)}: {text}"
+    return kind(text, tries, decides.reason if decides else "", service)
+
+
+def _broken_off(
+    tries: Sequence[Try], decides: ErrorAnswer | None, delivered: int, timeout: float
+) -> str:
+    parts = "1 part" if delivered == 1 else f"{delivered} parts"
+    advice = (
+        _ADVICE[SLOW_READER]
+        if decides is not None and decides.error == SLOW_READER
+        else "Check the worker and the broker, and that no part takes longer than the timeout of "
+        f"{timeout:g} s"
     )
+    return (
+        f"the stream broke off after {parts}: {_what_was_tried(tries)}. It can't be tried again without "
+        f"giving parts twice. {advice}"
+    )
+
+
+def _about_silence(tries: Sequence[Try]) -> str:
+    """What to do about what was seen of each broker at its last try."""
+    last = {each.endpoint: Sight(each.seen) for each in tries}
+    by_advice: dict[str, list[str]] = {}
+    for endpoint, sight in last.items():
+        if sight is Sight.ANSWERED:
+            continue
+        by_advice.setdefault(advice(sight), []).append(endpoint)
+    if len(by_advice) == 1:
+        return next(iter(by_advice))
+    # The places to be filled in are those of the advice alone.
+    return ". ".join(f"{_plain(', '.join(at))}: {what}" for what, at in by_advice.items())
+
+
+def _filled(text: str, figures: dict[str, object]) -> str:
+    return text.format(**figures)
+
+
+def _plain(text: str) -> str:
+    """``text`` as one that ``format`` leaves alone."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _what_to_say(kind: type[NoReply], decides: ErrorAnswer | None) -> type[NoReply] | str:
     """The key of the words for an error of that kind, of which a broker said ``decides``."""
+    if decides is not None and decides.error == TOO_LARGE:
+        return TOO_LARGE if decides.reason.startswith(REQUEST_DROPPED) else REPLY_TOO_LARGE
     if decides is not None and kind is NoReply:
         return decides.error if decides.error in _HEADS else OTHER
     if kind is Expired and decides is not None and decides.reason == STOPPED:
@@ -122,10 +157,15 @@ def _what_was_tried(tries: Sequence[Try]) -> str:
         of_broker.setdefault(each.endpoint, []).append(each)
     shown = []
     for endpoint, made in of_broker.items():
-        words = dict.fromkeys(f", said {': '.join(each.said)}" for each in made if each.said)
+        came = dict.fromkeys(_what_came(each) for each in made)
+        told = "".join(f", {each}" for each in came if each)
         waited = sum(each.waited for each in made)
-        shown.append(f"{endpoint} ({_times(len(made))}, waited {waited:.3g} s{''.join(words)})")
+        shown.append(f"{endpoint} ({_times(len(made))}, waited {waited:.3g} s{told})")
     return "; ".join(shown)
+
+
+def _what_came(each: Try) -> str:
+    return f"said {': '.join(each.said)}" if each.said else words(Sight(each.seen))
 
 
 def _times(count: int) -> str:

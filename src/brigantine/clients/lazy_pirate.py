@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 import zmq
 
-from ..backoff import Backoff
 from ..body import request_frames
 from ..calls import called_rightly
+from ..config import BrokerConfig
 from .codec import Plain
-from .dialog import Dialog
 from .shared import Limits
 from .shell import ClientShell
 
@@ -29,7 +28,9 @@ class LazyPirateClient(ClientShell):
     liveness``.  Each retry uses a new socket and the old one is closed, so that a late reply can
     answer no other request.  Before a retry to a broker that this request has tried already there is
     a pause, drawn evenly from 0 to a bound that begins at ``backoff`` seconds and doubles up to
-    ``backoff_max``.  With ``context`` the sockets live in that ``zmq.Context``, which inproc
+    ``backoff_max``.  A request of more than ``max_request_bytes`` is refused before it is sent: let
+    them be the broker's ``max_message_bytes``, whose default they have.  With ``context`` the sockets
+    live in that ``zmq.Context``, which inproc
     endpoints need; otherwise the client has one of its own::
 
         with LazyPirateClient("tcp://127.0.0.1:5555") as client:
@@ -53,9 +54,11 @@ class LazyPirateClient(ClientShell):
         retries: int = 3,
         backoff: float = 0.1,
         backoff_max: float = 5.0,
+        max_request_bytes: int = BrokerConfig.max_message_bytes,
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
+        super().__init__(brokers, limits, context)
 
     def request(
         self,
@@ -76,14 +79,4 @@ class LazyPirateClient(ClientShell):
         :class:`~brigantine.errors.ConnectError` when no socket can be opened,
         :class:`~brigantine.errors.ConfigError` for a body that is not one or several frames of bytes.
         """
-        limits = self._limits
-        return self._ask(
-            Dialog(
-                Plain(),
-                request_frames(body),
-                self._brokers,
-                timeout=limits.timeout(timeout),
-                retries=limits.retries(retries),
-                backoff=Backoff(limits.backoff, limits.backoff_max),
-            )
-        )
+        return self._ask(self._dialog(Plain(), request_frames(body), timeout, retries))

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal
 import zmq
 
 from ..arguments import service_name
-from ..backoff import Backoff
 from ..body import request_frames
 from ..calls import called_rightly
+from ..config import BrokerConfig
 from .codec import majordomo
-from .dialog import Dialog
 from .shared import MDP_STATS, Limits, packed, unpacked
 from .shell import ClientShell
 
@@ -34,7 +33,9 @@ class MajordomoClient(ClientShell):
     first that met silence.  With several brokers the timeout should be no more than their
     ``heartbeat_interval * liveness``.  Before a retry to a broker that this request has tried already
     there is a pause, drawn evenly from 0 to a bound that begins at ``backoff`` seconds and doubles up
-    to ``backoff_max``.  ``version`` is the protocol to speak: ``"0.2"`` has replies in parts,
+    to ``backoff_max``.  A request of more than ``max_request_bytes`` is refused before it is sent: let
+    them be the broker's ``max_message_bytes``, whose default they have.  ``version`` is the protocol to
+    speak: ``"0.2"`` has replies in parts,
     ``"0.1"`` is for brokers that know no other.  With ``context`` the sockets live in that
     ``zmq.Context``, which inproc endpoints need::
 
@@ -74,11 +75,13 @@ class MajordomoClient(ClientShell):
         retries: int = 3,
         backoff: float = 0.1,
         backoff_max: float = 5.0,
+        max_request_bytes: int = BrokerConfig.max_message_bytes,
         version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        self._codec = majordomo(version)
-        super().__init__(brokers, Limits(timeout, retries, backoff, backoff_max), context)
+        self._codec = self._service_codec = majordomo(version)
+        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
+        super().__init__(brokers, limits, context)
 
     def request(
         self,
@@ -102,7 +105,8 @@ class MajordomoClient(ClientShell):
         :class:`~brigantine.errors.ConnectError` when no socket can be opened,
         :class:`~brigantine.errors.ConfigError` for a service or a body that can't be sent.
         """
-        return self._ask(self._dialog(service, request_frames(body), timeout, retries))
+        codec = self._codec(service_name(service))
+        return self._ask(self._dialog(codec, request_frames(body), timeout, retries))
 
     def stream(
         self,
@@ -127,8 +131,9 @@ class MajordomoClient(ClientShell):
         Raises what :meth:`request` raises: ConfigError at once, the others from the
         iterator.  The error of a worker that has sent parts comes after these.
         """
-        dialog = self._dialog(service, request_frames(body), timeout, retries, stream=True)
-        return self._parts(dialog)
+        codec = self._codec(service_name(service))
+        frames = request_frames(body)
+        return self._parts(self._dialog(codec, frames, timeout, retries, stream=True))
 
     def call(
         self,
@@ -143,24 +148,6 @@ class MajordomoClient(ClientShell):
         Raises what :meth:`request` raises; :class:`~brigantine.errors.WorkerFailed` also for a
         reply that is not one frame of msgpack.
         """
-        return unpacked(self._ask(self._dialog(service, [packed(obj)], timeout, retries)))
-
-    def _dialog(
-        self,
-        service: bytes | str,
-        frames: list[bytes],
-        timeout: float | None,
-        retries: int | None,
-        *,
-        stream: bool = False,
-    ) -> Dialog:
-        limits = self._limits
-        return Dialog(
-            self._codec(service_name(service)),
-            frames,
-            self._brokers,
-            timeout=limits.timeout(timeout),
-            retries=limits.retries(retries),
-            backoff=Backoff(limits.backoff, limits.backoff_max),
-            stream=stream,
-        )
+        codec = self._codec(service_name(service))
+        reply = self._ask(self._dialog(codec, [packed(obj)], timeout, retries))
+        return unpacked(reply, codec.service)

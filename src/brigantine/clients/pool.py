@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,8 +25,10 @@ from .channel import (
     make_context,
     unreachable,
 )
+from .codec import ClientCodec
 from .dialog import Dialog
 from .roster import Roster
+from .witness import Witnesses
 
 __all__ = ["SocketPool"]
 
@@ -61,6 +63,7 @@ class SocketPool:
         stats: Sequence[str],
         *,
         kind: int = zmq.REQ,
+        codec: Callable[[bytes], ClientCodec] | None = None,
         closed: bool = False,
     ) -> None:
         self._endpoints = endpoints
@@ -78,6 +81,7 @@ class SocketPool:
         self._wakeup: Wakeup | None = None
         self._known: Sockets = weakref.WeakSet()
         self._roster = Roster(len(endpoints), self._watch)
+        self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[Channel]] = [[] for _ in endpoints]
         #: Channels of streams whose caller is at work on a part: no thread waits in them.
@@ -108,10 +112,21 @@ class SocketPool:
         with self._lock:
             self._roster.left(dialog)
 
+    def look(self, dialog: Dialog) -> None:
+        """Look at the broker of a request that has waited for half its time."""
+        context = self._given_context or self._own_context
+        with self._lock:
+            if context is not None and not self._closed:
+                self._witnesses.look(
+                    context, dialog.broker, dialog.service if dialog.last else None
+                )
+
     def gave_up(self, dialog: Dialog) -> None:
         """A try of that request is over, and there is no reply."""
         now = time.monotonic()
-        if not dialog.gave_up(now):
+        with self._lock:
+            sight = self._witnesses.seen(dialog.broker, dialog.service)
+        if not dialog.gave_up(now, sight):
             return
         self.drop_idle(dialog.broker)
         with self._lock:
@@ -270,6 +285,7 @@ class SocketPool:
             for broker in range(len(self._endpoints)):
                 self.drop_idle(broker)
             self._roster.close()
+            self._witnesses.close()
             while self._parked:
                 self._parked.pop().close()
             self._changed.wait_for(

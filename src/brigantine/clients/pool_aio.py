@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,9 +26,11 @@ from .channel import (
     open_socket,
     unreachable,
 )
+from .codec import ClientCodec
 from .dialog import Dialog
 from .pool import MAX_IDLE
 from .roster import Roster
+from .witness import Witnesses
 
 __all__ = ["AsyncChannel", "LoopPool"]
 
@@ -110,6 +112,7 @@ class LoopPool:
         context: zmq.Context[Any] | None,
         stats: dict[str, int],
         kind: int,
+        codec: Callable[[bytes], ClientCodec] | None,
     ) -> None:
         #: The loop and the process that its sockets belong to.
         self.loop = asyncio.get_running_loop()
@@ -125,6 +128,7 @@ class LoopPool:
         self._kind = kind
         self._known: Sockets = weakref.WeakSet()
         self._roster = Roster(len(endpoints), self._watch)
+        self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[AsyncChannel]] = [[] for _ in endpoints]
         self._busy: set[AsyncChannel] = set()
@@ -156,10 +160,18 @@ class LoopPool:
         """That request has ended, whatever by."""
         self._roster.left(dialog)
 
+    def look(self, dialog: Dialog) -> None:
+        """Look at the broker of a request that has waited for half its time."""
+        if not self._closed:
+            assert self._context is not None
+            self._witnesses.look(
+                self._context, dialog.broker, dialog.service if dialog.last else None
+            )
+
     def gave_up(self, dialog: Dialog) -> None:
         """A try of that request is over, and there is no reply."""
         now = time.monotonic()
-        if dialog.gave_up(now):
+        if dialog.gave_up(now, self._witnesses.seen(dialog.broker, dialog.service)):
             self.drop_idle(dialog.broker)
             if not self._closed:
                 self._roster.silent(dialog.broker, dialog.waiting_since, now)
@@ -242,6 +254,7 @@ class LoopPool:
         for broker in range(len(self._endpoints)):
             self.drop_idle(broker)
         self._roster.close()
+        self._witnesses.close()
         while self._busy:
             self._busy.pop().close()
         # Also those that an exception out of the blue, such as Ctrl-C, cut loose.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgpack
 
 from ..checks import number, shown, whole
-from ..errors import Busy, Expired, NoReply, NoService, WorkerFailed, WrongUse
+from ..config import bounds
+from ..errors import Busy, ConfigError, Expired, NoReply, NoService, WorkerFailed, WrongUse
 from ..wire import raise_if_error
 from .codec import Reply, Says
 
@@ -73,11 +75,15 @@ class Limits:
     Raises :class:`~brigantine.errors.ConfigError` for one out of range.
     """
 
-    def __init__(self, timeout: float, retries: int, backoff: float, backoff_max: float) -> None:
+    def __init__(
+        self, timeout: float, retries: int, backoff: float, backoff_max: float, max_bytes: int
+    ) -> None:
         self._timeout = number("timeout", timeout, *TIMEOUT_RANGE)
         self._retries = whole("retries", retries, *RETRIES_RANGE)
         self.backoff = number("backoff", backoff, *BACKOFF_RANGE)
         self.backoff_max = number("backoff_max", backoff_max, *BACKOFF_RANGE)
+        least, most = map(int, bounds("max_message_bytes"))
+        self._max_bytes = whole("max_request_bytes", max_bytes, least, most, "bytes")
 
     def timeout(self, given: float | None) -> float:
         """``given`` for one request, or else the client's own."""
@@ -87,6 +93,19 @@ class Limits:
         """``given`` for one request, or else the client's own."""
         return self._retries if given is None else whole("retries", given, *RETRIES_RANGE)
 
+    def check_size(self, frames: Sequence[bytes]) -> None:
+        """Raise :class:`~brigantine.errors.ConfigError` for a request that no broker would take.
+
+        ``frames`` are all that is to be sent.
+        """
+        size = sum(map(len, frames))
+        if size > self._max_bytes:
+            raise ConfigError(
+                f"body: the request has {size} bytes in {len(frames)} frames; the limit is "
+                f"max_request_bytes={self._max_bytes}. Send less at once, or raise max_request_bytes and "
+                "the broker's max_message_bytes together"
+            )
+
 
 def ending(error: BaseException) -> str:
     """The counter of a request that ended with ``error``."""
@@ -94,13 +113,16 @@ def ending(error: BaseException) -> str:
     return next(names, "interrupted")
 
 
-def checked(reply: Reply) -> Reply:
+def checked(reply: Reply, service: bytes | None) -> Reply:
     """``reply`` unless it reports an error: then :class:`~brigantine.errors.WorkerFailed`.
 
     The report is a reply's end, behind joined PARTIALs if any; a PARTIAL is none.
     """
     if reply.says is Says.FINAL:
-        raise_if_error(reply.body[-ERROR_FRAMES:])
+        try:
+            raise_if_error(reply.body[-ERROR_FRAMES:])
+        except WorkerFailed as error:
+            raise WorkerFailed(error.kind, error.detail, service) from None
     return reply
 
 
@@ -115,7 +137,7 @@ def packed(obj: object) -> bytes:
         raise WrongUse(f"obj can't be sent as msgpack: {error}; it is {shown(obj)}") from error
 
 
-def unpacked(body: bytes | list[bytes]) -> Any:
+def unpacked(body: bytes | list[bytes], service: bytes | None) -> Any:
     """What the frame of a reply stands for.
 
     Raises :class:`~brigantine.errors.WorkerFailed` for several frames, or one that is no msgpack.
@@ -124,6 +146,7 @@ def unpacked(body: bytes | list[bytes]) -> Any:
         raise WorkerFailed(
             UNREADABLE,
             f"{len(body)} frames instead of one of msgpack; ask with request() or stream()",
+            service,
         )
     try:
         return msgpack.unpackb(body, strict_map_key=False)
@@ -131,4 +154,5 @@ def unpacked(body: bytes | list[bytes]) -> Any:
         raise WorkerFailed(
             UNREADABLE,
             f"{body[:SHOWN]!r} is no msgpack ({type(error).__name__}); ask with request()",
+            service,
         ) from error

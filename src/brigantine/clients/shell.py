@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
 from ..arguments import as_targets, plain_context
+from ..backoff import Backoff
 from ..body import from_frames
 from ..calls import ForThreads
 from ..errors import ClientClosed
-from .codec import Reply, Says
+from .codec import ClientCodec, Reply, Says
 from .dialog import Dialog
 from .pool import SocketPool
 from .shared import STATS, Limits, checked, ending
@@ -33,6 +34,8 @@ class ClientShell(ForThreads):
     _kind: ClassVar[int]
     #: Counter -> meaning.
     _stats: ClassVar[dict[str, str]] = STATS
+    #: How a service is asked, where the protocol has any.
+    _service_codec: Callable[[bytes], ClientCodec] | None = None
 
     def __init__(
         self,
@@ -49,7 +52,12 @@ class ClientShell(ForThreads):
 
     def _new_pool(self, context: zmq.Context[Any] | None) -> SocketPool:
         return SocketPool(
-            self._brokers, context, tuple(self._stats), kind=self._kind, closed=self._closed
+            self._brokers,
+            context,
+            tuple(self._stats),
+            kind=self._kind,
+            codec=self._service_codec,
+            closed=self._closed,
         )
 
     def _pool(self) -> SocketPool:
@@ -63,6 +71,28 @@ class ClientShell(ForThreads):
 
     # -- driving a dialog ---------------------------------------------------------------------
 
+    def _dialog(
+        self,
+        codec: ClientCodec,
+        frames: list[bytes],
+        timeout: float | None,
+        retries: int | None,
+        *,
+        stream: bool = False,
+    ) -> Dialog:
+        limits = self._limits
+        dialog = Dialog(
+            codec,
+            frames,
+            self._brokers,
+            timeout=limits.timeout(timeout),
+            retries=limits.retries(retries),
+            backoff=Backoff(limits.backoff, limits.backoff_max),
+            stream=stream,
+        )
+        limits.check_size(dialog.frames)
+        return dialog
+
     def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
         """The one reply to a request that is no stream."""
         pool = self._pool()
@@ -71,7 +101,7 @@ class ClientShell(ForThreads):
             end = "interrupted"
             try:
                 (reply,) = self._replies(pool, dialog)
-                body = from_frames(checked(reply).body)
+                body = from_frames(checked(reply, dialog.service).body)
                 end = "replies"
             except BaseException as error:
                 end = ending(error)
@@ -99,7 +129,7 @@ class ClientShell(ForThreads):
                     reply = next(replies, None)
                 if reply is None:
                     break
-                body = from_frames(checked(reply).body)
+                body = from_frames(checked(reply, dialog.service).body)
                 if reply.says is Says.FINAL:
                     end = "replies"
                 if not dialog.only_ends(reply):
@@ -138,7 +168,10 @@ class ClientShell(ForThreads):
             dialog.sent(time.monotonic())
             waits = channel.send(dialog.frames)
             while waits and last is None:
-                frames = channel.receive(dialog.deadline)
+                frames = channel.receive(dialog.until)
+                if frames is None and dialog.wait_on():
+                    pool.look(dialog)
+                    continue
                 if frames is None:
                     return False
                 reply = dialog.receive(frames)

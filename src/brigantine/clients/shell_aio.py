@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +36,8 @@ class AsyncClientShell(ForTasks):
     _kind: ClassVar[int]
     #: Counter -> meaning.
     _names: ClassVar[dict[str, str]]
+    #: How a service is asked, where the protocol has any.
+    _service_codec: Callable[[bytes], ClientCodec] | None = None
 
     def __init__(
         self, brokers: str | Sequence[str], limits: Limits, context: zmq.Context[Any] | None
@@ -97,7 +99,7 @@ class AsyncClientShell(ForTasks):
         stream: bool = False,
     ) -> Dialog:
         limits = self._limits
-        return Dialog(
+        dialog = Dialog(
             codec,
             frames,
             self._brokers,
@@ -106,6 +108,8 @@ class AsyncClientShell(ForTasks):
             backoff=Backoff(limits.backoff, limits.backoff_max),
             stream=stream,
         )
+        limits.check_size(dialog.frames)
+        return dialog
 
     def _check_open(self) -> None:
         if self._closed:
@@ -127,7 +131,9 @@ class AsyncClientShell(ForTasks):
                 self._pools.pop(0).close()
         # A context doesn't survive a fork.
         context = self._context if process == self._process else None
-        self._pools.insert(0, LoopPool(self._brokers, context, self._stats, self._kind))
+        self._pools.insert(
+            0, LoopPool(self._brokers, context, self._stats, self._kind, self._service_codec)
+        )
         return self._pools[0]
 
     async def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
@@ -160,7 +166,7 @@ class AsyncClientShell(ForTasks):
                     pool.give_back(dialog.broker, channel, clean=clean)
                 if reply is None or reply.says is Says.ERROR:
                     pool.gave_up(dialog)
-            body = from_frames(checked(reply).body)
+            body = from_frames(checked(reply, dialog.service).body)
             end = "replies"
             if not dialog.only_ends(reply):
                 yield body
@@ -179,8 +185,11 @@ class AsyncClientShell(ForTasks):
     async def _next(self, pool: LoopPool, channel: AsyncChannel, dialog: Dialog) -> Reply | None:
         """The next reply for the caller, the broker's ERROR, or ``None`` when it was silent."""
         while True:
-            frames = await channel.receive(dialog.deadline)
+            frames = await channel.receive(dialog.until)
             if frames is None:
+                if dialog.wait_on():
+                    pool.look(dialog)
+                    continue
                 return None
             reply = dialog.receive(frames)
             if reply.says.heard:

@@ -17,8 +17,16 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from brigantine import BrokerConfig, config
+from brigantine import (
+    AnyBroker,
+    BrokerConfig,
+    LRUBroker,
+    MajordomoBroker,
+    ParanoidPirateBroker,
+    config,
+)
 
+BROKERS = (LRUBroker, ParanoidPirateBroker, MajordomoBroker, AnyBroker)
 #: A field of BrokerConfig with the comment above it.
 _FIELD = re.compile(r"((?:^    #: .*\n)+)^    (\w+):", re.M)
 
@@ -31,6 +39,17 @@ def shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) or value % 1 else f"{value:,.0f}"
 
 
+def default(name: str) -> str:
+    """What a broker has where nobody says otherwise: of each broker, where they differ."""
+    own = {kind.__name__: getattr(kind.options(), name) for kind in BROKERS}
+    if len(set(own.values())) == 1:
+        return shown(next(iter(own.values())))
+    return ", ".join(
+        f"{kind} {'as the protocol' if value is None else shown(value)}"
+        for kind, value in own.items()
+    )
+
+
 def config_rows() -> list[tuple[str, str, str, str]]:
     """Name, default, range and meaning of each option, in the order of the class."""
     source = Path(config.__file__).read_text(encoding="utf-8")
@@ -40,7 +59,7 @@ def config_rows() -> list[tuple[str, str, str, str]]:
     ranges = {name: (low, high) for name, low, high in config._RANGES}
     return [
         (
-            f"``{field.name}``", shown(field.default),
+            f"``{field.name}``", default(field.name),
             " to ".join(map(shown, ranges[field.name])), comments[field.name],
         )
         for field in fields(BrokerConfig)

@@ -164,11 +164,14 @@ def test_every_limit_is_an_option() -> None:
     assert options_from(parser.parse_args([])) == {}
     for field in fields(BrokerConfig):
         option = "--" + field.name.replace("_", "-")
-        changed = field.default + 1
+        usual = {"heartbeat_interval": 1.0, "retries": 0}.get(field.name, field.default)
+        changed = usual + 1
         given = options_from(parser.parse_args([option, str(changed)]))
         assert given == {field.name: changed}
-        assert type(given[field.name]) is type(field.default)
-        assert f"(default {field.default})" in " ".join(parser.format_help().split())
+        assert type(given[field.name]) is type(usual)
+        own = {"heartbeat_interval": "each protocol's own", "retries": "the broker's own)"}
+        told = own.get(field.name, f"{field.default})")
+        assert f"(default {told}" in " ".join(parser.format_help().split())
 
 
 @pytest.mark.parametrize(
@@ -185,6 +188,8 @@ def test_sizes_may_have_a_unit(text: str, value: int) -> None:
     [
         ("lru", "--heartbeat-interval SECONDS", "10.0"),
         ("ppp", "--heartbeat-interval SECONDS", "1.0"),
+        ("mdp", "--heartbeat-interval SECONDS", "2.5"),
+        ("any", "--heartbeat-interval SECONDS", "each protocol's own: REQ 10, PPP 1, MDP 2.5"),
         ("mdp", "--retries N", "1"),
         ("any", "--retries N", "0"),
     ],

@@ -291,6 +291,25 @@ def test_whoever_waits_is_woken_by_a_notice_by_a_count_and_by_the_end(rooms: Mod
     assert not thread.is_alive()
 
 
+def test_the_end_is_never_missed_however_close_it_follows(rooms: ModuleType) -> None:
+    for _ in range(2000):
+        queue = rooms.NoticeQueue(lambda: True)
+        taken: list[bytes] = []
+
+        def take(queue: Any = queue, taken: list[bytes] = taken) -> None:
+            while not queue.over:
+                message = queue.get(None)
+                taken += [message] if message else []
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        queue.put(b"a")
+        queue.end()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert taken == [b"a"]
+
+
 FORKS = """
 import os, sys, warnings, zmq
 from brigantine import LRUBroker

@@ -16,6 +16,7 @@ from brigantine.sockets import backend_router, control_router, frontend_router
 CONFIG = BrokerConfig(heartbeat_interval=1.5, liveness=4)
 #: 41 days of silence, of which a socket option holds 24.8.
 LONGEST: dict[str, Any] = {"heartbeat_interval": 3600, "liveness": 1000}
+HANDSHAKE = 1.25
 MOST = 2**31 - 1
 ROUTERS: dict[str, Callable[..., zmq.Socket[bytes]]] = {
     "frontend": frontend_router,
@@ -55,11 +56,19 @@ def test_clients_are_not_pinged(context: zmq.Context[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ROUTERS)
+def test_a_peer_has_a_time_of_its_own_for_the_handshake(
+    context: zmq.Context[Any], name: str
+) -> None:
+    config = BrokerConfig(**LONGEST, handshake_timeout=HANDSHAKE)
+    with ROUTERS[name](context, config) as socket:
+        assert socket.handshake_ivl == HANDSHAKE * 1000
+
+
+@pytest.mark.parametrize("name", ROUTERS)
 def test_the_longest_silence_that_can_be_configured_fits(
     context: zmq.Context[Any], name: str
 ) -> None:
     with ROUTERS[name](context, BrokerConfig(**LONGEST)) as socket:
-        assert socket.handshake_ivl == MOST
         assert (socket.heartbeat_ivl > 0) == (name == "pinging backend")
         assert socket.heartbeat_ivl + max(0, socket.heartbeat_timeout) <= MOST
 

@@ -15,7 +15,7 @@ from models import BACKEND, FRONTEND, FULL, GONE, Call, charge
 C = b"brigantine/1:" + bytes(range(16))
 STRANGER = b"brigantine/1" + bytes(range(16))
 W = b"worker"
-GRACE = 3.0
+GRACE = 2.0
 TTL = 64.0
 
 

@@ -16,7 +16,7 @@ from .arguments import patience
 from .broker_sockets import BrokerSockets
 from .calls import called_rightly, refuse_unknown
 from .checks import shown, whole
-from .config import EVENTS_WAITING, LINGER, BrokerConfig
+from .config import EVENTS_WAITING, INTERVALS, LINGER, BrokerConfig
 from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, pack
 from .endpoints import as_endpoints, check_distinct
@@ -60,8 +60,8 @@ class Broker(LoopHandle):
     #: Protocols that workers may speak, and the service of peers that name none (None: refused).
     _protocols: ClassVar[Protocol] = Protocol.REQ
     _default_service: bytes | None = b""
-    #: Options whose default differs from that of BrokerConfig.
-    _defaults: ClassVar[dict[str, Any]] = {}
+    #: What it has for ``retries`` where nobody says otherwise.
+    _retries: ClassVar[int] = 0
 
     @called_rightly
     def __init__(
@@ -76,7 +76,7 @@ class Broker(LoopHandle):
         **options: Unpack[BrokerOptions],
     ) -> None:
         _check_config(type(self), config, options)
-        self.config = self.options(**options) if config is None else config
+        self.config = self.options(**options) if config is None else config.filled(self._own())
         super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._loop_class = implementation(self.impl).Loop
         self._single = backend is None
@@ -106,7 +106,16 @@ class Broker(LoopHandle):
     def options(cls, **options: Unpack[BrokerOptions]) -> BrokerConfig:
         """The limits of such a broker with these options, and its own defaults for all others."""
         refuse_unknown(cls, options, _options_of(cls))
-        return BrokerConfig(**{**cls._defaults, **options})
+        return BrokerConfig(**options).filled(cls._own())
+
+    @classmethod
+    def _own(cls) -> dict[str, Any]:
+        """What it has for options that are left to it: an interval, where its protocols have the same."""
+        intervals = {seconds for each, seconds in INTERVALS.items() if each in cls._protocols}
+        return {
+            "heartbeat_interval": intervals.pop() if len(intervals) == 1 else None,
+            "retries": cls._retries,
+        }
 
     def stats(self) -> dict[str, int]:
         """All counters by name (see :data:`brigantine.COUNTERS`), also after the broker has stopped.

@@ -16,14 +16,16 @@ class BrokerOptions(TypedDict, total=False):
     For functions of one's own that pass them on: ``def start(**options: Unpack[BrokerOptions])``.
     """
 
-    heartbeat_interval: float
+    heartbeat_interval: float | None
     liveness: int
     queue_limit: int
     max_services: int
     busy_liveness: int
     queue_bytes: int
     request_ttl: float
-    retries: int
+    retries: int | None
+    service_grace: float
+    handshake_timeout: float
     max_message_bytes: int
     max_frames: int
     max_depth: int

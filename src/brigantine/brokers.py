@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -37,8 +37,6 @@ class LRUBroker(Broker):
     Source: ZeroMQ guide, chapter 3 "The Load Balancing Pattern", chapter 4 "Simple Pirate Pattern".
     """
 
-    _defaults: ClassVar[dict[str, Any]] = {"heartbeat_interval": 10.0}
-
 
 class ParanoidPirateBroker(Broker):
     """Load-balancing broker with heartbeats: REQ clients, and workers of PPP.
@@ -62,7 +60,7 @@ class MajordomoBroker(Broker):
     """
 
     _protocols = Protocol.MDP01 | Protocol.MDP02
-    _defaults: ClassVar[dict[str, Any]] = {"retries": 1}
+    _retries = 1
 
     @called_rightly
     def __init__(

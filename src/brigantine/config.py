@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .calls import called_rightly
 from .checks import number, whole
 from .errors import ConfigError
+from .protocols import Protocol
 
 __all__ = ["BrokerConfig", "bounds", "unit_of"]
 
@@ -76,6 +78,14 @@ NAME_COPIES = 3
 FRAME_OVERHEAD = 128
 #: Bytes: a message that costs less is not counted against ``peer_bytes``, the high-water mark bounds those.
 LIGHT = 4096
+#: Seconds between heartbeats, where nobody says otherwise.  Those of REQ workers are ZMTP's: what they
+#: cost grows with the square of the workers.
+INTERVALS: dict[Protocol, float] = {
+    Protocol.REQ: 10.0,
+    Protocol.PPP: PPP_INTERVAL,
+    Protocol.MDP01: MDP_INTERVAL,
+    Protocol.MDP02: MDP_INTERVAL,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +97,9 @@ class BrokerConfig:
     Raises :class:`~brigantine.errors.ConfigError` at once for a value out of range.
     """
 
-    #: Seconds between heartbeats on a silent connection.
-    heartbeat_interval: float = 1.0
+    #: Seconds between heartbeats on a silent connection; ``None``: as the worker's protocol has it, 10 for
+    #: REQ, 1 for PPP and 2.5 for MDP.
+    heartbeat_interval: float | None = None
     #: Intervals of silence after which a peer counts as gone.
     liveness: int = 3
     #: Requests that may wait for a worker; beyond it a request is shed.
@@ -101,8 +112,13 @@ class BrokerConfig:
     queue_bytes: int = 256 * 1024 * 1024
     #: Seconds from acceptance until a request that has no reply fails.
     request_ttl: float = 60.0
-    #: How often a request is sent to another worker after its worker was lost.
-    retries: int = 0
+    #: How often a request is sent to another worker after its worker was lost; ``None``: what suits the
+    #: broker, which is 1 for Majordomo and 0 for the others.
+    retries: int | None = None
+    #: Seconds that a request for a service without workers waits for one, whose client wants to be told.
+    service_grace: float = 2.0
+    #: Seconds that a peer has to finish ZMTP's handshake.
+    handshake_timeout: float = 3.0
     #: Largest frame accepted from the wire, and largest sum of the frames of one message.
     max_message_bytes: int = 16 * 1024 * 1024
     #: Most frames in one message, address stack included.
@@ -122,7 +138,9 @@ class BrokerConfig:
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
             value = getattr(self, name)
-            if isinstance(_DEFAULTS[name], int):
+            if value is None and _DEFAULTS[name] is None:
+                continue
+            if is_whole(name):
                 whole(name, value, int(low), int(high), unit_of(name))
             else:
                 number(name, value, low, high)
@@ -132,10 +150,23 @@ class BrokerConfig:
                 "an address stack is followed by a delimiter and a body"
             )
 
+    def interval(self, protocol: int) -> float:
+        """Seconds between heartbeats of a protocol's workers: one flag of Protocol, or several of MDP."""
+        if self.heartbeat_interval is not None:
+            return self.heartbeat_interval
+        return next(seconds for each, seconds in INTERVALS.items() if each & protocol)
+
+    def filled(self, own: Mapping[str, Any]) -> BrokerConfig:
+        """With these for the options that were left to the broker."""
+        left = {name: value for name, value in own.items() if getattr(self, name) is None}
+        return replace(self, **left) if left else self
+
 
 #: name, least, greatest.  An hour is 3600 s; counts stay far below what an int32 index holds.
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("heartbeat_interval", 0.01, 3600.0),
+    ("service_grace", 0.0, 3600.0),
+    ("handshake_timeout", 0.05, 3600.0),
     ("liveness", 2, 1000),
     ("busy_liveness", 0, 1_000_000),
     ("max_services", 1, 10_000_000),
@@ -158,6 +189,11 @@ def bounds(option: str) -> tuple[float, float]:
     return next((low, high) for name, low, high in _RANGES if name == option)
 
 
+def is_whole(option: str) -> bool:
+    """Whether an option is a whole number."""
+    return _TYPES[option].startswith("int")
+
+
 def unit_of(option: str) -> str:
     """What the numbers of an option count, where its name does not say it."""
     return "bytes" if option.endswith("_bytes") else ""
@@ -166,4 +202,5 @@ def unit_of(option: str) -> str:
 # The dataclass has made it; replaced, so that its errors are those of all other constructors.
 setattr(BrokerConfig, "__init__", called_rightly(BrokerConfig.__init__))  # noqa: B010
 
+_TYPES: dict[str, str] = {field.name: str(field.type) for field in fields(BrokerConfig)}
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(BrokerConfig)}

@@ -9,6 +9,7 @@ from typing import Any
 import zmq
 
 from .config import LINGER, BrokerConfig
+from .protocols import Protocol
 
 __all__ = [
     "backend_router",
@@ -64,7 +65,7 @@ def backend_router(
         if pings:
             # Silence starts up to one interval before the PING that finds it.  A timeout that ends
             # before the next PING stands early among libzmq's timers, and is found sooner.
-            silence = _milliseconds(config.heartbeat_interval * config.liveness)
+            silence = _milliseconds(config.interval(Protocol.REQ) * config.liveness)
             socket.heartbeat_timeout = silence * 12 // 25
             socket.heartbeat_ivl = silence - socket.heartbeat_timeout
             # A TTL would make every peer hang up on a broker that was only stopped for a while.
@@ -153,8 +154,7 @@ def _router(context: zmq.Context[Any], config: BrokerConfig) -> Iterator[zmq.Soc
         socket.rcvhwm = config.high_water_mark
         socket.maxmsgsize = config.max_message_bytes
         socket.router_mandatory = 1
-        # A peer that does not finish its handshake is given up as one that falls silent.
-        socket.handshake_ivl = _milliseconds(config.heartbeat_interval * config.liveness)
+        socket.handshake_ivl = _milliseconds(config.handshake_timeout)
         yield socket
     except BaseException:
         # Nobody else knows of it yet, and the end of its context would wait for it.

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .._impl import implementation
+from ..config import MDP_INTERVAL, PPP_INTERVAL
 from ..demo.cpu import read_cpu_time
 from ..errors import ConfigError
 from .codes import DONE, FAILED, SIGNALLED
@@ -188,9 +189,9 @@ def _add_capacity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heartbeat-interval",
         type=seconds,
-        default=1.0,
         metavar="S",
-        help="seconds between heartbeats of a worker, as the broker has it (default 1)",
+        help="seconds between heartbeats of a worker, as the broker has it (default: the protocol's own, "
+        f"PPP {PPP_INTERVAL:g}, MDP {MDP_INTERVAL:g})",
     )
     parser.add_argument(
         "--liveness",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from ..config import BrokerConfig
+from ..config import INTERVALS, BrokerConfig, is_whole
 from ..errors import ConfigError
 from .values import seconds, size, whole
 
@@ -25,6 +25,9 @@ HELP: dict[str, str] = {
     "queue_bytes": "memory that waiting requests may hold, in bytes (or 64KiB, 256MiB, 1GiB)",
     "request_ttl": "seconds from acceptance until a request without a reply fails",
     "retries": "how often a request goes to another worker after its worker was lost",
+    "service_grace": "seconds that a request for a service without workers waits for one, of a client "
+    "that wants to be told",
+    "handshake_timeout": "seconds that a peer has to finish ZMTP's handshake",
     "max_message_bytes": "largest frame, and largest sum of the frames of one message, in bytes",
     "max_frames": "most frames in one message, address stack included",
     "max_depth": "most address frames before the empty delimiter (hops a request has passed)",
@@ -44,14 +47,14 @@ def add_config_options(parser: argparse.ArgumentParser, defaults: BrokerConfig) 
 
 def add_option(group: argparse._ArgumentGroup, name: str, default: object, words: str) -> None:
     """Add the option for one limit; not given it leaves no attribute."""
-    kind, metavar = _kind(name, default)
+    kind, metavar = _kind(name)
     group.add_argument(
         _option(name),
         dest=name,
         default=argparse.SUPPRESS,
         type=kind,
         metavar=metavar,
-        help=f"{words} (default {default})",
+        help=f"{words} (default {_shown(name, default)})",
     )
 
 
@@ -76,8 +79,21 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _kind(name: str, default: object) -> tuple[Callable[[str], float], str]:
+def _shown(name: str, default: object) -> object:
+    if default is not None:
+        return default
+    return _by_protocol() if name == "heartbeat_interval" else "the broker's own"
+
+
+def _by_protocol() -> str:
+    """The interval of a broker that speaks several protocols."""
+    shown = {seconds: str(each.name)[:3] for each, seconds in INTERVALS.items()}
+    own = ", ".join(f"{name} {seconds:g}" for seconds, name in shown.items())
+    return f"each protocol's own: {own}"
+
+
+def _kind(name: str) -> tuple[Callable[[str], float], str]:
     """How a value is read, and its name in ``--help``.  Sizes are in bytes, times in seconds."""
     if name.endswith("_bytes"):
         return size, "BYTES"
-    return (whole, "N") if isinstance(default, int) else (seconds, "SECONDS")
+    return (whole, "N") if is_whole(name) else (seconds, "SECONDS")

@@ -71,6 +71,7 @@ cdef class Board:
     cdef LRUOrder parked                # workers whose pipe was full, to try again at the next tick
     # deadlines of workers of PPP and MDP: gone when idle, gone when at work, HEARTBEAT due to them
     cdef PaceOrder idle, busy, beats
+    cdef int64_t mdp_interval           # of workers of MDP; 0: the usual one of the three
     cdef bint split                     # busy is not idle
     # open connections: descriptor -> worker, or NIL while none said READY on it
     cdef unordered_map[int, int] connections

@@ -3,8 +3,9 @@
 from libc.string cimport memset
 
 from .chain cimport chain_init
-from .commands cimport MDP, REQ
+from .commands cimport MDP, PPP, REQ
 from .envelope cimport frames_free, frames_init
+from .expiry cimport nanoseconds
 from .outbox cimport BACKEND, FRONTEND, CallableOutbox
 
 
@@ -28,7 +29,7 @@ cdef class Board:
         self.max_services = config.max_services
         self.queue_limit = config.queue_limit
         self.queue_bytes = config.queue_bytes
-        self.retries = config.retries
+        self.retries = config.retries or 0
         self.liveness = config.liveness
         self.busy_liveness = config.busy_liveness
         self.protocols = protocols
@@ -46,13 +47,15 @@ cdef class Board:
         self.identities = Identities()
         self.parked = LRUOrder()
         self.notices = NoticeGate()
-        self.idle = self.busy = PaceOrder(config.heartbeat_interval * config.liveness)
+        usual = config.interval(PPP if protocols & PPP or not protocols & MDP else MDP)
+        if usual != config.interval(MDP):
+            self.mdp_interval = nanoseconds(config.interval(MDP))
+        self.idle = self.busy = PaceOrder(usual * config.liveness)
         self.split = config.busy_liveness > 0
         if self.split:
-            self.busy = PaceOrder(config.heartbeat_interval * config.busy_liveness)
-        self.beats = PaceOrder(config.heartbeat_interval)
-        # Within this time a worker that lives has said READY anew.
-        self.vacancies = ExpiryOrder(config.heartbeat_interval * config.liveness)
+            self.busy = PaceOrder(usual * config.busy_liveness)
+        self.beats = PaceOrder(usual)
+        self.vacancies = ExpiryOrder(config.service_grace)
         self.present = self.vacated = -1
 
     def __dealloc__(self):

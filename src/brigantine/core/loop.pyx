@@ -105,7 +105,7 @@ default_service=b"", events=None, notices=None)\n--\n
         )
         self.notices = notices
         self.noticed = notices is not None
-        self.pause = nanoseconds(min(config.heartbeat_interval, _PAUSE))
+        self.pause = nanoseconds(min(config.heartbeat_interval or _PAUSE, _PAUSE))
         self.drain_timeout = nanoseconds(config.drain_timeout)
         self.drain_deadline = NO_DEADLINE
         self.last = monotonic()

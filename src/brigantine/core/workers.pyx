@@ -108,7 +108,7 @@ cdef int register(
     if board.outbox.watched:
         watch_worker(board, EVENT_JOINED, WORKERS_JOINED, index)
     if worker.protocol != REQ:
-        pace(board, index, <int64_t>command.interval * MILLISECOND)
+        pace(board, index, command)
         heard(board, index, now)
         board.beats.refresh(index, now)
     set_free(board, index)
@@ -148,8 +148,11 @@ cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
     return index
 
 
-cdef int pace(Board board, int worker, int64_t interval) except -1 nogil:
-    """Hold a worker to its own heartbeat interval (nanoseconds; 0: the broker's)."""
+cdef int pace(Board board, int worker, const Command *ready) except -1 nogil:
+    """Hold a worker to the heartbeat interval that it announces, or to that of its protocol."""
+    cdef int64_t interval = <int64_t>ready.interval * MILLISECOND  # 0: the usual one
+    if interval == 0 and ready.protocol & MDP:
+        interval = board.mdp_interval
     board.idle.assign(worker, interval * board.liveness)
     if board.split:
         board.busy.assign(worker, interval * board.busy_liveness)

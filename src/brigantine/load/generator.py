@@ -60,7 +60,7 @@ class Generator:
             self._workers = Connections(self._context, plan.backend_or_frontend, plan.workers)
             workers = Workers(
                 Line(self._workers.socket, plan.workers),
-                protocol, service, plan.capacity, plan.heartbeat_interval, plan.liveness,
+                protocol, service, plan.capacity, plan.interval, plan.liveness,
             )  # fmt: skip
             self._workers.wait(plan.connect_timeout, "workers")
             workers.start()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..announced import MAX_CAPACITY
-from ..config import MAX_SECONDS, BrokerConfig
+from ..config import INTERVALS, MAX_SECONDS, BrokerConfig
 from ..errors import ConfigError
+from ..protocols import Protocol
 
 __all__ = ["DEFAULT_DURATION", "MIN_SIZE", "PATTERNS", "VERSIONS", "Plan"]
 
@@ -63,7 +64,8 @@ class Plan:
     timeout: float = 10.0
     #: Seconds that connecting may take.
     connect_timeout: float = 10.0
-    heartbeat_interval: float = BrokerConfig.heartbeat_interval
+    #: Of workers; ``None``: as the protocol has it.
+    heartbeat_interval: float | None = None
     liveness: int = BrokerConfig.liveness
     #: Clients say that they understand a broker's error answers.
     announce: bool = False
@@ -109,6 +111,12 @@ class Plan:
     def protocol(self) -> str:
         """The pattern; with the version where there are several."""
         return f"mdp {self.mdp_version}" if self.pattern == "mdp" else self.pattern
+
+    @property
+    def interval(self) -> float:
+        """Seconds between a worker's heartbeats."""
+        usual = INTERVALS[Protocol.MDP01 if self.pattern == "mdp" else Protocol.PPP]
+        return usual if self.heartbeat_interval is None else self.heartbeat_interval
 
     @property
     def longest(self) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..config import BrokerConfig
 from ..counters import COUNTERS
 from ..notices import Notice
-from .commands import MDP, REQ
+from .commands import MDP, PPP, REQ
 from .expiry import ExpiryQueue
 from .lru import LRUQueue
 from .noticing import NoticeGate
@@ -79,7 +79,10 @@ class Board:
         self.parked = LRUQueue()
         # Workers of PPP and MDP: when they count as gone, idle and at work, and when a HEARTBEAT
         # to them is due.
-        interval = config.heartbeat_interval
+        first = PPP if protocols & PPP or not protocols & MDP else MDP
+        interval = config.interval(first)
+        #: Of workers of MDP; 0 where it is the usual one of the three that follow.
+        self.mdp_interval = config.interval(MDP) if config.interval(MDP) != interval else 0.0
         self.idle: PaceOrder[bytes] = PaceOrder(interval * config.liveness)
         self.busy = self.idle
         #: ``busy`` is not ``idle``.
@@ -90,9 +93,8 @@ class Board:
         #: Connection -> the worker that speaks on it; None while it has not said READY.
         self.connections: dict[int, bytes | None] = {}
 
-        #: Waiting requests for a service without a worker whose clients want to be told, and not
-        #: late: within this time a worker that lives has said READY anew.
-        self.vacancies: ExpiryQueue[int] = ExpiryQueue(interval * config.liveness)
+        #: Waiting requests for a service without a worker whose clients want to be told, and not late.
+        self.vacancies: ExpiryQueue[int] = ExpiryQueue(config.service_grace)
         #: The time of the last call, and when last a service was left without a worker (at first: now).
         self.present = self.vacated = 0.0
         self.began = False

@@ -96,6 +96,8 @@ class Loop:
             )
         #: Sides on which the rest of a message with too many frames is still to be thrown away.
         self._discarding = dict.fromkeys(self._sockets, False)
+        #: Seconds: if so much is missing the process was stopped.
+        self._pause = min(config.heartbeat_interval or PAUSE, PAUSE)
         self._stopping = False
         self._drain_deadline: float | None = None
         #: Nanoseconds that the process was stopped, in all: the switchboard's time leaves them out.
@@ -179,7 +181,7 @@ class Loop:
         clock = time.monotonic_ns()
         excess = clock - self._last - int(slept * 1e9)
         excess -= time.thread_time_ns() - self._worked
-        if excess > min(self._config.heartbeat_interval, PAUSE) * 1e9:
+        if excess > self._pause * 1e9:
             self._credit += clock - self._last
             self._last = clock
             with self._lock:

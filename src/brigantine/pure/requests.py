@@ -29,7 +29,7 @@ def open_request(
         service,
         command.protocol,
         frames[command.body :],
-        board.config.retries,
+        board.config.retries or 0,
         charge,
     )
     board.requests[request.slot] = request

@@ -62,7 +62,7 @@ def register(
     board.count["workers_joined"] += 1
     watch(board, "joined", "workers_joined", identity, name)
     if worker.protocol != REQ:
-        _pace(board, worker, command.interval / 1000)
+        _pace(board, worker, command)
         heard(board, worker, now)
         board.beats.refresh(identity, now)
     set_free(board, worker)
@@ -79,8 +79,11 @@ def _take_connection(board: Board, connection: int) -> bool:
     return True
 
 
-def _pace(board: Board, worker: Worker, interval: float) -> None:
-    """Hold a worker to its own heartbeat interval (0: the broker's)."""
+def _pace(board: Board, worker: Worker, ready: Command) -> None:
+    """Hold a worker to the heartbeat interval that it announces, or to that of its protocol."""
+    interval = ready.interval / 1000  # 0: the usual one
+    if not interval and ready.protocol & MDP:
+        interval = board.mdp_interval
     board.idle.assign(worker.identity, interval * board.config.liveness)
     if board.split:
         board.busy.assign(worker.identity, interval * board.config.busy_liveness)

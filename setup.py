@@ -6,7 +6,9 @@ are debug symbols), BRIGANTINE_TRACE=1 turns on Cython's bounds checks and line 
 
 import json
 import os
+import re
 import shlex
+import sys
 import tempfile
 from pathlib import Path
 
@@ -42,10 +44,29 @@ What is needed is a C++ compiler and Python's own headers:
 Another compiler is named by CXX, such as CXX=clang++. Nothing else is needed: no libzmq and no zmq.h."""
 
 
+NO_POSIX = (
+    "brigantine runs on POSIX systems (it is tested on Linux); this is {system}, whose processes have no "
+    "poll() and no fork(). On Windows it runs in WSL"
+)
+
+
+def long_description():
+    """README as it can be read anywhere: links to files of the tree become their names."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"\[([^\]]*)\]\(#[^)]*\)", r"\1", text)
+    return re.sub(
+        r"\[([^\]]*)\]\((?!\w+:)([^)#]*)[^)]*\)",
+        lambda link: link[1] if link[2].endswith(link[1]) else f"{link[1]} ({link[2]})",
+        text,
+    )
+
+
 class BuildCore(build_ext):
     """Looks for a compiler first, which takes a moment, then has Cython make the C++ sources."""
 
     def build_extensions(self):
+        if os.name != "posix":
+            raise PlatformError(NO_POSIX.format(system=sys.platform))
         self._check_compiler()
         changed = not KEPT.exists() or json.loads(KEPT.read_text()) != SETTINGS
         if changed or not up_to_date():
@@ -116,6 +137,8 @@ def can_share_work():
 
 if __name__ == "__main__":
     setup(
+        long_description=long_description(),
+        long_description_content_type="text/markdown",
         cmdclass={"build_ext": BuildCore},
         ext_modules=[
             Extension(

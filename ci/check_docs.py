@@ -1,4 +1,4 @@
-"""Fail unless the built HTML has every public name, and with it the first words of its docstring."""
+"""Fail unless the built HTML has every public name, the first words of its docstring, and no dead link."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote
 
 #: What users import from.
 PUBLIC = ("brigantine", "brigantine.aio", "brigantine.core", "brigantine.pure")
@@ -55,7 +56,27 @@ def documented(thing: object) -> str:
     return " ".join(words(text).split()[:WORDS])
 
 
+def dead_links(folder: Path) -> Iterator[str]:
+    """Every link to a page or a place in one that is not there, and every page named without a link."""
+    texts = {page.resolve(): page.read_text(encoding="utf-8") for page in folder.rglob("*.html")}
+    places = {page: set(re.findall(r'\bid="([^"]*)"', text)) for page, text in texts.items()}
+    for page, text in texts.items():
+        for link in map(html.unescape, re.findall(r'<a [^>]*href="([^"]*)"', text)):
+            if re.match(r"\w+:", link):
+                continue
+            path, _, place = link.partition("#")
+            target = (page.parent / unquote(path)).resolve() if path else page
+            if not target.exists() or (place and place not in places.get(target, {place})):
+                yield f"{page.name}: {link} leads nowhere"
+        if page.parent.name == "api":
+            for name in re.findall(r"docs/\w+\.md", text):
+                yield f"{page.name}: {name} is no link"
+
+
 def main(folder: str) -> int:
+    dead = list(dead_links(Path(folder)))
+    for line in dead:
+        print(f"docs: {line}")
     pages = [page.read_text(encoding="utf-8") for page in Path(folder, "api").glob("*.html")]
     plain = {page: words(html.unescape(re.sub(r"<[^>]*>", "", page))) for page in pages}
     wrong, seen = 0, 0
@@ -71,7 +92,7 @@ def main(folder: str) -> int:
                 continue
             wrong += 1
     print(f"docs: {seen} public names, {wrong} of them missing or without text")
-    return int(wrong > 0 or seen == 0)
+    return int(wrong > 0 or seen == 0 or bool(dead))
 
 
 if __name__ == "__main__":

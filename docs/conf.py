@@ -15,7 +15,13 @@ version = release = __version__
 
 extensions = ["sphinx.ext.autodoc", "myst_parser", "tables"]
 html_theme = "alabaster"
-html_theme_options = {"description": "Request-reply brokers for ZeroMQ", "fixed_sidebar": True}
+html_theme_options = {
+    "description": "Request-reply brokers for ZeroMQ",
+    "fixed_sidebar": True,
+    # Code and pictures have lines of up to 100 characters.
+    "page_width": "1200px",
+    "code_font_size": "0.8em",
+}
 html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
 html_show_sourcelink = False
 
@@ -30,6 +36,7 @@ autoclass_content = "both"
 # reference is built without a network.
 nitpick_ignore_regex = [
     ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
+    ("py:class", r"brigantine\.notices\..*"),  # what the loop hands to who logs it
     ("py:class", r"brigantine\.pure\.expiry\.Key"),  # type variables
     ("py:class", r"brigantine\.workers\.base\.Handles"),
     ("py:class", r"brigantine\.visits\..*"),  # of arguments that none but a broker gives

@@ -31,11 +31,12 @@ BROKERS = (LRUBroker, ParanoidPirateBroker, MajordomoBroker, AnyBroker)
 _FIELD = re.compile(r"((?:^    #: .*\n)+)^    (\w+):", re.M)
 
 
-def shown(value: float) -> str:
-    """A number as people write it: powers of two from KiB up with their unit."""
-    for unit, size in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if isinstance(value, int) and value >= size and value % size == 0:
-            return f"{value // size:,} {unit}"
+def shown(name: str, value: float) -> str:
+    """The value of an option as people write it: sizes from KiB up with their unit."""
+    units = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+    for unit, size in units if name.endswith("_bytes") else ():
+        if value >= size and value % size == 0:
+            return f"{int(value) // size:,} {unit}"
     return f"{value:,}" if isinstance(value, int) or value % 1 else f"{value:,.0f}"
 
 
@@ -43,9 +44,9 @@ def default(name: str) -> str:
     """What a broker has where nobody says otherwise: of each broker, where they differ."""
     own = {kind.__name__: getattr(kind.options(), name) for kind in BROKERS}
     if len(set(own.values())) == 1:
-        return shown(next(iter(own.values())))
+        return shown(name, next(iter(own.values())))
     return ", ".join(
-        f"{kind} {'as the protocol' if value is None else shown(value)}"
+        f"{kind} {'as the protocol' if value is None else shown(name, value)}"
         for kind, value in own.items()
     )
 
@@ -60,10 +61,21 @@ def config_rows() -> list[tuple[str, str, str, str]]:
     return [
         (
             f"``{field.name}``", default(field.name),
-            " to ".join(map(shown, ranges[field.name])), comments[field.name],
+            " to ".join(shown(field.name, each) for each in ranges[field.name]),
+            comments[field.name],
         )
         for field in fields(BrokerConfig)
     ]  # fmt: skip
+
+
+def linked(text: str) -> str:
+    """A docstring names pages as files, for who reads it by ``help()``; here they are links."""
+    return re.sub(r"\bdocs/(\w+)\.md\b", r":doc:`\1 </\1>`", text)
+
+
+def link_pages(*event: Any) -> None:
+    """The same of a docstring, of which the lines come last."""
+    event[-1][:] = map(linked, event[-1])
 
 
 class Table(SphinxDirective):
@@ -93,7 +105,7 @@ class Meanings(Table):
         module, _, name = self.arguments[0].partition(":")
         mapping: dict[str, str] = getattr(import_module(module), name)
         rows = [
-            (f"``{key}``", re.sub(r"([*_`\\])", r"\\\1", meaning))
+            (f"``{key}``", linked(re.sub(r"([*_`\\])", r"\\\1", meaning)))
             for key, meaning in mapping.items()
         ]
         return self.table(("Name", "Meaning"), rows)
@@ -102,4 +114,5 @@ class Meanings(Table):
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("config-table", ConfigTable)
     app.add_directive("meanings", Meanings)
+    app.connect("autodoc-process-docstring", link_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -157,6 +157,10 @@ def test_a_broker_goes_on_when_nobody_reads_its_output(
     assert command.process.wait(PATIENCE) == 0
 
 
+#: Defaults that are sizes, as they are typed and shown; a count is no size, be it a power of two.
+SIZES = {"queue_bytes": "256MiB", "max_message_bytes": "16MiB", "peer_bytes": "64MiB"}
+
+
 def test_every_limit_is_an_option() -> None:
     assert list(HELP) == [field.name for field in fields(BrokerConfig)]
     parser = argparse.ArgumentParser()
@@ -169,7 +173,7 @@ def test_every_limit_is_an_option() -> None:
         given = options_from(parser.parse_args([option, str(changed)]))
         assert given == {field.name: changed}
         assert type(given[field.name]) is type(usual)
-        own = {"heartbeat_interval": "each protocol's own", "retries": "the broker's own)"}
+        own = {"heartbeat_interval": "each protocol's own", "retries": "the broker's own)", **SIZES}
         told = own.get(field.name, f"{field.default})")
         assert f"(default {told}" in " ".join(parser.format_help().split())
 

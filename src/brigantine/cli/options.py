@@ -11,7 +11,7 @@ from typing import Any
 
 from ..config import INTERVALS, BrokerConfig, is_whole
 from ..errors import ConfigError
-from .values import seconds, size, whole
+from .values import seconds, shown, size, whole
 
 __all__ = ["HELP", "add_config_options", "add_option", "options_from"]
 
@@ -80,6 +80,9 @@ def _option(name: str) -> str:
 
 
 def _shown(name: str, default: object) -> object:
+    """A default as it may be typed, or in words."""
+    if name.endswith("_bytes") and isinstance(default, int):
+        return shown(default)
     if default is not None:
         return default
     return _by_protocol() if name == "heartbeat_interval" else "the broker's own"
@@ -87,8 +90,8 @@ def _shown(name: str, default: object) -> object:
 
 def _by_protocol() -> str:
     """The interval of a broker that speaks several protocols."""
-    shown = {seconds: str(each.name)[:3] for each, seconds in INTERVALS.items()}
-    own = ", ".join(f"{name} {seconds:g}" for seconds, name in shown.items())
+    names = {seconds: str(each.name)[:3] for each, seconds in INTERVALS.items()}
+    own = ", ".join(f"{name} {seconds:g}" for seconds, name in names.items())
     return f"each protocol's own: {own}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..endpoints import as_endpoints
 from ..errors import ConfigError
 
-__all__ = ["at_least_one", "reachable", "seconds", "size", "whole"]
+__all__ = ["at_least_one", "reachable", "seconds", "shown", "size", "whole"]
 
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _SIZE = re.compile(r"(\d{1,18}) ?(|[KMG]iB)\Z", re.ASCII | re.IGNORECASE)
@@ -50,6 +50,14 @@ def size(text: str) -> int:
         wanted = "a number of bytes, such as 65536, 64KiB or 16MiB"
         raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def shown(value: int) -> str:
+    """A number of bytes as :func:`size` reads it."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if value and value % _UNITS[unit.upper()] == 0:
+            return f"{value // _UNITS[unit.upper()]}{unit}"
+    return str(value)
 
 
 def reachable(values: Sequence[str], option: str) -> tuple[str, ...]:

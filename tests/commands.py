@@ -77,8 +77,10 @@ class Command:
         wait_until(lambda: words in self.errors(), f"{words!r} on standard error")
 
     def finish(self, *, data: bytes | None = None, timeout: float = PATIENCE) -> tuple[int, bytes]:
-        """Wait for the end: exit code and (the rest of) standard output."""
+        """Wait for the end: exit code and (the rest of) standard output, without workers' ready lines."""
         out, _ = self.process.communicate(data, timeout)
+        lines = (out or b"").splitlines(keepends=True)
+        out = b"".join(line for line in lines if not line.startswith(b"ready brokers="))
         return self.process.returncode, out
 
     def complaint(self) -> str:

@@ -105,7 +105,7 @@ class Gate:
 
 def unstarted(wire: str, brokers: Any, handler: Any, **options: Any) -> Any:
     """A worker that speaks ``wire``; it has no reason to find its broker silent unless told."""
-    options = {"liveness": 1000, **options}
+    options = {"liveness": 1000, "ready_timeout": 0, **options}
     if wire == "ppp":
         return ParanoidPirateWorker(brokers, handler, **options)
     return MajordomoWorker(brokers, SERVICE, handler, version=wire, **options)  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def unstarted(wire: str, brokers: Any, handler: Any, **options: Any) -> Any:
 
 def mdp_worker(endpoints: Any, handler: Any = bytes.upper, **options: Any) -> MajordomoWorker:
     """A MajordomoWorker with a short interval."""
-    options = {"heartbeat_interval": BEAT, "liveness": 10, **options}
+    options = {"heartbeat_interval": BEAT, "liveness": 10, "ready_timeout": 0, **options}
     return MajordomoWorker(endpoints, options.pop("service", SERVICE), handler, **options)
 
 

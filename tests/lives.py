@@ -16,7 +16,7 @@ from twins import Twins
 
 from brigantine.protocols import Protocol
 
-WORKERS = [b"V", b"W", b"X", b"\0", b"w" * 255]
+WORKERS = [b"V", b"W", b"brigantine/1:X", b"\0", b"w" * 255]
 #: The last two say that they understand error answers.
 CLIENTS = [b"a", b"\0c", b"MDPW02", b"V", b"brigantine/1:", b"brigantine/1:" + bytes(16)]
 SERVICES = [b"", b"echo", b"other", b"e\0", b"s" * 300]

@@ -157,17 +157,22 @@ def test_a_worker_that_dies_is_noticed_though_a_child_of_its_handler_lives_on(
 @contextmanager
 def child_that_lives_on() -> Iterator[None]:
     """A child of this process that was forked and does nothing."""
+    began, begin = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
         pid = os.fork()
     if pid == 0:
         try:
+            os.write(begin, b"x")
             signal.pause()
         finally:
             os._exit(99)
     try:
+        os.read(began, 1)
         yield
     finally:
+        os.close(began)
+        os.close(begin)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 

@@ -18,6 +18,7 @@ __all__ = [
     "Expired",
     "NoReply",
     "NoService",
+    "NotReady",
     "Try",
     "WorkerFailed",
     "WrongUse",
@@ -162,6 +163,21 @@ class Expired(NoReply):
 
     So is a request that was at the broker when that was stopped.
     """
+
+
+class NotReady(BrigantineError, TimeoutError):
+    """Fewer brokers have confirmed a worker than were waited for.
+
+    ``confirmed`` is how many have, ``missing`` are the endpoints of those that have not.
+    """
+
+    def __init__(self, message: str, confirmed: int, missing: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.confirmed = confirmed
+        self.missing = missing
+
+    def __reduce__(self) -> tuple[type[NotReady], tuple[str, int, tuple[str, ...]]]:
+        return type(self), (str(self), self.confirmed, self.missing)
 
 
 class WorkerFailed(BrigantineError, RuntimeError):

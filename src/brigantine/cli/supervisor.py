@@ -83,7 +83,8 @@ class Supervisor:
             )
         while self._alive():
             again = stops.wait_first()
-            self._reap()
+            # A second signal to all may have reached them first.
+            code = max(code, *(each for each in self._reap() if each > SIGNALLED), DONE)
             if stops.is_second(again):
                 return SIGNALLED + again
         return code

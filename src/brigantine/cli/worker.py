@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..config import MDP_INTERVAL, PPP_INTERVAL, BrokerConfig
+from ..config import MDP_INTERVAL, PPP_INTERVAL, READY_TIMEOUT, BrokerConfig
 from ..errors import ConfigError
 from ..workers.kinds import is_async
 from ..workers.lru import LRUWorker
@@ -20,7 +20,7 @@ from ..workers.threads import ThreadWorker
 from .as_typed import as_typed
 from .codes import SIGNALLED
 from .function import load_function
-from .output import log_to_stderr
+from .output import OutputFailed, abandon_stdout, log_to_stderr, write
 from .shared import add_log_level, add_stop_at_eof
 from .stopping import (
     ECHO,
@@ -49,6 +49,9 @@ _EPILOG = """\
 The function takes the request's body and returns the reply's: bytes for one frame, a list of bytes
 for several. {more}
 To try it out: brigantine.handlers:echo and brigantine.handlers:upper.
+Each process prints one line on standard output as soon as a broker has confirmed it, or after
+--ready-timeout:
+  ready brokers=CONFIRMED/ALL
 The first SIGTERM or SIGINT finishes the requests in hand and exits 0, whether it comes to this
 process or to all of its group. A second one exits at once, in the middle of them, with 128 + the
 signal's number; signals that come within {echo} ms count as one. SIGHUP finishes the requests in
@@ -173,6 +176,13 @@ def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None
         metavar="N",
         help="likewise its frames, as the broker's --max-frames (default %(default)s)",
     )
+    parser.add_argument(
+        "--ready-timeout",
+        type=seconds,
+        default=READY_TIMEOUT,
+        metavar="S",
+        help="seconds that the ready line waits at most for a broker (default %(default)g)",
+    )
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
     parser.add_argument(
@@ -225,9 +235,10 @@ def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worke
     )
 
 
-def _limits(arguments: argparse.Namespace) -> dict[str, int]:
-    """What all workers are told of replies."""
-    return {name: getattr(arguments, name) for name in ("max_reply_bytes", "max_reply_frames")}
+def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What all workers are told."""
+    names = ("max_reply_bytes", "max_reply_frames", "ready_timeout")
+    return {name: getattr(arguments, name) for name in names}
 
 
 def _kind(kind: type[ThreadWorker[Any]], handler: Callable[[Any], Any]) -> Callable[..., _Worker]:
@@ -246,7 +257,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     words += [f"--broker={broker}" for broker in arguments.broker]
     for name in (
         "service", "mdp_version", "capacity", "heartbeat_interval", "liveness",
-        "max_reply_bytes", "max_reply_frames",
+        "max_reply_bytes", "max_reply_frames", "ready_timeout",
     ):  # fmt: skip
         if hasattr(arguments, name):
             words.append(f"--{name.replace('_', '-')}={getattr(arguments, name)}")
@@ -287,6 +298,9 @@ def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
     )
     watcher.start()
     _log.info("started: %r", worker)
+    threading.Thread(
+        target=worker._tell_ready, args=(_say_ready,), name="brigantine-ready", daemon=True
+    ).start()
     try:
         _run_worker(worker)
     except (KeyboardInterrupt, SystemExit) as error:
@@ -297,6 +311,16 @@ def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
     if restart.is_set():
         _begin_anew(arguments)
     return 0
+
+
+def _say_ready(confirmed: int, brokers: int) -> None:
+    """Print the ready line."""
+    _log.info("ready: confirmed by %d of %d brokers", confirmed, brokers)
+    try:
+        write(b"ready brokers=%d/%d\n" % (confirmed, brokers))
+    except (BrokenPipeError, OutputFailed) as error:
+        _log.warning("the ready line can't be written to standard output: %s", error)
+        abandon_stdout()
 
 
 def _run_worker(worker: _Worker) -> None:

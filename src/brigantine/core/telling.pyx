@@ -1,8 +1,9 @@
 """How a client is told that its request got no reply."""
 
+from libc.string cimport memcmp
 from libcpp.string cimport string
 from libcpp.vector cimport vector
-from zmq.backend.cython.libzmq cimport zmq_msg_t
+from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 
 from . cimport zmqapi
 from .codec_mdp cimport CLIENT_COMMAND_AT
@@ -13,7 +14,7 @@ from .counters cimport (
     ERROR_ANSWERS,
     ERROR_ANSWERS_WAITING,
 )
-from .envelope cimport frame_set, frame_starts, frames_append, frames_clear
+from .envelope cimport data_of, frame_set, frame_starts, frames_append, frames_clear
 from .expiry cimport nanoseconds
 from .outbox cimport BEHIND, FULL, OK
 from .untold cimport End
@@ -48,6 +49,13 @@ cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil
     elif protocol == MDP01:
         last = head - 4  # id... [] "MDPC01" service
     return frame_starts(frames, last, ANNOUNCEMENT.data(), ANNOUNCEMENT.size())
+
+
+cdef bint is_ours(zmq_msg_t *identity) noexcept nogil:
+    return (
+        zmq_msg_size(identity) >= ANNOUNCEMENT.size()
+        and memcmp(data_of(identity), ANNOUNCEMENT.data(), ANNOUNCEMENT.size()) == 0
+    )
 
 
 cdef int tell(Board board, Frames *frames, int head, int protocol, int reason) except -1 nogil:

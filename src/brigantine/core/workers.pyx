@@ -33,6 +33,7 @@ from .outbox cimport GONE, OK
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport take_back
 from .services cimport find_service, give_places, leave_service, mark
+from .telling cimport is_ours
 from .watching cimport watch_ready, watch_worker
 from .zmqapi cimport brigantine_zmq
 
@@ -112,6 +113,8 @@ cdef int register(
         heard(board, index, now)
         board.beats.refresh(index, now)
     set_free(board, index)
+    if worker.protocol != REQ and is_ours(identity):
+        return heartbeat(board, index, now)  # one of ours waits to be told that it is registered
     return 0
 
 

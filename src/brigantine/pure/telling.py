@@ -21,9 +21,9 @@ _NO_ROOM = (Sent.FULL, Sent.BEHIND)
 _ERROR_BODIES = {reason: broker_error(reason) for reason in BROKER_ERRORS}
 
 
-def announced(client: bytes) -> bool:
-    """Whether a client says by its routing id that it understands error answers."""
-    return client.startswith(ANNOUNCEMENT)
+def announced(peer: bytes) -> bool:
+    """Whether a peer says by its routing id that it understands what only ours do."""
+    return peer.startswith(ANNOUNCEMENT)
 
 
 def tell(

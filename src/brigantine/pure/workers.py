@@ -12,6 +12,7 @@ from .outbox import Sent
 from .records import NO_CONNECTION, Worker
 from .requests import take_back
 from .services import find_service, leave_service
+from .telling import announced
 from .watching import watch
 
 __all__ = ["heard", "heartbeat", "known", "lose", "register", "send_disconnect", "set_free"]
@@ -66,6 +67,8 @@ def register(
         heard(board, worker, now)
         board.beats.refresh(identity, now)
     set_free(board, worker)
+    if worker.protocol != REQ and announced(identity):
+        heartbeat(board, worker, now)  # one of ours waits to be told that it is registered
 
 
 def _take_connection(board: Board, connection: int) -> bool:

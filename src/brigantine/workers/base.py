@@ -17,6 +17,7 @@ from ..checks import number, shown, whole
 from ..errors import WrongUse
 from .io_thread import Given, WorkerIO
 from .kinds import mistake_in, name_of
+from .readiness import Readiness
 from .reply import ReplyLimits
 
 __all__ = ["Handles", "Worker"]
@@ -27,6 +28,7 @@ Handles = TypeVar("Handles", bound=Callable[[Any], Any])
 #: Least and greatest, as for a broker: seconds, and a count.
 INTERVAL_RANGE = (0.01, 3600.0)
 LIVENESS_RANGE = (2, 1000)
+READY_RANGE = (0.0, 3600.0)
 
 #: The exit code of a forked child in which a handler has returned.
 CHILD_CODE = 1
@@ -45,6 +47,8 @@ class Worker(ABC, Generic[Given]):
     _module: ClassVar[str] = ""
     #: How many handlers may be at work at once.
     _capacity = 1
+    #: What the brokers have said to it.  Whoever knows these makes it.
+    _readiness: Readiness
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Worker(ABC, Generic[Given]):
         limits: ReplyLimits,
         context: zmq.Context[Any] | None,
         stats: Iterable[str],
+        ready_timeout: float,
     ) -> None:
         if not callable(handler):
             raise WrongUse(f"handler must be a function, not {shown(handler)}")
@@ -66,6 +71,7 @@ class Worker(ABC, Generic[Given]):
         self._handler = handler
         self._interval = number("heartbeat_interval", heartbeat_interval, *INTERVAL_RANGE)
         self._liveness = whole("liveness", liveness, *LIVENESS_RANGE)
+        self._ready_timeout = number("ready_timeout", ready_timeout, *READY_RANGE)
         #: Of what the handler gives.
         self._limits = limits
         self._context = plain_context(context)
@@ -85,6 +91,15 @@ class Worker(ABC, Generic[Given]):
     def __repr__(self) -> str:
         name = getattr(self._handler, "__qualname__", repr(self._handler))
         return f"<{self._module}{type(self).__name__} {self._words()} handler={name}>"
+
+    def _tell_ready(self, tell: Callable[[int, int], object]) -> None:
+        """Wait as one that enters ``with``, then ``tell`` how many brokers have confirmed, and of how many.
+
+        For a thread beside the one that runs this worker.
+        """
+        self._readiness.wait(1, self._ready_timeout)
+        self._log_missing()
+        tell(self._readiness.confirmed, self._readiness.total)
 
     # -- what a subclass is to say ------------------------------------------------------------
 
@@ -106,6 +121,21 @@ class Worker(ABC, Generic[Given]):
         if not self._once.acquire(blocking=False):
             raise RuntimeError(f"a worker runs once; make a new {type(self).__name__}")
         self._process = os.getpid()
+
+    def _expect(self, brokers: int) -> int:
+        """``brokers`` unchanged, if they can be waited for."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                f"{self!r} runs in process {self._process}, not in this forked child"
+            )
+        return whole("brokers", brokers, 1, self._readiness.total)
+
+    def _log_missing(self) -> None:
+        """Say which brokers have not confirmed this worker so far."""
+        if self._readiness.ended or not self._readiness.missing():
+            return
+        level = logging.INFO if self._readiness.confirmed else logging.WARNING
+        _log.log(level, "%r is not yet confirmed by %s", self, self._readiness.words())
 
     def _tell_to_stop(self) -> bool:
         """Have the I/O thread end when it has nothing in hand; whether this worker is ours."""

@@ -14,9 +14,12 @@ import zmq
 from ..endpoints import connect
 from ..forks import close_socket, leave_to_parent, socket_number
 from ..monitor import monitor_event
+from ..wire import ANNOUNCEMENT
 
 __all__ = ["FLUSH_MS", "GOODBYE_MS", "Connection"]
 
+#: Random bytes in a routing id.
+ROUTING_ID_BYTES = 8
 #: Milliseconds between libzmq's tries to connect, and the bound to which they grow.
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 3_000
@@ -64,6 +67,9 @@ class Connection:
         self.monitor: zmq.Socket[bytes] | None = None
         try:
             self.socket.linger = 0
+            # By it brokers of brigantine know that this worker waits for an answer to READY.  Printable,
+            # as some brokers keep it as text.
+            self.socket.routing_id = ANNOUNCEMENT + os.urandom(ROUTING_ID_BYTES).hex().encode()
             # A host that does not answer at all: don't leave it to the system's two minutes.
             patience = max(CONNECT_MS, patience_ms)
             self.socket.handshake_ivl = self.socket.connect_timeout = patience

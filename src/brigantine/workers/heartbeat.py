@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from .base import INTERVAL_RANGE, Worker
 from .dialog import Dialog, Job
 from .heartbeat_link import STATS, HeartbeatLink
+from .readiness import Readiness
 from .reply import ReplyLimits
 from .wire import WorkerWire
 
@@ -48,13 +49,17 @@ class HeartbeatWorker(Worker[Job]):
         reconnect_max: float,
         limits: ReplyLimits,
         context: zmq.Context[Any] | None,
+        ready_timeout: float,
     ) -> None:
         self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
-        super().__init__(handler, heartbeat_interval, liveness, limits, context, STATS)
+        super().__init__(
+            handler, heartbeat_interval, liveness, limits, context, STATS, ready_timeout
+        )
         announced = flag("announce_interval", announce_interval)
         #: Milliseconds; 0: not announced.
         self._interval_ms = round(self._interval * 1000) if announced else 0
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)
+        self._readiness = Readiness(self._brokers)
         first = min(self._interval, RECONNECT_MIN) if reconnect_min is None else reconnect_min
         self._pauses = (
             number("reconnect_min", first, *INTERVAL_RANGE),
@@ -86,7 +91,13 @@ class HeartbeatWorker(Worker[Job]):
     def _make_link(self) -> HeartbeatLink:
         self._spoken = self._wire()
         return HeartbeatLink(
-            self._brokers, self._dialog, self._capacity, self._interval, self._context, self._stats
+            self._brokers,
+            self._dialog,
+            self._capacity,
+            self._interval,
+            self._context,
+            self._stats,
+            self._readiness,
         )
 
     def _dialog(self, now: float) -> Dialog:

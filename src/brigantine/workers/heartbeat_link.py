@@ -14,6 +14,7 @@ from ..signals import longest_wait
 from .dialog import Dialog, Job
 from .io_thread import WorkerIO
 from .line import STATS, Answer, Desk, Line
+from .readiness import Readiness
 from .room import Room
 
 __all__ = ["STATS", "HeartbeatLink"]
@@ -41,8 +42,9 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         interval: float,
         context: zmq.Context[Any] | None,
         stats: dict[str, int],
+        readiness: Readiness,
     ) -> None:
-        super().__init__(context, stats)
+        super().__init__(context, stats, readiness)
         self._capacity = capacity
         self._interval = interval
         # What follows belongs to the I/O thread.
@@ -50,7 +52,7 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         self._lines: dict[Dialog, Line] = {}
         for endpoint in endpoints:
             dialog = make_dialog(self._now)
-            self._lines[dialog] = Line(endpoint, dialog, self, stats)
+            self._lines[dialog] = Line(endpoint, dialog, self, stats, readiness)
         #: Requests that wait for a handler, oldest first.
         self._waiting: deque[Job] = deque()
         #: Requests at the handlers, each with the room for its parts.

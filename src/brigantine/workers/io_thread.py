@@ -15,6 +15,7 @@ import zmq
 
 from ..signals import longest_wait
 from ..wakeup import Wakeup
+from .readiness import Readiness
 
 __all__ = ["NO_FILES", "Given", "HasBody", "WorkerIO"]
 
@@ -43,10 +44,13 @@ class WorkerIO(ABC, Generic[Given, Taken]):
     :meth:`hurry` and :meth:`cut` may be called from any thread and from a signal handler.
     """
 
-    def __init__(self, context: zmq.Context[Any] | None, stats: dict[str, int]) -> None:
+    def __init__(
+        self, context: zmq.Context[Any] | None, stats: dict[str, int], readiness: Readiness
+    ) -> None:
         self._given_context = context
         #: Written by the I/O thread, ``errors`` by the handlers'.
         self._stats = stats
+        self._readiness = readiness
         self._process = os.getpid()
         self._inbox: SimpleQueue[Given | None] = SimpleQueue()
         self._give: Callable[[Given | None], object] = self._inbox.put

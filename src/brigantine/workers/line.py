@@ -13,6 +13,7 @@ import zmq
 from .connection import FLUSH_MS, GOODBYE_MS, Connection
 from .dialog import Dialog, Due, Job
 from .io_thread import NO_FILES
+from .readiness import REFUSED, Readiness
 from .wire import Says
 
 __all__ = ["STATS", "Answer", "Desk", "Line"]
@@ -71,7 +72,9 @@ class Line:
     Used by one thread.  ``now`` is in seconds, monotonic.
     """
 
-    def __init__(self, endpoint: str, dialog: Dialog, desk: Desk, stats: dict[str, int]) -> None:
+    def __init__(
+        self, endpoint: str, dialog: Dialog, desk: Desk, stats: dict[str, int], readiness: Readiness
+    ) -> None:
         self.endpoint = endpoint
         self.dialog = dialog
         self.connection: Connection | None = None
@@ -79,6 +82,7 @@ class Line:
         self.backlog: deque[Answer] = deque()
         self._desk = desk
         self._stats = stats
+        self._readiness = readiness
         #: Whether the log was told of a malformed message.
         self._warned = False
 
@@ -103,6 +107,7 @@ class Line:
         if talk.silent:
             talk.connected = True
             dialog.established(now)
+            self._readiness.connect(self.endpoint)
 
     def listen(self, ready: set[Any], now: float) -> None:
         """Read what the socket's monitor and the broker have to say."""
@@ -110,8 +115,11 @@ class Line:
         if talk is None:
             return
         has_connected, is_over = talk.read_events()
+        if talk.refused:
+            self._readiness.lose(self.endpoint, REFUSED)
         talk.tell_refused(_log)
         if has_connected:
+            self._readiness.connect(self.endpoint)
             self._stats["connects"] += 1
             self.dialog.established(now)
             _log.info("connected to %s", self.endpoint)
@@ -130,6 +138,8 @@ class Line:
         talk.connected = True
         before = self.dialog.heard_of
         says, job = self.dialog.heard(frames, now)
+        if says in (Says.REQUEST, Says.HEARTBEAT):
+            self._readiness.confirm(self.endpoint)
         if job is not None:
             self._desk.take(job)
         elif says is Says.DISCONNECT:
@@ -246,6 +256,7 @@ class Line:
     def _forget(self, now: float) -> None:
         """The connection was closed: forget all that belongs to it."""
         self.connection = None
+        self._readiness.lose(self.endpoint)
         void = self.dialog.closed(now)
         for answer in self.backlog:
             if answer.final:

@@ -13,6 +13,7 @@ from ..backoff import Backoff
 from .connection import FLUSH_MS
 from .conversation import Conversation, Request, parse_request
 from .io_thread import NO_FILES, WorkerIO
+from .readiness import REFUSED, Readiness
 
 __all__ = ["STATS", "WorkerLink"]
 
@@ -56,8 +57,9 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         heartbeat_interval: float,
         liveness: int,
         stats: dict[str, int],
+        readiness: Readiness,
     ) -> None:
-        super().__init__(context, stats)
+        super().__init__(context, stats, readiness)
         self._endpoint = endpoint
         self._interval_ms = max(1, round(heartbeat_interval * 1000))
         # Silence starts up to one interval before the PING that finds it.
@@ -135,6 +137,8 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
             return
         self._opened_at = time.monotonic()
         self._conversation = talk
+        if talk.silent:
+            self._readiness.confirm(self._endpoint)
         if self._pending is None:
             self._say_ready(talk)
 
@@ -144,8 +148,11 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
 
     def _read_events(self, talk: Conversation) -> None:
         has_connected, is_over = talk.read_events()
+        if talk.refused:
+            self._readiness.lose(self._endpoint, REFUSED)
         talk.tell_refused(_log)
         if has_connected:
+            self._readiness.confirm(self._endpoint)
             self._stats["connects"] += 1
             _log.info("connected to %s", self._endpoint)
         if is_over:
@@ -154,6 +161,7 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
     def _end(self, talk: Conversation) -> None:
         """The connection is gone: forget all that belongs to it, and plan the next."""
         self._stats["disconnects"] += 1
+        self._readiness.lose(self._endpoint)
         if talk.connected:
             _log.warning("lost the connection to %s; connecting again", self._endpoint)
         else:

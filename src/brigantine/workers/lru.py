@@ -9,12 +9,13 @@ import zmq
 from ..arguments import as_targets
 from ..calls import called_rightly
 from ..checks import shown
-from ..config import BrokerConfig
+from ..config import READY_TIMEOUT, BrokerConfig
 from ..errors import WrongUse
 from ..handlers import Handler
 from .base import Handles, Worker
 from .conversation import Request
 from .link import STATS, WorkerLink
+from .readiness import Readiness
 from .reply import ReplyLimits
 from .threads import ThreadWorker
 
@@ -34,13 +35,17 @@ class LRUBase(Worker[Request], Generic[Handles]):
         liveness: int = 3,
         max_reply_bytes: int = BrokerConfig.max_message_bytes,
         max_reply_frames: int = BrokerConfig.max_frames,
+        ready_timeout: float = READY_TIMEOUT,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         limits = ReplyLimits(max_reply_bytes, max_reply_frames)
-        super().__init__(handler, heartbeat_interval, liveness, limits, context, STATS)
+        super().__init__(
+            handler, heartbeat_interval, liveness, limits, context, STATS, ready_timeout
+        )
         if not isinstance(broker, (str, bytes)):  # bytes are told apart below
             raise WrongUse(f"broker: a worker has one endpoint, a string, not {shown(broker)}")
         (self._broker,) = as_targets(broker, "broker", shared=context is not None)
+        self._readiness = Readiness((self._broker,))
 
     def stats(self) -> dict[str, int]:
         """Counters: requests, replies, errors, discarded_replies, drop_malformed, drop_excess,
@@ -56,7 +61,14 @@ class LRUBase(Worker[Request], Generic[Handles]):
         return f"broker={self._broker}"
 
     def _make_link(self) -> WorkerLink:
-        return WorkerLink(self._broker, self._context, self._interval, self._liveness, self._stats)
+        return WorkerLink(
+            self._broker,
+            self._context,
+            self._interval,
+            self._liveness,
+            self._stats,
+            self._readiness,
+        )
 
 
 class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):

@@ -10,7 +10,7 @@ import zmq
 from ..arguments import service_name
 from ..calls import called_rightly
 from ..checks import shown
-from ..config import MDP_INTERVAL, BrokerConfig
+from ..config import MDP_INTERVAL, READY_TIMEOUT, BrokerConfig
 from ..errors import ConfigError
 from ..handlers import Handler, StreamHandler
 from ..wire_mdp import MMI_PREFIX
@@ -44,6 +44,7 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
         reconnect_max: float = RECONNECT_MAX,
         max_reply_bytes: int = BrokerConfig.max_message_bytes,
         max_reply_frames: int = BrokerConfig.max_frames,
+        ready_timeout: float = READY_TIMEOUT,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         self._service = worker_service(service)
@@ -53,6 +54,7 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
         super().__init__(
             brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
             reconnect_min, reconnect_max, ReplyLimits(max_reply_bytes, max_reply_frames), context,
+            ready_timeout,
         )  # fmt: skip
 
     def _wire(self) -> MDP02Wire:

@@ -8,7 +8,7 @@ from typing import Any, Generic
 import zmq
 
 from ..calls import called_rightly
-from ..config import PPP_INTERVAL, BrokerConfig
+from ..config import PPP_INTERVAL, READY_TIMEOUT, BrokerConfig
 from ..handlers import Handler, StreamHandler
 from .base import Handles
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
@@ -36,11 +36,13 @@ class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
         reconnect_max: float = RECONNECT_MAX,
         max_reply_bytes: int = BrokerConfig.max_message_bytes,
         max_reply_frames: int = BrokerConfig.max_frames,
+        ready_timeout: float = READY_TIMEOUT,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         super().__init__(
             brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
             reconnect_min, reconnect_max, ReplyLimits(max_reply_bytes, max_reply_frames), context,
+            ready_timeout,
         )  # fmt: skip
 
     def _wire(self) -> PPPWire:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..arguments import patience
 from ..body import from_frames
 from ..calls import ForTasks
 from ..errors import WrongUse
@@ -64,10 +66,22 @@ class TaskWorker(Worker[Given], ForTasks):
         self._tell_to_stop()
 
     async def __aenter__(self) -> Self:
-        """:meth:`run` in a task of its own.  Raises ``RuntimeError`` if it was run before."""
+        """:meth:`run` in a task of its own.
+
+        The block is entered when a broker has confirmed this worker, at the latest after ``ready_timeout``
+        seconds: the broker may come later.  The log says which brokers have not.
+        Raises ``RuntimeError`` if it was run before.
+        """
         self._claim()
-        self._task = asyncio.get_running_loop().create_task(self._serve())
-        self._task.add_done_callback(self._log_failure)
+        task = self._task = asyncio.get_running_loop().create_task(self._serve())
+        task.add_done_callback(self._log_failure)
+        try:
+            await self._until_ready(1, self._ready_timeout)
+        except BaseException:  # the block is not entered, so nobody would stop it
+            task.cancel()
+            await _settled([task], task.cancel)
+            raise
+        self._log_missing()
         return self
 
     async def __aexit__(
@@ -90,6 +104,22 @@ class TaskWorker(Worker[Given], ForTasks):
         if error is None and not task.cancelled() and (failure := task.exception()) is not None:
             raise failure
 
+    async def wait_ready(self, timeout: float | None = None, brokers: int = 1) -> int:
+        """Wait until so many brokers have confirmed this worker; how many have.
+
+        A broker of PPP or MDP has done so when it has said something since READY (one of brigantine
+        does at once, others with their first heartbeat or request); one of REQ workers, whose protocol
+        has no answer to READY, when the connection stands.
+
+        Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
+        ``timeout`` seconds (``None``: it waits for ever), or when this worker has ended.
+        """
+        self._expect(brokers)
+        patience(timeout)
+        if not await self._until_ready(brokers, timeout):
+            raise self._readiness.error(repr(self), brokers, timeout)
+        return self._readiness.confirmed
+
     # -- inside -------------------------------------------------------------------------------
 
     def _check_kind(self, handler: Callable[[Any], Any]) -> None:
@@ -105,6 +135,25 @@ class TaskWorker(Worker[Given], ForTasks):
             f"brigantine.{type(self).__name__} is for plain functions"
         )
 
+    async def _until_ready(self, brokers: int, timeout: float | None) -> bool:
+        """Wait as :meth:`wait_ready`; whether they have confirmed."""
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:  # in the I/O thread
+            with contextlib.suppress(RuntimeError):  # the loop was closed without a word
+                loop.call_soon_threadsafe(changed.set)
+
+        deadline = None if timeout is None else loop.time() + timeout
+        with self._readiness.watched(wake):
+            while not self._readiness.reached(brokers):
+                left = None if deadline is None else deadline - loop.time()
+                if left is not None and left <= 0:
+                    break
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(changed.wait(), left)
+                changed.clear()
+        return self._readiness.confirmed >= brokers
+
     def _log_failure(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -115,7 +164,11 @@ class TaskWorker(Worker[Given], ForTasks):
         loop = asyncio.get_running_loop()
         requests: asyncio.Queue[Given | None] = asyncio.Queue()
         ended = loop.create_future()
-        link = self._make_link()
+        try:
+            link = self._make_link()
+        except BaseException:
+            self._readiness.end()
+            raise
 
         def take(request: Given | None) -> None:
             requests.put_nowait(request)
@@ -139,6 +192,7 @@ class TaskWorker(Worker[Given], ForTasks):
         finally:
             link.cut()
             atexit.unregister(link.cut)
+            self._readiness.end()
 
     async def _dispatch(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..arguments import patience
 from ..body import from_frames
 from ..calls import ForThreads
 from ..errors import WrongUse
@@ -51,13 +52,37 @@ class ThreadWorker(Worker[Given], ForThreads):
     def start(self) -> Self:
         """:meth:`run` in a background thread, which does not keep the program from ending.
 
+        Returns when a broker has confirmed this worker, at the latest after ``ready_timeout`` seconds:
+        the broker may come later.  The log says which brokers have not.
         Raises ``RuntimeError`` when this worker was run before.
         """
         self._claim()
         thread = threading.Thread(target=self._serve_and_log, name="brigantine-worker", daemon=True)
         thread.start()
         self._thread = thread
+        try:
+            self._readiness.wait(1, self._ready_timeout)
+        except BaseException:  # nobody may have this worker to stop it
+            self._tell_to_stop()
+            raise
+        self._log_missing()
         return self
+
+    def wait_ready(self, timeout: float | None = None, brokers: int = 1) -> int:
+        """Wait until so many brokers have confirmed this worker; how many have.
+
+        A broker of PPP or MDP has done so when it has said something since READY (one of brigantine
+        does at once, others with their first heartbeat or request); one of REQ workers, whose protocol
+        has no answer to READY, when the connection stands.
+
+        Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
+        ``timeout`` seconds (``None``: it waits for ever), or when this worker has ended.
+        """
+        self._expect(brokers)
+        patience(timeout)
+        if not self._readiness.wait(brokers, timeout):
+            raise self._readiness.error(repr(self), brokers, timeout)
+        return self._readiness.confirmed
 
     def stop(self) -> None:
         """Finish the requests in hand, send their replies, take no other.  May be called again.
@@ -106,7 +131,11 @@ class ThreadWorker(Worker[Given], ForThreads):
             _log.critical("%r has ended", self, exc_info=True)
 
     def _serve(self) -> None:
-        link = self._make_link()
+        try:
+            link = self._make_link()
+        except BaseException:
+            self._readiness.end()
+            raise
         # A program may end while a background thread is in the handler: the connection is closed
         # then, the handler is not waited for.
         atexit.register(link.cut)
@@ -129,6 +158,7 @@ class ThreadWorker(Worker[Given], ForThreads):
         finally:
             link.cut()
             atexit.unregister(link.cut)
+            self._readiness.end()
 
     def _work(self, link: WorkerIO[Given, Any]) -> None:
         while (request := link.next_request()) is not None:

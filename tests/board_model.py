@@ -25,6 +25,8 @@ class Life:
     identity: bytes
     connection: int
     job: Asked | None = None
+    #: Its connection is known to be gone, and what it said is not read yet.
+    leaving: bool = False
 
 
 @dataclass(eq=False)
@@ -55,6 +57,9 @@ class BoardModel:
         self.living: dict[bytes, Life] = {}
         self.idle: list[Life] = []
         self.parked: list[Life] = []
+        #: Found to be gone, and what they said may be unread; a message is being handled.
+        self.gone: list[Life] = []
+        self.reading = False
         self.open: set[int] = set()
         self.draining = False
         self.count: Counter[str] = Counter()
@@ -77,7 +82,14 @@ class BoardModel:
         config = self.config
         asked = Asked(address, body, now + config.request_ttl, config.retries)
         self.waiting.append(asked)
+        self.reading = True
         self.hand_out()
+        self.reading = False
+        self.bound(asked)
+        self.catch_up()
+
+    def bound(self, asked: Asked) -> None:
+        config = self.config
         if asked not in self.waiting:
             return
         if len(self.waiting) > config.queue_limit:
@@ -98,7 +110,16 @@ class BoardModel:
                 self.count["worker_full" if result == FULL else "worker_behind"] += 1
                 self.parked.append(life)
             else:
-                self.lose(life)
+                self.gone.append(life)
+        if self.gone and not self.reading:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """All that had come was read: whoever turned out to be gone is lost."""
+        gone, self.gone = self.gone, []
+        for life in gone:
+            self.lose(life)
+        self.hand_out()
 
     # -- workers ------------------------------------------------------------------------------
 
@@ -129,7 +150,8 @@ class BoardModel:
         if life is not None:
             if life.job is not None and life.job not in self.flying:
                 life.job = None
-                self.idle.append(life)
+                if not life.leaving:
+                    self.idle.append(life)
             return
         if connection != NO_CONNECTION:
             if connection not in self.open:
@@ -164,6 +186,13 @@ class BoardModel:
     def lose_on(self, connection: int) -> None:
         for life in [each for each in self.living.values() if each.connection == connection]:
             self.lose(life)
+
+    def leaves(self, life: Life) -> None:
+        """From now on it gets nothing more."""
+        life.leaving = True
+        self.open.discard(life.connection)
+        self.idle = [each for each in self.idle if each is not life]
+        self.parked = [each for each in self.parked if each is not life]
 
     def closed(self, connection: int, now: float) -> None:
         self.open.discard(connection)

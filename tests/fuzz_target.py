@@ -108,8 +108,10 @@ class Life:
         elif what >= RESULT:
             self.results[PEERS[number % 4]] = (OK, FULL, GONE, BEHIND)[number // 4]
         elif what >= CONNECTION:
-            events = (self.board.connection_opened, self.board.connection_closed)
-            events[number % 2](number // 2)
+            if number % 2:
+                self.board.connection_closed(number // 2, self.now)
+            else:
+                self.board.connection_opened(number // 2)
         else:
             frames = [PEERS[what & 3], *(self.frame() for _ in range(what >> 3 & 15))]
             connection = self.source.byte() % 8 if what & 0x80 else NO_CONNECTION

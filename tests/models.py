@@ -101,13 +101,16 @@ class Rig:
         rooms: ModuleType,
         *,
         seed: int = 0,
-        sync: Any = None,
+        sync: Callable[[], object] = lambda: None,
         protocols: int = Protocol.REQ,
         default_service: bytes | None = b"",
         services: tuple[bytes, ...] = (b"",),
         **options: Any,
     ) -> None:
-        """``services`` are the names of all that are spoken of: their workers are looked at."""
+        """``services`` are the names of all that are spoken of: their workers are looked at.
+
+        ``sync`` tells the board of connections that were opened and closed, when it asks for that.
+        """
         self.config = BrokerConfig(**options)
         self.now = 0.0
         self.results: dict[tuple[int, bytes], int] = {}
@@ -120,9 +123,10 @@ class Rig:
         #: Notices since notice().
         self.notices: list[Any] = []
         self.board = rooms.Switchboard(
-            self.config, self._outbox, seed=seed, sync_connections=sync,
-            protocols=int(protocols), default_service=default_service,
+            self.config, self._outbox, seed=seed, protocols=int(protocols),
+            default_service=default_service,
         )  # fmt: skip
+        self._sync = sync
 
     def _outbox(self, port: int, frames: list[bytes]) -> int:
         result = self.results.get((int(port), frames[0]), OK)
@@ -176,13 +180,23 @@ class Rig:
     def receive(
         self, port: int, frames: list[bytes], connection: int = NO_CONNECTION
     ) -> list[Call]:
-        self.board.receive(port, frames, self.now, connection)
+        self.take(port, frames, connection)
+        self.board.hand_out(self.now)
+        while self.board.has_leaving():
+            self.board.caught_up(self.now)
+            self.board.hand_out(self.now)
         return self.settled()
+
+    def take(self, port: int, frames: list[bytes], connection: int = NO_CONNECTION) -> None:
+        """One message, after which more may be unread."""
+        if not self.board.take(port, frames, self.now, connection):
+            self._sync()
+            assert self.board.take(port, frames, self.now, connection, synced=True)
 
     def burst(self, messages: list[tuple[int, list[bytes], int]]) -> list[Call]:
         """Several messages before the loop sends what they made room for."""
         for port, frames, connection in messages:
-            self.board.take(port, frames, self.now, connection)
+            self.take(port, frames, connection)
         return self.wait(0)
 
     def ask(self, client: bytes, *body: bytes) -> list[Call]:
@@ -197,8 +211,14 @@ class Rig:
         return self.receive(BACKEND, [worker, b"", ticket, b"", *body], connection)
 
     def wait(self, seconds: float) -> list[Call]:
+        """Nothing is left unread before and after."""
+        if self.board.has_leaving():
+            self.board.caught_up(self.now)
         self.now += seconds
         self.board.tick(self.now)
+        while self.board.has_leaving():
+            self.board.caught_up(self.now)
+            self.board.hand_out(self.now)
         return self.settled()
 
     def opened(self, connection: int) -> list[Call]:
@@ -207,7 +227,7 @@ class Rig:
 
     def closed(self, connection: int) -> list[Call]:
         """Its requests go to others when the board is used next: the loop ticks in every turn."""
-        self.board.connection_closed(connection)
+        self.board.connection_closed(connection, self.now)
         return self.wait(0)
 
     def abort(self) -> list[Call]:

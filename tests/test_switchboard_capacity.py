@@ -170,6 +170,48 @@ def test_a_worker_that_is_gone_when_a_job_is_sent_loses_what_it_held(
     assert [job.frames[-1] for job in rig.join(W, TWO)] == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("told", ["gone", "closed"])
+def test_a_worker_that_has_left_gets_nothing_more_and_what_it_said_counts(
+    make: Callable[..., TalkRig], told: str
+) -> None:
+    """That it has left is known before its answer is read."""
+    rig = make(retries=1)
+    rig.opened(5)
+    rig.join(V, THREE, 5)
+    first, second = rig.sent(C, V, b"1"), rig.sent(C, V, b"2")
+    if told == "closed":
+        rig.board.connection_closed(5, rig.now)
+    else:
+        rig.results[BACKEND, V] = GONE
+        rig.take(FRONTEND, asks(rig.version, C, rig.service, b"3"))
+        rig.board.hand_out(rig.now)
+    assert (rig.board.has_leaving(), rig["workers"], rig["redispatched"]) == (True, 1, 0)
+    rig.take(BACKEND, rig.dialect.reply(V, first, b"done"), 5)
+    assert (rig["replied"], rig["redispatched"], rig.idle()) == (1, 0, [])
+    rig.board.caught_up(rig.now)
+    assert (rig["workers"], rig["workers_lost"], rig["redispatched"]) == (0, 1, 1)
+    rig.final(V, second, b"too late")
+    assert rig["drop_reply_late"] == 1
+
+
+def test_a_worker_that_has_left_is_lost_in_time_though_there_is_always_more_to_read(
+    make: Callable[..., TalkRig],
+) -> None:
+    rig = make(retries=1, heartbeat_interval=1.0, liveness=3)
+    rig.opened(5)
+    rig.join(V, THREE, 5)
+    ticket = rig.sent(C, V, b"1")
+    rig.board.connection_closed(5, rig.now)
+    rig.now += 2.0
+    rig.take(BACKEND, rig.dialect.reply(V, ticket, b"done"), 5)
+    rig.now += 2.875
+    rig.board.tick(rig.now)
+    assert rig["workers_lost"] == 0, "it was heard of meanwhile"
+    rig.now += 0.125
+    rig.board.tick(rig.now)
+    assert (rig["workers"], rig["workers_lost"]) == (0, 1)
+
+
 def test_a_full_worker_is_passed_over_until_the_next_tick(make: Callable[..., TalkRig]) -> None:
     rig = make()
     rig.join(V, THREE)

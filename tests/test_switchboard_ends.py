@@ -142,7 +142,7 @@ def test_what_is_over_leaves_nothing_behind(rooms: ModuleType) -> None:
                 board.receive(BACKEND, [worker, b"", b"READY"], now, connection)
                 if connection == 1:
                     board.receive(FRONTEND, [client, b"", bytes(500)], now)
-                board.connection_closed(connection)
+                board.connection_closed(connection, now)
             for _ in range(2):  # one waits, one is shed
                 board.receive(FRONTEND, [client, b"", bytes(500)], now)
             board.tick(now + TTL)

@@ -219,6 +219,37 @@ class SwitchboardMachine(RuleBasedStateMachine):
         connection = asked.life.connection if known else data.draw(ANY_CONNECTION)
         self.reply(asked.sent_to, connection, asked.ticket)
 
+    @precondition(lambda self: self.working_on_a_connection())
+    @rule(data=st.data())
+    def answer_and_leave(self, data: st.DataObject) -> None:
+        """What a worker said before it left is taken before it is lost, though its end is known first."""
+        asked = data.draw(st.sampled_from(self.working_on_a_connection()))
+        life, connection = asked.life, asked.life.connection
+        replied = self.model.count["replied"]
+        refused = self.rig.results.get((FRONTEND, asked.address[0]), OK) != OK
+        self.model.leaves(life)
+        self.rig.board.connection_closed(connection, self.rig.now)
+        self.witness.open.discard(connection)
+        frames = [life.identity, b"", asked.ticket, b"", b"re", asked.body[-1]]
+        assert self.rig.board.take(BACKEND, frames, self.rig.now, connection) or (
+            self.rig.board.take(BACKEND, frames, self.rig.now, connection, synced=True)
+        )
+        self.model.reply(life.identity, connection, asked.ticket, set(self.witness.number))
+        self.model.lose(life)
+        assert self.model.count["replied"] == replied + (not refused)
+        self.model.tick(self.rig.now)
+        self.witness.ticked = self.rig.now
+        calls = self.rig.wait(0)
+        self.witness.lost(life.identity)
+        self.compare(calls)
+
+    def working_on_a_connection(self) -> list[Any]:
+        return [
+            each
+            for each in self.model.flying
+            if each.life in self.model.living.values() and each.life.connection in self.model.open
+        ]
+
     @rule(data=st.data(), worker=st.sampled_from(WORKERS), connection=ANY_CONNECTION)
     def answer_with_any_ticket(self, data: st.DataObject, worker: bytes, connection: int) -> None:
         ticket = data.draw(st.sampled_from([*sorted(self.witness.number), *NOT_TICKETS]))

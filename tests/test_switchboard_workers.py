@@ -181,7 +181,7 @@ class Monitor:
             self.events.pop(0)()
 
     def reconnected(self, rig: Rig, connection: int) -> None:
-        self.events.append(partial(rig.board.connection_closed, connection))
+        self.events.append(partial(rig.board.connection_closed, connection, rig.now))
         self.events.append(partial(rig.board.connection_opened, connection))
 
 

@@ -26,7 +26,8 @@ class Monitor:
         while self.unread:
             what, connection = self.unread.pop(0)
             assert self.rig is not None
-            getattr(self.rig.board, what)(connection)
+            when = (self.rig.now,) if what == "connection_closed" else ()
+            getattr(self.rig.board, what)(connection, *when)
 
 
 class Twins:

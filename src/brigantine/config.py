@@ -37,6 +37,8 @@ UNTOLD_OF_PEER = 1000
 #: Seconds that no turn of the loop takes: when it took longer, or longer than a heartbeat interval, the
 #: process was stopped.
 PAUSE = 1.0
+#: Seconds that the end of a broker may take to read what its peers had said before it was asked for.
+LAST_WORDS = 0.5
 #: Seconds that closing sockets may take to hand over what was already sent.
 LINGER = 1.0
 #: Waiting requests beyond this many are copied out of libzmq's shared receive buffers (8 KiB each),

@@ -9,7 +9,8 @@ its ticket.  Invariants between two calls:
 - a request waits (worker == NIL, in its service's `queue`) or is in flight (worker >= 0, in that
   worker's `requests`), and has a deadline either way;
 - a registered worker with occupied < capacity is in its service's `free` or in `parked`, any other
-  in neither; one of PPP or MDP has a deadline in `idle` or `busy`, and one in `beats`;
+  in neither; one of PPP or MDP has a deadline in `idle` or `busy`, and one in `beats`; one that is in
+  `leaving` is in none of these;
 - a record of a lost worker stays only while its `requests` is not empty;
 - after c_tick no request waits for a service in which a worker is free;
 - accepted == replied + queued + in_flight + shed + failed.
@@ -73,6 +74,9 @@ cdef class Board:
     cdef PaceOrder idle, busy, beats
     cdef int64_t mdp_interval           # of workers of MDP; 0: the usual one of the three
     cdef bint split                     # busy is not idle
+    # Workers whose connection is known to be gone.  What they said before may still be unread, so they are
+    # lost once all that had come was read, or when nothing is heard of them until this deadline.
+    cdef ExpiryOrder leaving
     # open connections: descriptor -> worker, or NIL while none said READY on it
     cdef unordered_map[int, int] connections
     cdef NoticeGate notices             # what a person is told

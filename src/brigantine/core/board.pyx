@@ -13,7 +13,7 @@ cdef class Board:
     """The data of a :class:`Switchboard`, which takes the same arguments."""
 
     def __cinit__(
-        self, config, outbox, seed=0, sync_connections=None, int protocols=REQ, default_service=b""
+        self, config, outbox, seed=0, int protocols=REQ, default_service=b""
     ):
         memset(self.count, 0, sizeof(self.count))
         frames_init(&self.head)
@@ -22,7 +22,7 @@ cdef class Board:
         if isinstance(outbox, Outbox):
             self.outbox = outbox
         else:
-            self.outbox = CallableOutbox(outbox, sync_connections)
+            self.outbox = CallableOutbox(outbox)
         self.max_frames = config.max_frames
         self.max_depth = config.max_depth
         self.max_message_bytes = config.max_message_bytes
@@ -56,6 +56,7 @@ cdef class Board:
             self.busy = PaceOrder(usual * config.busy_liveness)
         self.beats = PaceOrder(usual)
         self.vacancies = ExpiryOrder(config.service_grace)
+        self.leaving = ExpiryOrder(usual * config.liveness)
         self.present = self.vacated = -1
 
     def __dealloc__(self):

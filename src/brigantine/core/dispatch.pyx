@@ -17,7 +17,6 @@ from .counters cimport (
     WORKER_BEHIND,
     WORKER_FULL,
     WORKERS_IDLE,
-    WORKERS_LOST,
 )
 from .endings cimport finish
 from .envelope cimport data_of, frame_is, frames_clear, frames_compact, frames_copy
@@ -26,7 +25,7 @@ from .outbox cimport FULL, GONE, OK
 from .records cimport Request, Service, Worker
 from .services cimport mark, take_place
 from .tickets cimport LATE, TICKET_SIZE
-from .workers cimport heard, lose
+from .workers cimport heard, leave
 from .zmqapi cimport brigantine_zmq
 
 from ..config import COMPACT_AFTER as _COMPACT_AFTER
@@ -117,7 +116,7 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
         if sent == OK:
             break
         if sent == GONE:
-            lose(board, index, WORKERS_LOST)
+            leave(board, index)  # it may have answered what it has in hand
         else:
             board.count[WORKER_FULL if sent == FULL else WORKER_BEHIND] += 1
             board.workers[index].turn = False

@@ -28,6 +28,7 @@ from .counters cimport (
     FAILED_REPLY_TOO_LARGE,
     READY_AGAIN,
     WORKERS_DISCONNECTED,
+    WORKERS_LOST,
 )
 from .endings cimport finish
 from .envelope cimport data_of, frame_size
@@ -37,7 +38,16 @@ from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
 from .services cimport give_places
 from .tickets cimport ANSWERED, LATE, UNKNOWN
-from .workers cimport heard, known, lose, register, send_disconnect, set_free
+from .workers cimport (
+    heard,
+    is_leaving,
+    is_unclaimed,
+    known,
+    lose,
+    register,
+    send_disconnect,
+    set_free,
+)
 from .zmqapi cimport brigantine_zmq
 
 zmqapi.bind(&brigantine_zmq)
@@ -49,7 +59,7 @@ cdef enum:
 
 
 cdef int from_worker(
-    Board board, Frames *frames, int64_t now, int connection, bint dropped
+    Board board, Frames *frames, int64_t now, int connection, bint dropped, bint synced
 ) except -1 nogil:
     cdef int worker, slot = UNKNOWN
     cdef bint reply
@@ -61,10 +71,15 @@ cdef int from_worker(
     if command.says == SAYS_MALFORMED:
         return malformed(board, frames, &command, now, dropped)
     if command.says == SAYS_READY:
+        if connection != NO_CONNECTION and not synced:
+            return NEEDS_CONNECTIONS
         return on_ready(board, frames, &command, now, connection)
     if reply:
         slot = resolve(board, frames, &command)
     worker = known(board, identity, connection, board.requests[slot].worker if slot >= 0 else NIL)
+    if reply and command.protocol == REQ and connection != NO_CONNECTION and not synced:
+        if worker == NIL or is_leaving(board, worker):
+            return NEEDS_CONNECTIONS  # it registers by its reply
     if worker != NIL and board.workers[worker].protocol != command.protocol:
         board.count[DROP_MALFORMED_WORKER] += 1
         notice_message(board, NOTICE_NOT_A_COMMAND, DROP_MALFORMED_WORKER, frames)
@@ -166,11 +181,11 @@ cdef int on_ready(
     cdef zmq_msg_t *identity = frames.at
     cdef const char *name
     cdef size_t size
-    # It may be back on the same descriptor, its old connection's end not yet heard of.
-    if connection != NO_CONNECTION:
-        board.outbox.sync_connections()
     index = known(board, identity, connection, NIL)
-    if index != NIL:
+    if index != NIL and is_leaving(board, index):
+        # It is back, on the same descriptor or none: all that it said before was read.
+        lose(board, index, WORKERS_LOST)
+    elif index != NIL:
         worker = &board.workers[index]
         board.count[READY_AGAIN] += 1
         if worker.protocol != command.protocol:
@@ -237,6 +252,13 @@ cdef int on_reply(
         return 0
     if not partial and not matched:
         give_expired_place(board, worker, slot)
+    if command.protocol == REQ and is_leaving(board, worker) and is_unclaimed(board, connection):
+        # It may be back on the same descriptor without a READY.  If not, the next send will tell.
+        lose(board, worker, WORKERS_LOST)
+        return register(
+            board, identity, board.default_service.data(), board.default_service.size(), command,
+            now, connection,
+        )
     if command.protocol != REQ:
         heard(board, worker, now)  # it may be idle now, which has another deadline
     if not partial:

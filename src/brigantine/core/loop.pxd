@@ -21,7 +21,9 @@ cdef class Loop(Routers):
     cdef string packed               # what is packed for it, and keeps its memory
     cdef NoticeQueue notices         # what a person is told goes there; None: nowhere
     cdef int64_t missed              # events since the last one that was sent
+    cdef int workers_side            # where workers are
     cdef bint stopping
+    cdef int64_t drain_from          # loop time: drain what comes later; or NO_DEADLINE
     cdef int64_t drain_deadline      # loop time, or NO_DEADLINE
     # nanoseconds
     cdef int64_t pause               # if so much is missing the process was stopped
@@ -35,6 +37,12 @@ cdef class Loop(Routers):
     cdef int64_t now(self, int64_t slept) except? -1 nogil
     # Handle up to BATCH messages of one side; whether there may be more.
     cdef int read(self, int side, int64_t now) except -1 nogil
+    # Tell which connections were opened and closed up to now, in that order.
+    cdef int read_monitor(self, int64_t now) except -1 nogil
+    # Read what workers had said before the end was asked for.
+    cdef int read_last_words(self) except -1 nogil
+    cdef bint must_look(self) noexcept nogil
+    cdef int catch_up(self) except -1 nogil
     cdef int read_control(self, int64_t now) except -1 nogil
     # Answer the question that stands in `event`.
     cdef int reply_control(self, const string *answer) except -1 nogil

@@ -34,6 +34,7 @@ from .events cimport (
     pack_event,
 )
 from .expiry cimport nanoseconds
+from .from_worker cimport NEEDS_CONNECTIONS
 from .notices cimport Notice, pack_notice
 from .outbox cimport BACKEND, BOTH, FRONTEND
 from .records cimport NO_CONNECTION
@@ -44,6 +45,7 @@ from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
 
 from ..config import BATCH as _BATCH
 from ..config import FULL_RETRY as _FULL_RETRY
+from ..config import LAST_WORDS as _LAST_WORDS
 from ..config import MAX_SLEEP as _MAX_SLEEP
 from ..config import PAUSE as _PAUSE
 from ..control import DRAIN as _DRAIN
@@ -61,6 +63,7 @@ zmqapi.bind(&brigantine_zmq)
 
 cdef int BATCH = _BATCH
 cdef int64_t FULL_RETRY = nanoseconds(_FULL_RETRY)
+cdef int64_t LAST_WORDS = nanoseconds(_LAST_WORDS)
 cdef int64_t MAX_SLEEP = nanoseconds(_MAX_SLEEP)
 cdef string STOP = _STOP
 cdef string DRAIN = _DRAIN
@@ -101,13 +104,14 @@ default_service=b"", events=None, notices=None)\n--\n
         frames_init(&self.event)
         frames_init(&self.notice)
         self.switchboard = Switchboard(
-            config, self, int.from_bytes(os.urandom(4), "little"), None, protocols, default_service
+            config, self, int.from_bytes(os.urandom(4), "little"), protocols, default_service
         )
         self.notices = notices
         self.noticed = notices is not None
         self.pause = nanoseconds(min(config.heartbeat_interval or _PAUSE, _PAUSE))
         self.drain_timeout = nanoseconds(config.drain_timeout)
-        self.drain_deadline = NO_DEADLINE
+        self.drain_deadline = self.drain_from = NO_DEADLINE
+        self.workers_side = FRONTEND if self.single else BACKEND
         self.last = monotonic()
         self.worked = NOT_MEASURED
         frames_reserve(&self.event, 1)
@@ -146,7 +150,7 @@ default_service=b"", events=None, notices=None)\n--\n
         cdef int64_t sleep, now, looked = 0
         self.last = monotonic()
         while not self.stopping:
-            sleep = 0 if more or looked == 0 else self.sleep()
+            sleep = 0 if more or looked == 0 or self.must_look() else self.sleep()
             self.wait(sleep)
             now = self.now(sleep)
             self.worked = thread_cpu() if more else NOT_MEASURED
@@ -157,17 +161,22 @@ default_service=b"", events=None, notices=None)\n--\n
                 for index in range(SOCKETS):
                     self.news[index] = self.handles[index] != NULL
             more = 0
-            if self.news[BACKEND]:
-                more = self.read(BACKEND, now)
-            # After what workers sent: the last word of one that left was sent before it did.
+            # Before what workers sent: a close counts when they were found to have no more to say.
             if self.news[MONITOR]:
                 self.lock.begin()
                 try:
-                    self.sync_connections()
+                    self.read_monitor(now)
                 finally:
                     self.lock.end()
-            if self.news[FRONTEND]:
+            if self.news[self.workers_side] or self.switchboard.c_has_leaving():
+                more = self.read(self.workers_side, now)
+            if not self.single and (self.news[FRONTEND] or self.drain_from != NO_DEADLINE):
                 more |= self.read(FRONTEND, now)
+            if self.drain_from != NO_DEADLINE and (
+                self.quiet[FRONTEND] or now - self.drain_from >= LAST_WORDS
+            ):
+                self.switchboard.draining = True
+                self.drain_from = NO_DEADLINE
             if self.news[CONTROL]:
                 self.read_control(now)
             self.accounts.settle()
@@ -178,8 +187,22 @@ default_service=b"", events=None, notices=None)\n--\n
             finally:
                 self.lock.end()
             if self.drain_deadline != NO_DEADLINE and (
-                self.switchboard.c_drained() or now >= self.drain_deadline
+                now >= self.drain_deadline
+                or (self.switchboard.draining and self.switchboard.c_drained())
             ):
+                break
+        return self.read_last_words()
+
+    cdef bint must_look(self) noexcept nogil:
+        """Whether something waits for a socket to be found empty."""
+        return self.switchboard.c_has_leaving() or self.drain_from != NO_DEADLINE
+
+    cdef int read_last_words(self) except -1 nogil:
+        cdef int64_t began = monotonic()
+        cdef int64_t now = self.last - self.credit
+        self.switchboard.draining = True  # where clients are on the same socket
+        while self.read(self.workers_side, now):
+            if monotonic() - began > LAST_WORDS:
                 break
         return 0
 
@@ -222,7 +245,7 @@ default_service=b"", events=None, notices=None)\n--\n
     # -- sockets ------------------------------------------------------------------------------
 
     cdef int read(self, int side, int64_t now) except -1 nogil:
-        cdef bint watched = (side == BACKEND or self.single) and self.handles[MONITOR] != NULL
+        cdef bint watched = side == self.workers_side and self.handles[MONITOR] != NULL
         cdef int port = BOTH if self.single else side
         cdef int _turn, count, connection = NO_CONNECTION
         for _turn in range(BATCH):
@@ -230,21 +253,35 @@ default_service=b"", events=None, notices=None)\n--\n
                 return 1
             count = self.receive(side)
             if count == 0:
+                if side == self.workers_side and self.switchboard.c_has_leaving():
+                    self.catch_up()
                 return 0
             if watched:
                 # -1 (NO_CONNECTION) for a peer over inproc, which has no descriptor.
                 connection = zmq_msg_get(&self.inbox.at[0], ZMQ_SRCFD)
             self.lock.begin()
             try:
-                self.switchboard.c_take(port, &self.inbox, now, connection)
+                if self.switchboard.c_take(
+                    port, &self.inbox, now, connection, False
+                ) == NEEDS_CONNECTIONS:
+                    self.read_monitor(now)
+                    self.switchboard.c_take(port, &self.inbox, now, connection, True)
             finally:
                 self.lock.end()
             if self.discarding[side]:
                 return 1  # it takes as long as many messages, and others want a turn meanwhile
         return 1
 
-    cdef int sync_connections(self) except -1 nogil:
-        """Pass on which backend connections were opened and closed, in that order."""
+    cdef int catch_up(self) except -1 nogil:
+        """Where workers are nothing was left, when all that is known of connections was known."""
+        self.lock.begin()
+        try:
+            self.switchboard.c_caught_up()
+        finally:
+            self.lock.end()
+        return 0
+
+    cdef int read_monitor(self, int64_t now) except -1 nogil:
         cdef zmq_msg_t *frame = self.event.at
         cdef uint16_t event = 0
         cdef uint32_t value = 0
@@ -266,7 +303,7 @@ default_service=b"", events=None, notices=None)\n--\n
             if event == ZMQ_EVENT_ACCEPTED:
                 self.switchboard.c_connection_opened(<int>value)
             elif event == ZMQ_EVENT_DISCONNECTED:
-                self.switchboard.c_connection_closed(<int>value)
+                self.switchboard.c_connection_closed(<int>value, now)
 
     cdef int read_control(self, int64_t now) except -1 nogil:
         cdef zmq_msg_t *frame = &self.event.at[0]
@@ -285,7 +322,7 @@ default_service=b"", events=None, notices=None)\n--\n
                 self.stopping = True
             elif is_word(frame, &DRAIN, 0) and self.drain_deadline == NO_DEADLINE:
                 self.drain_deadline = now + self.drain_timeout
-                self.switchboard.draining = True
+                self.drain_from = now  # what had come before is still accepted
                 self.lock.begin()
                 try:
                     self.publish_state(EVENT_DRAINING, NO_CAUSE)

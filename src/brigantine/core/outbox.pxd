@@ -36,8 +36,6 @@ cdef class Outbox:
     cdef int send(
         self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies, int64_t most=*
     ) except -1 nogil
-    # Tell the switchboard about every backend connection opened or closed up to now.
-    cdef int sync_connections(self) except -1 nogil
     # Tell who watches, if there is room for it: never waits.
     cdef int publish(self, const Event *event) except -1 nogil
     # Have it told to a person; count one that is not.  Neither waits.
@@ -49,7 +47,6 @@ cdef class Outbox:
 
 cdef class CallableOutbox(Outbox):
     cdef object function  # function(port, frames) -> Sent
-    cdef object sync      # function() or None
     cdef object events    # function(kind, reason, worker, service) or None
     # function(Notice), function() and function(), or None
     cdef object notices, left_out, address

@@ -35,9 +35,6 @@ cdef class Outbox:
     ) except -1 nogil:
         return GONE
 
-    cdef int sync_connections(self) except -1 nogil:
-        return 0
-
     cdef int publish(self, const Event *event) except -1 nogil:
         return 0
 
@@ -58,9 +55,8 @@ cdef class Outbox:
 cdef class CallableOutbox(Outbox):
     """Hands every message to a Python callable, as a list of bytes."""
 
-    def __cinit__(self, function, sync=None):
+    def __cinit__(self, function):
         self.function = function
-        self.sync = sync
 
     cdef int send(
         self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
@@ -75,12 +71,6 @@ cdef class CallableOutbox(Outbox):
             emptied(head, heads)
             emptied(body, bodies)
         return sent
-
-    cdef int sync_connections(self) except -1 nogil:
-        with gil:
-            if self.sync is not None:
-                self.sync()
-        return 0
 
     cdef int publish(self, const Event *event) except -1 nogil:
         with gil:

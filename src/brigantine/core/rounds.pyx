@@ -239,11 +239,11 @@ cdef class SwitchboardRounds:
                 frames_append(&self.inbox, IDENTITY, IDENTITY_SIZE)
                 frames_append(&self.inbox, NULL, 0)
                 frames_append(&self.inbox, body, size)
-                self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION)
+                self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION, False)
                 settle(self.switchboard, 0)
                 frames_clear(&self.inbox)
                 frames_swap(&self.inbox, &self.wire.last)
-                self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION)
+                self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION, False)
                 settle(self.switchboard, 0)
 
     def replied(self):
@@ -296,12 +296,12 @@ cdef class MajordomoRounds:
         frames_append(&self.inbox, b"\x01", 1)
         frames_append(&self.inbox, name.data(), name.size())
         frames_append(&self.inbox, body, size)
-        self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION)
+        self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION, False)
         settle(self.switchboard, 0)
         frames_clear(&self.inbox)
         frames_swap(&self.inbox, &self.wire.last)
         (<char *>zmq_msg_data(&self.inbox.at[COMMAND_AT]))[0] = FINAL
-        self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION)
+        self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION, False)
         settle(self.switchboard, 0)
         return 0
 

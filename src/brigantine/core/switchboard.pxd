@@ -13,8 +13,14 @@ from .envelope cimport Frames
 cdef class Switchboard(Board):
     # Handle one message as the ROUTER on `port` received it.  Takes what it needs out of `frames`.
     # Requests are handed to workers in c_tick, which must follow the last message.
-    cdef int c_take(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil
-    cdef int take_large(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil
+    # NEEDS_CONNECTIONS: nothing was done, it depends on which connections have opened and closed up to now;
+    # tell all of them, and hand the message in again with `synced`.
+    cdef int c_take(
+        self, int port, Frames *frames, int64_t now, int connection, bint synced
+    ) except -1 nogil
+    cdef int take_large(
+        self, int port, Frames *frames, int64_t now, int connection, bint synced
+    ) except -1 nogil
     # Do what is due: fail requests, give up workers, send heartbeats, try full pipes again.
     cdef int c_tick(self, int64_t now) except -1 nogil
     # When c_tick has something to do, or -1.
@@ -22,7 +28,12 @@ cdef class Switchboard(Board):
     # Count what the loop saw by itself.
     cdef void note(self, int counter) noexcept nogil
     cdef int c_connection_opened(self, int connection) except -1 nogil
-    cdef int c_connection_closed(self, int connection) except -1 nogil
+    # Its worker gets nothing more, and is lost in c_caught_up.
+    cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil
+    # Whether a worker's connection is gone, and c_caught_up has yet to come.
+    cdef bint c_has_leaving(self) noexcept nogil
+    # Where workers are nothing is left unread: what was closed before that is over.
+    cdef int c_caught_up(self) except -1 nogil
     cdef bint c_drained(self) noexcept nogil
     # Append what there is, as msgpack: see report.pxd.
     cdef int c_pack_services(self, string *out) except -1 nogil

@@ -16,21 +16,20 @@ from .counters cimport (
     PAUSES,
     QUEUED,
     UNSENT_BYTES,
-    WORKERS_LOST,
 )
 from .dispatch cimport settle
 from .endings cimport finish
 from .envelope cimport frames_extend, frames_free, frames_init, frames_size
 from .expiry cimport nanoseconds, seconds_of
 from .from_client cimport dropped_from_client, from_client
-from .from_worker cimport from_worker
+from .from_worker cimport NEEDS_CONNECTIONS, from_worker
 from .outbox cimport BOTH, FRONTEND, CallableOutbox
 from .records cimport NO_CONNECTION
 from .report cimport pack_services, pack_workers
 from .telling cimport tell_no_more
 from .tick cimport do_due, next_due
 from .tickets cimport LATE
-from .workers cimport lose
+from .workers cimport leave, lose_leaving
 from .zmqapi cimport brigantine_zmq
 
 from ..config import REPLY_BYTES as _REPLY_BYTES
@@ -46,19 +45,20 @@ cdef int64_t REPLY_BYTES = _REPLY_BYTES
 
 
 cdef class Switchboard(Board):
-    """Switchboard(config, outbox, seed=0, sync_connections=None, protocols=1, default_service=b"")\n--\n
+    """Switchboard(config, outbox, seed=0, protocols=1, default_service=b"")\n--\n
     Decides for every message what is sent to whom.
 
     ``outbox(port, frames)`` must send or refuse at once, and return 0 (sent), 1 (the peer's
     high-water mark is reached), 2 (no such peer) or 3 (it has too many bytes yet to take).
-    ``sync_connections()`` is called before a worker is registered: whoever feeds
-    :meth:`connection_opened` and :meth:`connection_closed` must catch up there.  ``protocols`` are
+    ``protocols`` are
     those that workers may speak, as flags (REQ 1, PPP 2, MDP 0.1 4, MDP 0.2 8).  Clients without a
     header go to ``default_service``, and so do workers that name no service; with ``None`` such
     clients are refused.  Not thread-safe: one loop calls it.
     """
 
-    cdef int c_take(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil:
+    cdef int c_take(
+        self, int port, Frames *frames, int64_t now, int connection, bint synced
+    ) except -1 nogil:
         self.present = now
         if self.vacated < 0:
             self.vacated = now
@@ -66,14 +66,16 @@ cdef class Switchboard(Board):
             self.worker_port = self.client_port = BOTH
         self.taken = frames_size(frames, 0, frames.count)
         if frames.count > self.max_frames or self.taken > self.max_message_bytes:
-            self.take_large(port, frames, now, connection)
+            return self.take_large(port, frames, now, connection, synced)
         elif port == FRONTEND or (port == BOTH and not is_worker(frames)):
             from_client(self, frames, now)
         else:
-            from_worker(self, frames, now, connection, False)
+            return from_worker(self, frames, now, connection, False, synced)
         return 0
 
-    cdef int take_large(self, int port, Frames *frames, int64_t now, int connection) except -1 nogil:
+    cdef int take_large(
+        self, int port, Frames *frames, int64_t now, int connection, bint synced
+    ) except -1 nogil:
         """A message beyond the bounds of a request; of one with too many frames the last are missing."""
         cdef bint client = port == FRONTEND or (port == BOTH and not is_worker(frames))
         cdef int reason
@@ -82,11 +84,14 @@ cdef class Switchboard(Board):
         elif client or self.taken > self.max_message_bytes + REPLY_BYTES:
             reason = DROP_TOO_LARGE
         else:
-            return from_worker(self, frames, now, connection, False)
-        self.count[reason] += 1
+            return from_worker(self, frames, now, connection, False, synced)
         if client:
+            self.count[reason] += 1
             return dropped_from_client(self, frames, reason)
-        return from_worker(self, frames, now, connection, True)
+        if from_worker(self, frames, now, connection, True, synced) == NEEDS_CONNECTIONS:
+            return NEEDS_CONNECTIONS
+        self.count[reason] += 1
+        return 0
 
     cdef int c_tick(self, int64_t now) except -1 nogil:
         return do_due(self, now)
@@ -101,16 +106,25 @@ cdef class Switchboard(Board):
         self.connections[connection] = NIL
         return 0
 
-    cdef int c_connection_closed(self, int connection) except -1 nogil:
+    cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:
         cdef int worker
+        self.present = now
+        if self.vacated < 0:
+            self.vacated = now
         found = self.connections.find(connection)
         if found == self.connections.end():
             return 0
         worker = dereference(found).second
         self.connections.erase(found)
         if worker != NIL:
-            lose(self, worker, WORKERS_LOST)
+            leave(self, worker)
         return 0
+
+    cdef bint c_has_leaving(self) noexcept nogil:
+        return self.leaving.chain.length != 0
+
+    cdef int c_caught_up(self) except -1 nogil:
+        return lose_leaving(self)
 
     cdef bint c_drained(self) noexcept nogil:
         return self.count[QUEUED] == 0 and self.count[IN_FLIGHT] == self.orphans
@@ -146,17 +160,29 @@ cdef class Switchboard(Board):
     # -- from Python --------------------------------------------------------------------------
 
     def receive(self, int port, frames, double now, int connection=NO_CONNECTION):
-        """Handle one message as the ROUTER on ``port`` received it (routing id first)."""
-        self.take(port, frames, now, connection)
-        settle(self, nanoseconds(now))
+        """Handle one message as the ROUTER on ``port`` received it (routing id first).
 
-    def take(self, int port, frames, double now, int connection=NO_CONNECTION):
-        """As :meth:`receive`, but requests are handed to workers in :meth:`tick`."""
+        There is no other yet to handle, nor a connection that has opened or closed.
+        """
+        self.take(port, frames, now, connection, True)
+        self.hand_out(now)
+        while self.c_has_leaving():
+            self.caught_up(now)
+            self.hand_out(now)
+
+    def take(self, int port, frames, double now, int connection=NO_CONNECTION, bint synced=False):
+        """As :meth:`receive`, but others may follow, and requests are handed to workers in :meth:`tick`.
+
+        ``False``: nothing was done, as it depends on which connections have opened and closed up to
+        now.  Then tell all of them, and hand the message in again with ``synced``.
+        """
         cdef Frames parts
         frames_init(&parts)
         try:
             frames_extend(&parts, frames)
-            self.c_take(port, &parts, nanoseconds(now), connection)
+            return self.c_take(
+                port, &parts, nanoseconds(now), connection, synced
+            ) != NEEDS_CONNECTIONS
         finally:
             frames_free(&parts)
 
@@ -189,12 +215,29 @@ cdef class Switchboard(Board):
         """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes."""
         self.c_connection_opened(connection)
 
-    def connection_closed(self, int connection):
-        """A connection is gone, and with it the worker that spoke on it.
+    def connection_closed(self, int connection, double now):
+        """A connection is gone.  The worker that spoke on it gets nothing more.
 
-        Its requests are sent to others at the next :meth:`receive` or :meth:`tick`.
+        What it said before may still be unread: it is lost at :meth:`caught_up`, at latest when nothing
+        was heard of it for ``heartbeat_interval * liveness``.
         """
-        self.c_connection_closed(connection)
+        self.c_connection_closed(connection, nanoseconds(now))
+
+    def has_leaving(self):
+        """Whether :meth:`caught_up` is waited for."""
+        return self.c_has_leaving()
+
+    def caught_up(self, double now):
+        """All that workers had sent was handed in: those whose connection has closed are lost.
+
+        Their requests are sent to others in :meth:`tick`.
+        """
+        self.present = nanoseconds(now)
+        self.c_caught_up()
+
+    def hand_out(self, double now):
+        """Send waiting requests as long as workers are free, as :meth:`tick` does at its end."""
+        settle(self, nanoseconds(now))
 
     def drain(self):
         """From now on shed new requests; go on with those accepted."""

@@ -7,6 +7,7 @@ from .counters cimport (
     FAILED_EXPIRED_QUEUED,
     FAILED_NO_SERVICE,
     WORKERS_EXPIRED,
+    WORKERS_LOST,
 )
 from .dispatch cimport settle
 from .endings cimport finish
@@ -46,6 +47,10 @@ cdef int do_due(Board board, int64_t now) except -1 nogil:
             board.count[WORKERS_EXPIRED] += 1
             lose(board, index, WORKERS_EXPIRED)
             index = board.busy.expired(now)
+    index = board.leaving.expired(now)
+    while index != NIL:
+        lose(board, index, WORKERS_LOST)
+        index = board.leaving.expired(now)
     index = board.beats.expired(now)
     while index != NIL:
         heartbeat(board, index, now)
@@ -71,6 +76,9 @@ cdef int64_t next_due(Board board) noexcept nogil:
     if 0 <= each < due or due < 0:
         due = each
     each = board.beats.next_deadline()
+    if 0 <= each < due or due < 0:
+        due = each
+    each = board.leaving.next_deadline()
     if 0 <= each < due or due < 0:
         due = each
     each = next_telling(board)

@@ -1,9 +1,11 @@
 """Workers as the broker knows them: registered, heard of, free, lost."""
 
+from cython.operator cimport dereference
 from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 from .board cimport Board
+from .chain cimport NIL, chain_has
 from .commands cimport Command
 
 # The registered worker of that identity, if it still speaks on the same connection; or NIL.  `guess` is who
@@ -22,6 +24,20 @@ cdef void heard(Board board, int worker, int64_t now) noexcept nogil
 cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil
 # DISCONNECT for who speaks MDP, known or not.
 cdef int send_disconnect(Board board, const char *name, size_t size, int protocol) except -1 nogil
+# A worker's connection is gone: it gets nothing more, and is lost when all that it said was read.
+cdef int leave(Board board, int worker) except -1 nogil
+# All that workers had sent was read: those whose connection is gone are lost.
+cdef int lose_leaving(Board board) except -1 nogil
 # A worker is gone: out of every order; its requests go to others, or wait for their end.  `reason` is
 # the counter that says why.
 cdef int lose(Board board, int worker, int reason) except -1 nogil
+
+
+cdef inline bint is_leaving(Board board, int worker) noexcept nogil:
+    return board.leaving.chain.length != 0 and chain_has(board.leaving.links.data(), worker)
+
+
+cdef inline bint is_unclaimed(Board board, int connection) noexcept nogil:
+    """Whether a connection is open on which no worker is registered."""
+    found = board.connections.find(connection)
+    return found != board.connections.end() and dereference(found).second == NIL

@@ -64,8 +64,12 @@ cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) exce
     if index == NIL or board.workers[index].lost:
         return NIL
     if connection != board.workers[index].connection and connection != NO_CONNECTION:
-        lose(board, index, WORKERS_LOST)  # it is back on another connection: the old one is dead
+        # It is back on another connection.  The ROUTER gives an identity away again only when all that
+        # came on the old one was read.
+        lose(board, index, WORKERS_LOST)
         return NIL
+    if is_leaving(board, index):
+        board.leaving.refresh(index, board.present)
     return index
 
 
@@ -120,7 +124,6 @@ cdef int register(
 
 cdef bint take_connection(Board board, int connection) except -1 nogil:
     """Whether a connection is open; then no other worker speaks on it any more."""
-    board.outbox.sync_connections()
     found = board.connections.find(connection)
     if found == board.connections.end():
         return False
@@ -147,6 +150,7 @@ cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
         board.idle.reserve(index + 1)
         board.busy.reserve(index + 1)
         board.beats.reserve(index + 1)
+        board.leaving.reserve(index + 1)
     board.workers[index] = fresh
     return index
 
@@ -165,7 +169,7 @@ cdef int pace(Board board, int worker, const Command *ready) except -1 nogil:
 
 cdef void set_free(Board board, int index) noexcept nogil:
     cdef Worker *worker = &board.workers[index]
-    if worker.occupied >= worker.capacity or board.parked.has(index):
+    if worker.occupied >= worker.capacity or board.parked.has(index) or is_leaving(board, index):
         return
     if lru_ready(&board.services[worker.service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] += 1
@@ -179,6 +183,8 @@ cdef void heard(Board board, int worker, int64_t now) noexcept nogil:
     of.longest = max(of.longest, now - of.heard_at)
     of.heard_at = now
     of.heard += 1
+    if is_leaving(board, worker):
+        return
     if board.split:
         if at_work:
             board.idle.remove(worker)
@@ -196,7 +202,7 @@ cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
     heartbeat_head(&board.head, name.data(), name.size(), board.workers[worker].protocol)
     sent = board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
     if sent == GONE:
-        return lose(board, worker, WORKERS_LOST)
+        return leave(board, worker)
     board.count[HEARTBEATS if sent == OK else WORKER_FULL] += 1
     board.beats.refresh(worker, now)
     return 0
@@ -209,6 +215,29 @@ cdef int send_disconnect(Board board, const char *name, size_t size, int protoco
     return 0
 
 
+cdef int leave(Board board, int index) except -1 nogil:
+    cdef Worker *worker = &board.workers[index]
+    if is_leaving(board, index):
+        return 0
+    if lru_remove(&board.services[worker.service].free, board.free_links.data(), index):
+        board.count[WORKERS_IDLE] -= 1
+    board.parked.remove(index)
+    if worker.protocol != REQ:
+        board.idle.remove(index)
+        board.busy.remove(index)
+        board.beats.remove(index)
+    board.leaving.refresh(index, board.present)
+    return 0
+
+
+cdef int lose_leaving(Board board) except -1 nogil:
+    cdef int index = board.leaving.chain.head
+    while index != NIL:
+        lose(board, index, WORKERS_LOST)
+        index = board.leaving.chain.head
+    return 0
+
+
 cdef int lose(Board board, int index, int reason) except -1 nogil:
     cdef Worker *worker = &board.workers[index]
     cdef int service = worker.service
@@ -216,6 +245,7 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
     if lru_remove(&board.services[service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] -= 1
     board.parked.remove(index)
+    board.leaving.remove(index)
     if worker.protocol != REQ:
         board.idle.release(index)
         if board.split:

@@ -39,14 +39,11 @@ class Board:
         config: BrokerConfig,
         outbox: Outbox,
         seed: int,
-        sync_connections: Callable[[], object] | None,
         protocols: int,
         default_service: bytes | None,
     ) -> None:
         self.config = config
         self.outbox = outbox
-        #: Have every connection opened or closed up to now told.
-        self.sync_connections = sync_connections or (lambda: None)
         #: Protocols allowed: of workers, of clients.
         self.protocols = int(protocols)
         self.client_protocols = self.protocols & MDP
@@ -90,6 +87,10 @@ class Board:
         if self.split:
             self.busy = PaceOrder(interval * config.busy_liveness)
         self.beats: PaceOrder[bytes] = PaceOrder(interval)
+        #: Workers whose connection is known to be gone.  What they said before may still be unread, so
+        #: they are lost once all that had come was read, or when nothing is heard of them until this
+        #: deadline.
+        self.leaving: ExpiryQueue[bytes] = ExpiryQueue(interval * config.liveness)
         #: Connection -> the worker that speaks on it; None while it has not said READY.
         self.connections: dict[int, bytes | None] = {}
 

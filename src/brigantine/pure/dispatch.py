@@ -9,7 +9,7 @@ from .endings import finish
 from .outbox import Sent
 from .records import Request, State, Worker
 from .tickets import Verdict
-from .workers import heard, lose
+from .workers import heard, leave
 
 __all__ = ["enqueue", "settle"]
 
@@ -78,7 +78,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         if sent == Sent.OK:
             break
         if sent == Sent.GONE:
-            lose(board, worker)
+            leave(board, worker)  # it may have answered what it has in hand
         else:
             board.count["worker_full" if sent == Sent.FULL else "worker_behind"] += 1
             worker.turn = False

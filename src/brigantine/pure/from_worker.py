@@ -21,25 +21,37 @@ _TICKET_WITHIN = 8
 
 
 def from_worker(
-    board: Board, frames: list[bytes], now: float, connection: int, *, dropped: bool
-) -> None:
+    board: Board,
+    frames: list[bytes],
+    now: float,
+    connection: int,
+    *,
+    dropped: bool,
+    synced: bool,
+) -> bool:
     """Handle one message that came on ``connection``.
 
     With ``dropped`` it was beyond the bounds: a reply still says that its sender lives and is done,
-    anything else nothing.
+    anything else nothing.  ``False``: see :meth:`Switchboard.take`.
     """
     command = codec.parse_worker(frames, board.protocols)
     says = command.says
     if dropped and says not in (Says.FINAL, Says.PARTIAL, Says.MALFORMED):
-        return
+        return True
     if says is Says.MALFORMED:
         _malformed(board, frames, command, now, dropped=dropped)
-        return
+        return True
     identity = frames[0]
+    unsure = connection != NO_CONNECTION and not synced
     if says is Says.READY:
+        if unsure:
+            return False
         _on_ready(board, frames, command, now, connection)
-        return
+        return True
     worker = known(board, identity, connection)
+    registers = command.protocol == REQ and says is Says.FINAL
+    if unsure and registers and (worker is None or identity in board.leaving):
+        return False
     if worker is not None and worker.protocol != command.protocol:
         board.count["drop_malformed_worker"] += 1
         notice_message(board, "not_a_command", "drop_malformed_worker", frames)
@@ -51,7 +63,7 @@ def from_worker(
             set_free(board, worker)
         if worker.protocol != REQ:
             heard(board, worker, now)
-        return
+        return True
     if says is Says.FINAL or says is Says.PARTIAL:
         _on_reply(board, frames, command, worker, now, connection, dropped=dropped)
     elif worker is None:
@@ -61,6 +73,7 @@ def from_worker(
         lose(board, worker, "workers_disconnected")
     else:
         heard(board, worker, now)
+    return True
 
 
 def _malformed(
@@ -130,12 +143,12 @@ def _on_ready(
     board: Board, frames: list[bytes], command: Command, now: float, connection: int
 ) -> None:
     identity = frames[0]
-    # It may be back on the same descriptor, its old connection's end not yet heard of.
-    if connection != NO_CONNECTION:
-        board.sync_connections()
     worker = known(board, identity, connection)
     name = service_name(board, frames, command)
-    if worker is not None:
+    if worker is not None and identity in board.leaving:
+        # It is back, on the same descriptor or none: all that it said before was read.
+        lose(board, worker)
+    elif worker is not None:
         board.count["ready_again"] += 1
         if worker.protocol != command.protocol:
             return
@@ -187,6 +200,12 @@ def _on_reply(
         return
     if not partial and not matched:
         _give_expired_place(worker, slot)
+    unclaimed = board.connections.get(connection, identity) is None
+    if command.protocol == REQ and identity in board.leaving and unclaimed:
+        # It may be back on the same descriptor without a READY.  If not, the next send will tell.
+        lose(board, worker)
+        register(board, identity, board.default_service, command, now, connection)
+        return
     if worker.protocol != REQ:
         heard(board, worker, now)  # it may be idle now, which has another deadline
     if not partial:

@@ -14,6 +14,7 @@ from ..config import (
     BATCH,
     DISCARD_BATCH,
     FULL_RETRY,
+    LAST_WORDS,
     LIGHT,
     MAX_SLEEP,
     PAUSE,
@@ -85,7 +86,7 @@ class Loop:
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
         self._lock = threading.RLock()
         self._switchboard = Switchboard(
-            config, self._send, int.from_bytes(os.urandom(4), "little"), self._read_monitor, protocols,
+            config, self._send, int.from_bytes(os.urandom(4), "little"), protocols,
             default_service,
         )  # fmt: skip
         #: The beginning of the message that is being handled, where it can tell whom it is from.
@@ -100,6 +101,11 @@ class Loop:
         self._pause = min(config.heartbeat_interval or PAUSE, PAUSE)
         self._stopping = False
         self._drain_deadline: float | None = None
+        #: Drain what comes later than this.
+        self._drain_from: float | None = None
+        #: Where workers are, and where clients are.
+        self._workers_port = Port.BOTH if backend is None else Port.BACKEND
+        self._clients_port = Port.BOTH if backend is None else Port.FRONTEND
         #: Nanoseconds that the process was stopped, in all: the switchboard's time leaves them out.
         self._credit = 0
         self._last = time.monotonic_ns()
@@ -135,19 +141,22 @@ class Loop:
         self._last, self._worked = time.monotonic_ns(), time.thread_time_ns()
         more = False
         while not self._stopping:
-            sleep = 0.0 if more else self._sleep()
+            sleep = 0.0 if more or self._must_look() else self._sleep()
             # zmq_poll counts whole milliseconds: round up, or it would spin until the deadline.
             ready = dict(poller.poll(math.ceil(sleep * 1000.0)))
             now = self._now(sleep)
             self._worked = time.thread_time_ns()
             more = False
+            # Before what workers sent: a close counts when they were found to have no more to say.
+            if self._monitor in ready:
+                with self._lock:
+                    self._read_monitor(now)
             for port, socket in self._sockets.items():  # workers first: a free one may be needed
-                if socket in ready:
-                    more = self._read(port, now) or more
-                # After what workers sent: the last word of one that left was sent before it did.
-                if port != Port.FRONTEND and self._monitor in ready:
-                    with self._lock:
-                        self._read_monitor()
+                if socket in ready or self._must_look():
+                    left = self._read(port, now)
+                    more = more or left
+                    if port == self._clients_port:
+                        self._drain_if_asked(left, now)
             if self._control in ready:
                 self._read_control(now)
             with self._lock:
@@ -155,8 +164,31 @@ class Loop:
                 self._switchboard.note_unsent(self._accounts.unsent)
                 self._switchboard.tick(now)
             if self._drain_deadline is not None and (
-                self._switchboard.drained() or now >= self._drain_deadline
+                now >= self._drain_deadline
+                or (self._drain_from is None and self._switchboard.drained())
             ):
+                break
+        self._read_last_words()
+
+    def _must_look(self) -> bool:
+        """Whether something waits for a socket to be found empty."""
+        return self._drain_from is not None or self._switchboard.has_leaving()
+
+    def _drain_if_asked(self, left: bool, now: float) -> None:
+        """What had come before the broker was told to drain is still accepted."""
+        if self._drain_from is not None and (not left or now - self._drain_from >= LAST_WORDS):
+            self._drain_from = None
+            with self._lock:
+                self._switchboard.drain()
+
+    def _read_last_words(self) -> None:
+        """Read what workers had said before the end was asked for."""
+        now = (self._last - self._credit) / 1e9
+        began = time.monotonic()
+        with self._lock:
+            self._switchboard.drain()  # where clients are on the same socket
+        while self._read(self._workers_port, now):
+            if time.monotonic() - began > LAST_WORDS:
                 break
 
     # -- time ---------------------------------------------------------------------------------
@@ -199,7 +231,8 @@ class Loop:
         most_frames = self._config.max_frames + REPLY_FRAMES + 1
         take = self._switchboard.take
         # Only a worker's connection matters, and only an uncopied frame can tell it.
-        watched = port != Port.FRONTEND and self._monitor is not None
+        workers = port == self._workers_port
+        watched = workers and self._monitor is not None
         connection = NO_CONNECTION
         for _ in range(BATCH):
             if self._discarding[port] and not self._discard(port):
@@ -213,6 +246,9 @@ class Loop:
                     self._first = None
                     frames = [socket.recv(_DONTWAIT)]
             except zmq.Again:
+                if workers and self._switchboard.has_leaving():
+                    with self._lock:
+                        self._switchboard.caught_up(now)
                 return False
             while socket.getsockopt(_RCVMORE):
                 if len(frames) == most_frames:
@@ -220,7 +256,9 @@ class Loop:
                     break
                 frames.append(socket.recv(_DONTWAIT))
             with self._lock:
-                take(port, frames, now, connection)
+                if not take(port, frames, now, connection):
+                    self._read_monitor(now)
+                    take(port, frames, now, connection, synced=True)
             if self._discarding[port]:
                 return True  # it takes as long as many messages, and others want a turn meanwhile
         return True
@@ -264,8 +302,8 @@ class Loop:
             raise
         return Sent.OK
 
-    def _read_monitor(self) -> None:
-        """Pass on which backend connections were opened and closed, in that order."""
+    def _read_monitor(self, now: float) -> None:
+        """Tell which connections were opened and closed up to now, in that order."""
         monitor = self._monitor
         if monitor is None:
             return
@@ -277,7 +315,7 @@ class Loop:
             if event == zmq.EVENT_ACCEPTED:
                 self._switchboard.connection_opened(connection)
             elif event == zmq.EVENT_DISCONNECTED:
-                self._switchboard.connection_closed(connection)
+                self._switchboard.connection_closed(connection, now)
 
     def _read_control(self, now: float) -> None:
         command = self._control.recv(_DONTWAIT)
@@ -286,8 +324,8 @@ class Loop:
             self._stopping = True
         elif command == DRAIN and self._drain_deadline is None:
             self._drain_deadline = now + self._config.drain_timeout
+            self._drain_from = now
             with self._lock:
-                self._switchboard.drain()
                 self._publish("draining", None)
         elif command == IGNORE:
             self._watch(False)

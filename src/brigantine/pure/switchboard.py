@@ -5,8 +5,6 @@ What it knows is a ``Board``; what happens is in the rooms that are imported her
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..config import REPLY_BYTES, REPLY_FRAMES, BrokerConfig
 from ..notices import Notice
 from . import codec
@@ -22,7 +20,7 @@ from .report import pack_services, pack_workers
 from .telling import tell_no_more
 from .tick import do_due, next_due
 from .tickets import Verdict
-from .workers import lose
+from .workers import leave, lose_leaving
 
 __all__ = ["NO_CONNECTION", "Port", "Sent", "Switchboard"]
 
@@ -31,9 +29,7 @@ class Switchboard:
     """Decides for every message what is sent to whom.
 
     ``outbox(port, frames)`` must send or refuse at once, and return a
-    :class:`~brigantine.pure.outbox.Sent`.  ``sync_connections()`` is called before a worker is
-    registered: whoever feeds :meth:`connection_opened` and :meth:`connection_closed` must catch up
-    there.  ``protocols`` are those that workers may speak, as
+    :class:`~brigantine.pure.outbox.Sent`.  ``protocols`` are those that workers may speak, as
     :class:`~brigantine.protocols.Protocol` flags.  Clients without a header go to
     ``default_service``, and so do workers that name no service; with ``None`` such clients are
     refused.  Not thread-safe: one loop calls it.
@@ -44,39 +40,58 @@ class Switchboard:
         config: BrokerConfig,
         outbox: Outbox,
         seed: int = 0,
-        sync_connections: Callable[[], object] | None = None,
         protocols: int = REQ,
         default_service: bytes | None = b"",
     ) -> None:
-        self._board = Board(config, outbox, seed, sync_connections, protocols, default_service)
+        self._board = Board(config, outbox, seed, protocols, default_service)
 
     # -- what comes in ------------------------------------------------------------------------
 
     def receive(
         self, port: int, frames: list[bytes], now: float, connection: int = NO_CONNECTION
     ) -> None:
-        """Handle one message as the ROUTER on ``port`` received it (routing id first)."""
-        self.take(port, frames, now, connection)
-        settle(self._board, now)
+        """Handle one message as the ROUTER on ``port`` received it (routing id first).
+
+        There is no other yet to handle, nor a connection that has opened or closed.
+        """
+        self.take(port, frames, now, connection, synced=True)
+        self.hand_out(now)
+        while self.has_leaving():
+            self.caught_up(now)
+            self.hand_out(now)
 
     def take(
-        self, port: int, frames: list[bytes], now: float, connection: int = NO_CONNECTION
-    ) -> None:
-        """As :meth:`receive`, but requests are handed to workers in :meth:`tick`."""
+        self,
+        port: int,
+        frames: list[bytes],
+        now: float,
+        connection: int = NO_CONNECTION,
+        synced: bool = False,
+    ) -> bool:
+        """As :meth:`receive`, but others may follow, and requests are handed to workers in :meth:`tick`.
+
+        ``False``: nothing was done, as it depends on which connections have opened and closed up to
+        now.  Then tell all of them, and hand the message in again with ``synced``.
+        """
         board = self._board
         board.begin(now)
         if port == Port.BOTH:
             board.worker_port = board.client_port = Port.BOTH
         client = port == Port.FRONTEND or (port == Port.BOTH and not codec.is_worker(frames))
         reason = self._beyond(frames, client)
+        if not client and not from_worker(
+            board, frames, now, connection, dropped=reason is not None, synced=synced
+        ):
+            return False
         if reason is not None:
             board.count[reason] += 1
         if not client:
-            from_worker(board, frames, now, connection, dropped=reason is not None)
-        elif reason is not None:
+            return True
+        if reason is not None:
             dropped_from_client(board, frames, reason)
         else:
             from_client(board, frames, now)
+        return True
 
     def _beyond(self, frames: list[bytes], client: bool) -> str | None:
         """The counter of a message beyond the bounds; of one with too many frames the last are missing."""
@@ -103,14 +118,32 @@ class Switchboard:
         """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes."""
         self._board.connections[connection] = None
 
-    def connection_closed(self, connection: int) -> None:
-        """A connection is gone, and with it the worker that spoke on it.
+    def connection_closed(self, connection: int, now: float) -> None:
+        """A connection is gone.  The worker that spoke on it gets nothing more.
 
-        Its requests are sent to others at the next :meth:`receive` or :meth:`tick`.
+        What it said before may still be unread: it is lost at :meth:`caught_up`, at latest when nothing
+        was heard of it for ``heartbeat_interval * liveness``.
         """
+        self._board.begin(now)
         identity = self._board.connections.pop(connection, None)
         if identity is not None:
-            lose(self._board, self._board.workers[identity])
+            leave(self._board, self._board.workers[identity])
+
+    def has_leaving(self) -> bool:
+        """Whether :meth:`caught_up` is waited for."""
+        return len(self._board.leaving) > 0
+
+    def caught_up(self, now: float) -> None:
+        """All that workers had sent was handed in: those whose connection has closed are lost.
+
+        Their requests are sent to others in :meth:`tick`.
+        """
+        self._board.begin(now)
+        lose_leaving(self._board)
+
+    def hand_out(self, now: float) -> None:
+        """Send waiting requests as long as workers are free, as :meth:`tick` does at its end."""
+        settle(self._board, now)
 
     # -- what time brings ---------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ def do_due(board: Board, now: float) -> None:
         for identity in order.sweep(now):
             board.count["workers_expired"] += 1
             lose(board, board.workers[identity], "workers_expired")
+    for identity in board.leaving.sweep(now):
+        lose(board, board.workers[identity])
     for identity in board.beats.sweep(now):
         heartbeat(board, board.workers[identity], now)
     while (parked := board.parked.next()) is not None:
@@ -39,7 +41,9 @@ def do_due(board: Board, now: float) -> None:
 
 def next_due(board: Board) -> float | None:
     """When something is due; ``None`` for never."""
-    orders = (board.deadlines, board.vacancies, board.idle, board.busy, board.beats)
+    orders = (
+        board.deadlines, board.vacancies, board.idle, board.busy, board.beats, board.leaving,
+    )  # fmt: skip
     deadlines = (order.next_deadline() for order in orders)
     return min(
         (each for each in (*deadlines, next_telling(board)) if each is not None), default=None

@@ -15,7 +15,17 @@ from .services import find_service, leave_service
 from .telling import announced
 from .watching import watch
 
-__all__ = ["heard", "heartbeat", "known", "lose", "register", "send_disconnect", "set_free"]
+__all__ = [
+    "heard",
+    "heartbeat",
+    "known",
+    "leave",
+    "lose",
+    "lose_leaving",
+    "register",
+    "send_disconnect",
+    "set_free",
+]
 
 #: Why a worker is gone -> the kind of event that tells of it; "lost" where nothing stands here.
 _LOSSES = {"workers_expired": "expired", "workers_disconnected": "disconnected"}
@@ -27,8 +37,12 @@ def known(board: Board, identity: bytes, connection: int) -> Worker | None:
     if worker is None or worker.lost:
         return None
     if connection not in (worker.connection, NO_CONNECTION):
-        lose(board, worker)  # it came back on another connection, so the old one is dead
+        # It is back on another connection.  The ROUTER gives an identity away again only when all that
+        # came on the old one was read.
+        lose(board, worker)
         return None
+    if identity in board.leaving:
+        board.leaving.refresh(identity, board.present)
     return worker
 
 
@@ -73,7 +87,6 @@ def register(
 
 def _take_connection(board: Board, connection: int) -> bool:
     """Whether a connection is open; then no other worker speaks on it any more."""
-    board.sync_connections()
     if connection not in board.connections:
         return False
     before = board.connections[connection]
@@ -95,7 +108,8 @@ def _pace(board: Board, worker: Worker, ready: Command) -> None:
 
 def set_free(board: Board, worker: Worker) -> None:
     """Let a worker that has a place take part again."""
-    if worker.occupied < worker.capacity and worker.identity not in board.parked:
+    barred = worker.identity in board.parked or worker.identity in board.leaving
+    if worker.occupied < worker.capacity and not barred:
         worker.service.free.ready(worker.identity)
         board.due[worker.service] = None
 
@@ -103,6 +117,8 @@ def set_free(board: Board, worker: Worker) -> None:
 def heard(board: Board, worker: Worker, now: float) -> None:
     """Any frame from a worker counts as its heartbeat."""
     worker.says(now)
+    if worker.identity in board.leaving:
+        return
     # At work, too, on what has expired meanwhile.
     if board.split:
         (board.idle if worker.occupied else board.busy).remove(worker.identity)
@@ -113,7 +129,7 @@ def heartbeat(board: Board, worker: Worker, now: float) -> None:
     """Nothing was sent to the worker for an interval."""
     sent = board.send(codec.heartbeat(worker.identity, worker.protocol))
     if sent == Sent.GONE:
-        lose(board, worker)
+        leave(board, worker)
         return
     board.count["heartbeats" if sent == Sent.OK else "worker_full"] += 1
     board.beats.refresh(worker.identity, now)
@@ -125,11 +141,32 @@ def send_disconnect(board: Board, identity: bytes, protocol: int) -> None:
     board.send(codec.disconnect(identity, protocol))
 
 
+def leave(board: Board, worker: Worker) -> None:
+    """A worker's connection is gone: it gets nothing more, and is lost when all that it said was read."""
+    identity = worker.identity
+    if identity in board.leaving:
+        return
+    worker.service.free.remove(identity)
+    board.parked.remove(identity)
+    if worker.protocol != REQ:
+        board.idle.remove(identity)
+        board.busy.remove(identity)
+        board.beats.remove(identity)
+    board.leaving.refresh(identity, board.present)
+
+
+def lose_leaving(board: Board) -> None:
+    """All that workers had sent was read: those whose connection is gone are lost."""
+    for identity in board.leaving.sweep(board.present + board.leaving.timeout):
+        lose(board, board.workers[identity])
+
+
 def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
     """A worker is gone: out of every order; its requests go to others, or wait for their end."""
     identity, service = worker.identity, worker.service
     service.free.remove(identity)
     board.parked.remove(identity)
+    board.leaving.remove(identity)
     if worker.protocol != REQ:
         board.idle.release(identity)
         if board.split:

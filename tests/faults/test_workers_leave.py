@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from protocol_frames import Dialect
 from watch import reaches
 
 from brigantine import BrokerConfig, LRUBroker
-from brigantine.control import DRAIN
+from brigantine.control import DRAIN, STOP
+from brigantine.protocols import Protocol
 
 pytest_plugins = ("dialect_fixtures",)
 
@@ -145,13 +147,11 @@ def test_over_inproc_too_the_answers_of_a_worker_that_left_count(peers: Peers, i
 # -- the end of the broker --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["drain", "stop"])
-def test_what_workers_said_before_the_end_was_asked_for_is_passed_on(
-    dialect_process: Any, peers: Peers, dialect: Dialect, word: str
+def test_what_workers_said_before_a_drain_is_passed_on(
+    dialect_process: Any, peers: Peers, dialect: Dialect
 ) -> None:
     """All that it has to read at once: the answers, and then that it is to end."""
-    options = {"drain_timeout": 0.0} if word == "stop" else {}
-    broker = dialect_process(dialect, **options)
+    broker = dialect_process(dialect)
     worker = BareWorker(peers, broker.backend, dialect)
     worker.ready(ANSWERS)
     reaches(broker, workers=1)
@@ -160,32 +160,53 @@ def test_what_workers_said_before_the_end_was_asked_for_is_passed_on(
         client.ask(b"%d" % number)
     held = [worker.take() for _ in range(ANSWERS)]
     broker.signal(signal.SIGSTOP)
-    for ticket, body in held:
-        worker.reply(ticket, body)
-    worker.socket.close(LINGER)
-    broker.signal(signal.SIGTERM)  # it drains, for the time that it may take
+    answer_all_and_leave(worker, held, bye=False)
+    broker.signal(signal.SIGTERM)  # it drains
     broker.signal(signal.SIGCONT)
     assert len({client.answer()[-1] for _ in range(ANSWERS)}) == ANSWERS
 
 
-def test_requests_that_came_before_a_drain_are_served(rooms: Any, peers: Peers) -> None:
+class Stand:
+    """A loop over inproc, where what was sent can be read at once."""
+
+    def __init__(self, rooms: ModuleType, peers: Peers) -> None:
+        self.sockets = [peers.socket(kind) for kind in (zmq.ROUTER, zmq.ROUTER, zmq.PAIR)]
+        frontend, backend, self.control = self.sockets
+        for socket, name in zip(self.sockets, ("front", "back", "control"), strict=True):
+            socket.bind(f"inproc://{name}")
+        pair = peers.socket(zmq.PAIR, "inproc://control")
+        config = BrokerConfig()
+        self.loop = rooms.Loop(frontend, backend, pair, config, protocols=int(Protocol.PPP))
+        self.thread = threading.Thread(target=self.loop.run)
+        self.worker, self.client = peers.dealer("inproc://back"), peers.dealer("inproc://front")
+        self.worker.send(b"\x01\xcd\x03\x84")  # READY, capacity 900
+        for number in range(ANSWERS):
+            self.client.send_multipart([b"", b"%d" % number])
+
+    def answer(self) -> None:
+        held = [self.worker.recv_multipart() for _ in range(ANSWERS)]
+        for frames in held:
+            self.worker.send_multipart(frames)
+
+
+def test_what_workers_said_before_a_stop_is_passed_on(rooms: ModuleType, peers: Peers) -> None:
+    stand = Stand(rooms, peers)
+    stand.thread.start()
+    stand.answer()
+    stand.control.send(STOP)
+    stand.thread.join(10)
+    assert not stand.thread.is_alive()
+    stats = stand.loop.stats()
+    assert (stats["replied"], stats["failed"]) == (ANSWERS, 0)
+
+
+def test_requests_that_came_before_a_drain_are_served(rooms: ModuleType, peers: Peers) -> None:
     """More of them than the loop reads in one turn, and the word to drain, all unread."""
-    frontend, backend, control = (peers.socket(kind) for kind in (zmq.ROUTER, zmq.ROUTER, zmq.PAIR))
-    for socket, name in ((frontend, "front"), (backend, "back"), (control, "control")):
-        socket.bind(f"inproc://{name}")
-    pair = peers.socket(zmq.PAIR, "inproc://control")
-    loop = rooms.Loop(frontend, backend, pair, BrokerConfig())
-    worker, client = peers.dealer("inproc://back"), peers.dealer("inproc://front")
-    worker.send_multipart([b"", b"READY"])
-    for number in range(600):
-        client.send_multipart([b"", b"%d" % number])
-    control.send(DRAIN)
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    for _ in range(600):
-        worker.send_multipart(worker.recv_multipart())
-        client.recv_multipart()
-    thread.join(10)
-    assert not thread.is_alive()
-    stats = loop.stats()
-    assert (stats["replied"], stats["shed"], stats["failed"]) == (600, 0, 0)
+    stand = Stand(rooms, peers)
+    stand.control.send(DRAIN)
+    stand.thread.start()
+    stand.answer()
+    stand.thread.join(10)
+    assert not stand.thread.is_alive()
+    stats = stand.loop.stats()
+    assert (stats["replied"], stats["shed"], stats["failed"]) == (ANSWERS, 0, 0)

@@ -5,6 +5,8 @@ What it knows is a ``Board``; what happens is in the rooms that are imported her
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..config import REPLY_BYTES, REPLY_FRAMES, BrokerConfig
 from ..notices import Notice
 from . import codec

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from .errors import WrongUse
 
-__all__ = ["ForTasks", "ForThreads", "called_rightly", "did_you_mean", "refuse_unknown"]
+__all__ = [
+    "ForTasks",
+    "ForThreads",
+    "called_rightly",
+    "did_you_mean",
+    "public_name",
+    "refuse_unknown",
+]
 
 _Init = TypeVar("_Init", bound=Callable[..., None])
 

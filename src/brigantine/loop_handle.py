@@ -23,6 +23,7 @@ from .endpoints import as_control_endpoints
 from .errors import BrokerStopped
 from .forks import close_bound, leave_to_parent
 from .loop_line import LoopLine
+from .patched import refuse_patched
 from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread, longest_wait
 
@@ -51,6 +52,7 @@ class LoopHandle(ForThreads, ABC):
         io_threads: int,
         control: str | Sequence[str] | None,
     ) -> None:
+        refuse_patched(type(self).__name__)
         self.impl = impl
         context = plain_context(context)
         self._own_context = context is None

@@ -14,8 +14,9 @@ import zmq
 from ..arguments import as_targets, plain_context
 from ..backoff import Backoff
 from ..body import from_frames
-from ..calls import ForThreads
+from ..calls import ForThreads, public_name
 from ..errors import ClientClosed
+from ..patched import refuse_patched
 from .codec import ClientCodec, Reply, Says
 from .dialog import Dialog
 from .pool import SocketPool
@@ -43,6 +44,7 @@ class ClientShell(ForThreads):
         limits: Limits,
         context: zmq.Context[Any] | None,
     ) -> None:
+        refuse_patched(public_name(type(self)))
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)
         self._limits = limits
         self._closed = False

@@ -15,8 +15,9 @@ import zmq
 from ..arguments import as_targets, plain_context
 from ..backoff import Backoff
 from ..body import from_frames
-from ..calls import ForTasks
+from ..calls import ForTasks, public_name
 from ..errors import ClientClosed
+from ..patched import refuse_patched
 from .channel import CONTEXT_GONE
 from .codec import ClientCodec, Reply, Says
 from .dialog import Dialog
@@ -42,6 +43,7 @@ class AsyncClientShell(ForTasks):
     def __init__(
         self, brokers: str | Sequence[str], limits: Limits, context: zmq.Context[Any] | None
     ) -> None:
+        refuse_patched(public_name(type(self)))
         self._brokers = as_targets(brokers, "brokers", shared=context is not None)
         self._limits = limits
         self._context = plain_context(context)

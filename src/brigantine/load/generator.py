@@ -15,6 +15,7 @@ from ..core.load_clients import Clients
 from ..core.load_line import Line
 from ..core.load_workers import Workers
 from ..demo.cpu import CpuTime, read_cpu_time
+from ..patched import refuse_patched
 from ..scheduling import let_others_finish
 from .connections import LINGER, Connections, allow_files
 from .figures import Figures, OwnCpu
@@ -35,6 +36,7 @@ class Generator:
     """
 
     def __init__(self, plan: Plan, context: zmq.Context[Any] | None = None) -> None:
+        refuse_patched(type(self).__name__)
         self.plan = plan
         allow_files(plan.clients + plan.workers)
         self._own_context = context is None

@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 import zmq
 
 from ..arguments import plain_context
+from ..calls import public_name
 from ..checks import number, shown, whole
 from ..errors import WrongUse
+from ..patched import refuse_patched
 from .io_thread import Given, WorkerIO
 from .kinds import mistake_in, name_of
 from .readiness import Readiness
@@ -60,6 +62,7 @@ class Worker(ABC, Generic[Given]):
         stats: Iterable[str],
         ready_timeout: float,
     ) -> None:
+        refuse_patched(public_name(type(self)))
         if not callable(handler):
             raise WrongUse(f"handler must be a function, not {shown(handler)}")
         self._check_kind(handler)

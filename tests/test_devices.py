@@ -323,7 +323,41 @@ def test_a_client_that_does_not_read_loses_its_replies_and_no_others(
 
 def _all_seen(device: Device, count: int) -> dict[str, int] | None:
     stats = device.stats()
-    return stats if stats["to_frontend"] + stats["drop_peer_full"] == count else None
+    dropped = stats["drop_peer_full"] + stats["drop_peer_behind"]
+    return stats if stats["to_frontend"] + dropped == count else None
+
+
+@pytest.mark.parametrize("cut", [1, 250], ids=["one frame", "250 frames"])
+def test_replies_that_a_client_does_not_read_are_bounded_in_bytes(
+    start: Start, peers: Peers, cut: int
+) -> None:
+    limit, size, count = 4 << 20, 1 << 20, 40
+    device = start(QueueDevice, peer_bytes=limit)
+    mute = peers.dealer(device.frontend, identity=b"mute", rcvhwm=1, rcvbuf=4096)
+    good = peers.dealer(device.frontend, identity=b"good")
+    server = peers.dealer(device.backend)
+    for client in (mute, good):
+        client.send(b"hello")
+        server.recv_multipart()
+    reply = [bytes(size // cut)] * cut
+    for _ in range(count):
+        server.send_multipart([b"mute", *reply])
+    server.send_multipart([b"good", *reply])
+    assert good.recv_multipart() == reply
+    stats = wait_until(lambda: _all_seen(device, count + 1))
+    assert stats["drop_peer_behind"] > 0
+    assert stats["unsent_bytes"] <= limit + 2 * size
+    for _ in range(stats["to_frontend"] - 1):
+        assert mute.recv_multipart() == reply
+    reaches(device, unsent_bytes=0)
+    server.send_multipart([b"mute", *reply])  # it reads again, so it is sent to again
+    assert mute.recv_multipart() == reply
+
+
+@pytest.mark.parametrize("kind", [ForwarderDevice, StreamerDevice])
+def test_a_limit_that_would_do_nothing_is_refused(kind: type[Device]) -> None:
+    with pytest.raises(ConfigError, match="peer_bytes is an option of a QueueDevice, not of a"):
+        kind(ANY, ANY, peer_bytes=1)
 
 
 def test_a_publisher_that_comes_late_learns_of_every_subscription(

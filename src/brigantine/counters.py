@@ -85,10 +85,12 @@ DEVICE_COUNTERS: dict[str, str] = {
     "to_frontend_bytes": "bytes in them, all frames together",
     "drop_unroutable": "messages dropped since the peer that they were for is not connected, or has gone",
     "drop_peer_full": "messages dropped since the peer that they were for does not read (high-water mark)",
+    "drop_peer_behind": "messages dropped since the peer that they were for had yet to take peer_bytes",
     "drop_malformed": "messages dropped that name a peer and have nothing for it",
     "drop_stopped": "messages that were waiting for room when the device was stopped",
     "waits": "times a message found no room on the other side, and all behind it waited",
     "held": "gauge: messages that wait so at this moment, one at most for each side",
+    "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that clients of a queue have yet to take",
     "paused": "gauge: 1 while the device is paused",
     # with a control endpoint
     "control_requests": COUNTERS["control_requests"],

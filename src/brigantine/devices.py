@@ -75,7 +75,8 @@ class Device(LoopHandle):
     ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.
     ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
     ``max_message_bytes`` the largest frame: who sends a larger one is hung up on.  ``io_threads`` are
-    those of the device's own context.
+    those of the device's own context.  ``peer_bytes`` is for a queue alone: the memory that replies handed
+    to one client may hold until its system has taken them (64 MiB).
 
     It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call
     every method, and a signal handler :meth:`stats` and :meth:`stop`.
@@ -101,14 +102,23 @@ class Device(LoopHandle):
         high_water_mark: int = _DEFAULTS.high_water_mark,
         max_message_bytes: int = _DEFAULTS.max_message_bytes,
         io_threads: int = _DEFAULTS.io_threads,
+        peer_bytes: int | None = None,
     ) -> None:
-        given = (high_water_mark, max_message_bytes, io_threads)
-        for name, value in zip(OPTIONS, given, strict=True):
+        if peer_bytes is None:
+            peer_bytes = _DEFAULTS.peer_bytes
+        elif "peer_bytes" not in self.options():
+            raise ConfigError(
+                f"peer_bytes is an option of a QueueDevice, not of a {type(self).__name__}, whose "
+                "peers are bounded by high_water_mark"
+            )
+        given = (high_water_mark, max_message_bytes, io_threads, peer_bytes)
+        for name, value in zip((*OPTIONS, "peer_bytes"), given, strict=True):
             low, high = map(int, bounds(name))
             whole(name, value, low, high, unit_of(name))
         self._socket_options = {
             "high_water_mark": high_water_mark, "max_message_bytes": max_message_bytes
         }  # fmt: skip
+        self._peer_bytes = peer_bytes
         super().__init__(chosen(impl), context, io_threads, control)
         self._relay_class = implementation(self.impl).Relay
         shared = context is not None
@@ -124,6 +134,11 @@ class Device(LoopHandle):
         self._made: list[zmq.Socket[bytes]] = []
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
         self._start()
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The limits that can be set, by name; see :class:`~brigantine.BrokerConfig`."""
+        return (*OPTIONS, "peer_bytes") if cls._sides[0] == zmq.ROUTER else OPTIONS
 
     @property
     def paused(self) -> bool:
@@ -169,7 +184,7 @@ class Device(LoopHandle):
             for socket, ends in zip(self._made[:2], self._wanted, strict=True)
         )
         self._bind_control(_DEFAULTS)
-        return self._relay_class(*self._made)
+        return self._relay_class(*self._made, self._peer_bytes)
 
     def _attach(self, socket: zmq.Socket[bytes], end: End) -> str:
         """Bind or connect; returns the real endpoint."""

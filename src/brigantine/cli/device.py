@@ -6,7 +6,7 @@ import argparse
 import logging
 
 from ..config import BrokerConfig
-from ..devices import BIND, CONNECT, OPTIONS, Device, ForwarderDevice, QueueDevice, StreamerDevice
+from ..devices import BIND, CONNECT, Device, ForwarderDevice, QueueDevice, StreamerDevice
 from .as_typed import as_typed
 from .options import HELP as OPTION_HELP
 from .options import add_option
@@ -69,7 +69,7 @@ def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: 
     add_stop_at_eof(parser)
     limits = parser.add_argument_group("limits")
     defaults = BrokerConfig()
-    for name in OPTIONS:
+    for name in kind.options():
         words = "largest frame, in bytes" if name == "max_message_bytes" else OPTION_HELP[name]
         add_option(limits, name, getattr(defaults, name), words)
 
@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
 @as_typed()
 def _made(arguments: argparse.Namespace, control: tuple[str, ...] | None) -> Device:
     kind: type[Device] = arguments.kind
-    given = {name: getattr(arguments, name) for name in OPTIONS if hasattr(arguments, name)}
+    given = {name: getattr(arguments, name) for name in kind.options() if hasattr(arguments, name)}
     return kind(
         arguments.frontend, arguments.backend, impl=arguments.impl, control=control, **given
     )

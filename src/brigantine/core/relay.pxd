@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport zmq_msg_t, zmq_pollitem_t
 
+from .accounts cimport Accounts
 from .seqlock cimport SeqLock
 
 cdef enum:
@@ -22,10 +23,12 @@ cdef enum:
     TO_FRONTEND_BYTES
     DROP_UNROUTABLE
     DROP_PEER_FULL
+    DROP_PEER_BEHIND
     DROP_MALFORMED
     DROP_STOPPED
     WAITS
     HELD
+    UNSENT_BYTES  # known to the accounts, see stats()
     PAUSED
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
     DROP_CONTROL      # likewise
@@ -39,6 +42,7 @@ cdef class Relay:
     cdef bint routes[WAYS]            # whether a ROUTER stands at its end
     cdef zmq_msg_t frames[WAYS]       # owned: the frame that is on its way
     cdef bint held[WAYS]              # it is the first of a message that has found no room
+    cdef Accounts accounts            # of the peers behind a ROUTER
     cdef int64_t count[COUNTER_COUNT]
     cdef SeqLock lock                 # odd while counters change: see stats()
     cdef int passed                   # frames of a turn, beside the first ones of messages
@@ -58,6 +62,9 @@ cdef class Relay:
     cdef int send(self, int way, bint more) except -1 nogil
     # Pass on the message whose first frame is there, or drop it; false when it is held.
     cdef bint pass_on(self, int way) except -1 nogil
+    # The frames behind the first, which was sent; whether all of them were.
+    cdef bint pass_rest(self, int way, int64_t size) except -1 nogil
+    cdef void passed_on(self, int way, int64_t size) noexcept nogil
     # Throw away the rest of a message, and count why.
     cdef int drop(self, int way, int reason) except -1 nogil
     # What is held when the end comes goes nowhere.

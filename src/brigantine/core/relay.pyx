@@ -27,12 +27,15 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from . cimport zmqapi
+from .accounts cimport Accounts
 from .words cimport is_word
 from .zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
 from ..config import BATCH as _BATCH
 from ..config import BATCH_FRAMES as _BATCH_FRAMES
-from ..config import MAX_SLEEP
+from ..config import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ..config import LIGHT as _LIGHT
+from ..config import MAX_SLEEP, BrokerConfig
 from ..control import PAUSE as _PAUSE
 from ..control import RESUME as _RESUME
 from ..control import STOP as _STOP
@@ -46,6 +49,9 @@ zmqapi.bind(&brigantine_zmq)
 
 cdef int BATCH = _BATCH
 cdef int BATCH_FRAMES = _BATCH_FRAMES
+cdef int64_t FRAME_OVERHEAD = _FRAME_OVERHEAD
+cdef int64_t LIGHT = _LIGHT
+cdef int64_t PEER_BYTES = BrokerConfig.peer_bytes
 cdef long SLEEP_MS = round(MAX_SLEEP * 1000)
 cdef string STOP = _STOP
 cdef string PAUSE = _PAUSE
@@ -57,7 +63,7 @@ if len(DEVICE_COUNTERS) != COUNTER_COUNT:
 
 
 cdef class Relay:
-    """Relay(frontend, backend, control)\n--\n
+    """Relay(frontend, backend, control, peer_bytes=67108864)\n--\n
     Passes messages between two sides until told to stop, without the GIL.
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
@@ -66,13 +72,15 @@ cdef class Relay:
     and RESUME.
 
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
-    ROUTER can't take, for one peer of many, is dropped and counted.
+    ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
+    has yet to take more than ``peer_bytes``.
 
     Raises ``TypeError`` for any other pair of sockets.
     """
 
-    def __cinit__(self, frontend, backend, control):
+    def __cinit__(self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES):
         cdef int way
+        self.accounts = Accounts(peer_bytes)
         for way in range(WAYS):
             zmq_msg_init(&self.frames[way])
             self.held[way] = False
@@ -96,6 +104,7 @@ cdef class Relay:
         cdef int64_t count[COUNTER_COUNT]
         with nogil:
             self.lock.read(count, self.count, COUNTER_COUNT)
+        count[UNSENT_BYTES] = self.accounts.returns.unsent()
         return {name: count[index] for index, name in enumerate(DEVICE_COUNTERS)}
 
     def run(self):
@@ -164,6 +173,10 @@ cdef class Relay:
         if self.routes[way] and not more:
             self.drop(way, DROP_MALFORMED)
             return True
+        # What it weighs shows at its end only: the last one goes beyond the limit.
+        if self.routes[way] and not self.accounts.admits(way, frame, 0):
+            self.drop(way, DROP_PEER_BEHIND)
+            return True
         result = self.send(way, more)
         if result == EAGAIN and not self.routes[way]:
             if not self.held[way]:
@@ -179,22 +192,37 @@ cdef class Relay:
         if result:
             self.drop(way, DROP_PEER_FULL if result == EAGAIN else DROP_UNROUTABLE)
             return True
+        if more and not self.pass_rest(way, size):
+            self.note(DROP_UNROUTABLE, 1)
+            self.empty(way)
+            return True
+        if not more:
+            self.passed_on(way, size)
+        return True
+
+    cdef bint pass_rest(self, int way, int64_t size) except -1 nogil:
+        cdef zmq_msg_t *frame = &self.frames[way]
+        cdef bint more = True, whole = True
+        cdef int64_t weight = FRAME_OVERHEAD + size
         while more:
             self.receive_rest(way)
             more = zmq_msg_more(frame)
             size += zmq_msg_size(frame)
+            weight += FRAME_OVERHEAD + <int64_t>zmq_msg_size(frame)
+            if not more and weight >= LIGHT and self.routes[way]:
+                self.accounts.charge(frame, weight)
             # The peer may go in the middle: then libzmq takes what is left, and throws it away.
             if self.send(way, more):
-                result = EAGAIN
-        if result:
-            self.note(DROP_UNROUTABLE, 1)
-            self.empty(way)
-            return True
+                whole = False
+        if whole:
+            self.passed_on(way, size)
+        return whole
+
+    cdef void passed_on(self, int way, int64_t size) noexcept nogil:
         self.lock.begin()
         self.count[TO_BACKEND if way == FRONTEND else TO_FRONTEND] += 1
         self.count[TO_BACKEND_BYTES if way == FRONTEND else TO_FRONTEND_BYTES] += size
         self.lock.end()
-        return True
 
     cdef int drop(self, int way, int reason) except -1 nogil:
         while zmq_msg_more(&self.frames[way]):

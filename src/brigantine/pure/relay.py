@@ -8,10 +8,11 @@ import threading
 
 import zmq
 
-from ..config import BATCH, BATCH_FRAMES, MAX_SLEEP
+from ..config import BATCH, BATCH_FRAMES, LIGHT, MAX_SLEEP, BrokerConfig
 from ..control import PAUSE, RESUME, STOP, TAG_BYTES
 from ..counters import DEVICE_COUNTERS
 from ..sockets import check_sides
+from .accounts import Accounts, weigh
 
 __all__ = ["Relay"]
 
@@ -42,7 +43,8 @@ class Relay:
     and RESUME.
 
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
-    ROUTER can't take, for one peer of many, is dropped and counted.
+    ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
+    has yet to take more than ``peer_bytes``.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Relay:
         frontend: zmq.Socket[bytes],
         backend: zmq.Socket[bytes],
         control: zmq.Socket[bytes],
+        peer_bytes: int = BrokerConfig.peer_bytes,
     ) -> None:
         """Raises ``TypeError`` for any other pair of sockets."""
         check_sides(frontend, backend)
@@ -57,6 +60,8 @@ class Relay:
             _Way(frontend, backend, "to_backend"), _Way(backend, frontend, "to_frontend")
         )  # fmt: skip
         self._control = control
+        #: Of the peers behind a ROUTER.
+        self._accounts = Accounts(peer_bytes)
         self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
         self._lock = threading.RLock()
@@ -65,7 +70,8 @@ class Relay:
     def stats(self) -> dict[str, int]:
         """All counters, see ``brigantine.counters.DEVICE_COUNTERS``; may be called from any thread."""
         with self._lock:
-            return dict(self._count)
+            self._accounts.settle_all()
+            return {**self._count, "unsent_bytes": self._accounts.unsent}
 
     def run(self) -> None:
         """Pass messages on until STOP."""
@@ -137,6 +143,8 @@ class Relay:
         dropped = ""
         if way.routes and len(frames) == 1:
             dropped = "drop_malformed"
+        elif way.routes and not self._admits(frames[0]):
+            dropped = "drop_peer_behind"
         else:
             try:
                 if _sent(way.target, frames, 0):
@@ -164,8 +172,30 @@ class Relay:
     def _send_rest(self, way: _Way, frames: list[bytes]) -> str:
         """The frames behind the first; returns why the message is dropped, if it is."""
         # The peer may go in the middle: then libzmq takes what is left, and throws it away.
-        sent = [_sent(way.target, frames, index) for index in range(1, len(frames))]
+        last = len(frames) - 1
+        sent = [_sent(way.target, frames, index) for index in range(1, last)]
+        weight = weigh(frames)
+        if way.routes and weight >= LIGHT:
+            sent.append(self._sent_tracked(way.target, frames, weight))
+        elif last:
+            sent.append(_sent(way.target, frames, last))
         return "" if all(sent) else "drop_unroutable"
+
+    def _admits(self, peer: bytes) -> bool:
+        """What a message weighs shows at its end only: the last one goes beyond the limit."""
+        with self._lock:
+            return self._accounts.admits(zmq.ROUTER, peer, 0)
+
+    def _sent_tracked(self, socket: zmq.Socket[bytes], frames: list[bytes], weight: int) -> bool:
+        """The same with the last frame of a heavy message."""
+        try:
+            tracked = zmq.Frame(frames[-1], track=True, copy=False)
+            tracker = socket.send(tracked, _DONTWAIT, copy=False, track=True)
+        except zmq.Again:
+            return False
+        with self._lock:
+            self._accounts.charge(zmq.ROUTER, frames[0], weight, tracker)
+        return True
 
     def _hold(self, way: _Way, frames: list[bytes]) -> None:
         if way.held is None:

@@ -13,6 +13,7 @@ from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroke
 from ..errors import BrokerStopped
 from .as_typed import as_typed
 from .codes import DONE
+from .descriptors import raise_file_limit
 from .options import add_config_options, options_from
 from .output import log_to_stderr
 from .serving import add_control, add_impl, add_side, begin, control_from, finish
@@ -94,6 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "default_service", None) is not None:
         options["default_service"] = arguments.default_service
     log_to_stderr(arguments.log_level)
+    raise_file_limit()
     with (
         StopRequests(at_eof=arguments.stop_at_eof) as stops,
         _made(arguments, frontend, backend, control, options) as broker,

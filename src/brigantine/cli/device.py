@@ -8,6 +8,7 @@ import logging
 from ..config import BrokerConfig
 from ..devices import BIND, CONNECT, Device, ForwarderDevice, QueueDevice, StreamerDevice
 from .as_typed import as_typed
+from .descriptors import raise_file_limit
 from .options import HELP as OPTION_HELP
 from .options import add_option
 from .output import log_to_stderr
@@ -79,6 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
         reachable([value.removeprefix(CONNECT).removeprefix(BIND) for value in values], option)
     control = control_from(arguments)
     log_to_stderr(arguments.log_level)
+    raise_file_limit()
     with (
         StopRequests(at_eof=arguments.stop_at_eof) as stops,
         _made(arguments, control) as device,

@@ -19,6 +19,7 @@ from ..workers.paranoid_pirate import ParanoidPirateWorker
 from ..workers.threads import ThreadWorker
 from .as_typed import as_typed
 from .codes import SIGNALLED
+from .descriptors import raise_file_limit
 from .function import load_function
 from .output import OutputFailed, abandon_stdout, log_to_stderr, write
 from .shared import add_log_level, add_stop_at_eof
@@ -272,6 +273,7 @@ def _run(arguments: argparse.Namespace) -> int:
     make: _Make = arguments.make
     make(arguments, _no_handler)  # the endpoints are told first, before the module does anything
     log_to_stderr(arguments.log_level)
+    raise_file_limit()
     if arguments.stop_at_eof:
         leave_at_eof()  # importing may take as long as it likes
     # With several processes, too: a mistake is told here once, not by each of them.

@@ -1,11 +1,13 @@
-"""Two directives that print what the code says, so that no page can say otherwise.
+"""Three directives that print what the code says, so that no page can say otherwise.
 
 ``.. config-table::`` is the fields of :class:`brigantine.BrokerConfig` with default, range and
-meaning.  ``.. meanings:: module:NAME`` is a mapping of name to meaning, such as the counters.
+meaning.  ``.. clock-table::`` is the times of clients, brokers and workers with their defaults, side by
+side.  ``.. meanings:: module:NAME`` is a mapping of name to meaning, such as the counters.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -20,9 +22,13 @@ from sphinx.util.docutils import SphinxDirective
 from brigantine import (
     AnyBroker,
     BrokerConfig,
+    LazyPirateClient,
     LRUBroker,
+    LRUWorker,
     MajordomoBroker,
+    MajordomoWorker,
     ParanoidPirateBroker,
+    ParanoidPirateWorker,
     config,
 )
 
@@ -96,6 +102,65 @@ class ConfigTable(Table):
         return self.table(("Option", "Default", "Range", "Meaning"), config_rows())
 
 
+def given_default(kind: type, option: str) -> Any:
+    """What a public class takes an option for that is not given."""
+    return inspect.signature(kind).parameters[option].default
+
+
+#: Option of all clients -> what it is the time or number of.
+_OF_CLIENTS = {
+    "timeout": "Seconds of one try, from asking to the end of the reply.",
+    "retries": "Tries that may follow the first.",
+    "backoff": "Seconds of the longest pause before a broker is asked again.",
+    "backoff_max": "Seconds to which that pause doubles.",
+}
+#: Brokers, and the worker of each.
+_PAIRS = (
+    (LRUBroker, LRUWorker),
+    (ParanoidPirateBroker, ParanoidPirateWorker),
+    (MajordomoBroker, MajordomoWorker),
+)
+#: Options of a broker that are clocks of a request.
+_OF_BROKERS = (
+    "request_ttl", "service_grace", "handshake_timeout", "retries", "heartbeat_interval", "liveness",
+    "drain_timeout",
+)  # fmt: skip
+
+
+def clock_rows() -> list[tuple[str, str, str, str]]:
+    """Who, option, default, meaning."""
+    rows = []
+    for option, meaning in _OF_CLIENTS.items():
+        value = given_default(LazyPirateClient, option)
+        if option == "retries":
+            text = f"{config.CLIENT_RETRIES}, or so many that each broker is asked once"
+        else:
+            text = shown(value)
+        rows.append(("client", f"``{option}``", text, meaning))
+    meanings = {name.strip("`"): meaning for name, _, _, meaning in config_rows()}
+    rows += [
+        ("broker", f"``{option}``", default(option), meanings[option]) for option in _OF_BROKERS
+    ]
+    of_workers = {
+        "heartbeat_interval": "Seconds between heartbeats: as the broker's.",
+        "liveness": "Intervals of silence after which the broker counts as gone.",
+    }
+    for option, meaning in of_workers.items():
+        told = ", ".join(
+            f"{kind.__name__.removesuffix('Worker')} {shown(given_default(kind, option))}"
+            for _, kind in _PAIRS
+        )
+        rows.append(("worker", f"``{option}``", told, meaning))
+    return rows
+
+
+class ClockTable(Table):
+    """``.. clock-table::``"""
+
+    def run(self) -> list[nodes.Node]:
+        return self.table(("Where", "Option", "Default", "Meaning"), clock_rows())
+
+
 class Meanings(Table):
     """``.. meanings:: module:NAME``"""
 
@@ -113,6 +178,7 @@ class Meanings(Table):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("config-table", ConfigTable)
+    app.add_directive("clock-table", ClockTable)
     app.add_directive("meanings", Meanings)
     app.connect("autodoc-process-docstring", link_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

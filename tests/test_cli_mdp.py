@@ -78,7 +78,7 @@ def test_a_failing_worker_is_told_in_one_line_behind_the_parts(
     with raw_worker(running, b"svc", lambda _: [[b"part"], report]):
         command = ask(run, running.frontend, "svc", "q")
         assert command.finish() == (1, b"part")
-    assert command.complaint() == "brigantine: ValueError: no"
+    assert command.complaint() == "brigantine: svc: ValueError: no"
 
 
 def test_silence_is_told_in_one_line_with_exit_code_1(raw: RawBroker, run: Commands) -> None:
@@ -103,7 +103,7 @@ def test_parts_on_a_terminal_end_with_a_line_end_also_when_the_stream_fails(
     finally:
         os.close(near)
         os.close(far)
-    assert command.complaint() == "brigantine: RuntimeError: halfway"
+    assert command.complaint() == "brigantine: svc: RuntimeError: halfway"
 
 
 @pytest.mark.parametrize("words", [(), ("--mdp-version", "0.3", "svc"), ("--timeout", "0", "svc")])

@@ -117,7 +117,8 @@ def test_a_value_that_cannot_work_is_refused_with_the_name_of_its_option(name: s
             assert isinstance(raised.value, ConfigError), words
             assert option in words
             assert len(words) < 500
-            if not isinstance(value, (int, dict, set)):
+            elsewhere = "is an option of" in words  # and of no value here
+            if not isinstance(value, (int, dict, set)) and not elsewhere:
                 assert repr(value) in words
 
 

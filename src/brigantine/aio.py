@@ -17,7 +17,7 @@ from .calls import called_rightly
 from .clients.codec import Plain, majordomo
 from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
 from .clients.shell_aio import AsyncClientShell
-from .config import BrokerConfig
+from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
 __all__ = [
@@ -48,10 +48,10 @@ class LazyPirateClient(AsyncClientShell):
         self,
         brokers: str | Sequence[str],
         *,
-        timeout: float = 2.5,
-        retries: int = 3,
-        backoff: float = 0.1,
-        backoff_max: float = 5.0,
+        timeout: float = CLIENT_TIMEOUT,
+        retries: int | None = None,
+        backoff: float = CLIENT_BACKOFF,
+        backoff_max: float = CLIENT_BACKOFF_MAX,
         max_request_bytes: int = BrokerConfig.max_message_bytes,
         context: zmq.Context[Any] | None = None,
     ) -> None:
@@ -96,10 +96,10 @@ class MajordomoClient(AsyncClientShell):
         self,
         brokers: str | Sequence[str],
         *,
-        timeout: float = 2.5,
-        retries: int = 3,
-        backoff: float = 0.1,
-        backoff_max: float = 5.0,
+        timeout: float = CLIENT_TIMEOUT,
+        retries: int | None = None,
+        backoff: float = CLIENT_BACKOFF,
+        backoff_max: float = CLIENT_BACKOFF_MAX,
         max_request_bytes: int = BrokerConfig.max_message_bytes,
         version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,

@@ -74,6 +74,13 @@ NOTICE_BURST, NOTICE_EVERY = 30, 0.2
 KIND_BURST, KIND_EVERY = 10, 1.0
 #: Seconds until the log tells how many were left out.
 NOTICES_COUNTED = 1.0
+#: Seconds of a client for one try of a request: longer than a broker of Majordomo needs to notice that a
+#: worker is gone (interval x liveness) and have another carry the request out.
+CLIENT_TIMEOUT = 10.0
+#: Tries that follow the first, unless there are more brokers to ask.
+CLIENT_RETRIES = 1
+#: Seconds of the longest pause before the first retry, and the bound to which it grows.
+CLIENT_BACKOFF, CLIENT_BACKOFF_MAX = 0.1, 5.0
 #: What one waiting request costs beside its bytes, charged against ``queue_bytes``.
 REQUEST_OVERHEAD = 640
 #: Places in which the name of a service is kept that a waiting request is for.

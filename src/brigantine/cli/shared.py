@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ..clients.codec import VERSIONS
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
+from ..config import CLIENT_RETRIES
 from .as_typed import as_typed
 from .values import reachable, seconds, size, whole
 
@@ -65,7 +66,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         type=whole,
         default=defaults["retries"].default,
         metavar="N",
-        help="how often it is tried again (default %(default)s)",
+        help=f"how often it is tried again (default {CLIENT_RETRIES}, or once for each other broker)",
     )
 
     parser.add_argument(

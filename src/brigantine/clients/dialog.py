@@ -7,7 +7,7 @@ The shells (``shell`` for threads, ``shell_aio`` for asyncio) drive it the same 
         socket = one connected to dialog.broker     # a new one if dialog.fresh
         dialog.sent(now); send dialog.frames
         until dialog.until: dialog.receive(frames), which answers FINAL or ERROR at the end
-            where that answers nothing until dialog.until, see dialog.wait_on()
+            where that answers nothing until dialog.until, see dialog.wait_on() and the pool's look()
         unless FINAL: dialog.gave_up(now), which tells whether the broker was silent
         close the socket unless FINAL or ERROR
 
@@ -35,6 +35,8 @@ from .sight import Sight
 
 __all__ = ["Dialog"]
 
+#: Seconds between two looks at a broker that does not answer, where there is another.
+GLANCE = 0.25
 #: The body of a FINAL that follows PARTIALs and has nothing to add to them.
 ONLY_THE_END = [EMPTY]
 
@@ -62,6 +64,7 @@ class Dialog:
         #: What to send at each try.
         self.frames = codec.request(body)
         self._brokers = brokers
+        self._several = len(brokers) > 1
         self.timeout = timeout
         self._retries = retries
         self._backoff = backoff
@@ -122,11 +125,17 @@ class Dialog:
     def wait_on(self) -> bool:
         """Nothing was heard until ``until``: whether the try goes on, and the broker is to be looked at.
 
-        That is so once a try, or a part of a stream, at half its time.
+        That is so at half the time of a try, or of a part of a stream; with several brokers from early
+        on and all the time, since there is another one to go to.
         """
         goes_on = self.until < self.deadline
-        self.until = self.deadline
+        self.until = min(self.deadline, self.until + GLANCE) if self._several else self.deadline
         return goes_on
+
+    @property
+    def patient(self) -> bool:
+        """Whether it is too early to leave a broker that can't be reached: it may just be starting."""
+        return self.until <= self.waiting_since + 2 * GLANCE
 
     def heard(self, now: float) -> None:
         """The broker has answered something."""
@@ -136,7 +145,7 @@ class Dialog:
         """The caller has taken a part of the stream and wants the next."""
         self.waiting_since = now
         self.deadline = now + self.timeout
-        self.until = now + self.timeout / 2
+        self.until = now + (min(self.timeout / 2, GLANCE) if self._several else self.timeout / 2)
 
     def receive(self, frames: list[bytes]) -> Reply:
         """A message came.

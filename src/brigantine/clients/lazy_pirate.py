@@ -9,7 +9,7 @@ import zmq
 
 from ..body import request_frames
 from ..calls import called_rightly
-from ..config import BrokerConfig
+from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
 from .codec import Plain
 from .shared import Limits
 from .shell import ClientShell
@@ -23,8 +23,10 @@ class LazyPirateClient(ClientShell):
     ``brokers`` is the clients' endpoint of a broker, or several in order of preference: requests go
     to the first that is not silent, on silence to the next in turn, and to the first again when it
     is back, which is found out at no request's expense while it is dead or stopped (docs/clients.md).
-    ``timeout`` is seconds for one try, ``retries`` how many tries may follow the first that met
-    silence.  With several brokers the timeout should be no more than their ``heartbeat_interval *
+    ``timeout`` is seconds for one try, and should outlast the work with its wait for a worker: after it
+    the request is sent again, and may be carried out twice (docs/timeouts.md).  ``retries`` is how many
+    tries may follow the first that met silence: by default 1, with several brokers as many as ask each
+    of them once.  With several brokers the timeout should be no more than their ``heartbeat_interval *
     liveness``.  Each retry uses a new socket and the old one is closed, so that a late reply can
     answer no other request.  Before a retry to a broker that this request has tried already there is
     a pause, drawn evenly from 0 to a bound that begins at ``backoff`` seconds and doubles up to
@@ -50,10 +52,10 @@ class LazyPirateClient(ClientShell):
         self,
         brokers: str | Sequence[str],
         *,
-        timeout: float = 2.5,
-        retries: int = 3,
-        backoff: float = 0.1,
-        backoff_max: float = 5.0,
+        timeout: float = CLIENT_TIMEOUT,
+        retries: int | None = None,
+        backoff: float = CLIENT_BACKOFF,
+        backoff_max: float = CLIENT_BACKOFF_MAX,
         max_request_bytes: int = BrokerConfig.max_message_bytes,
         context: zmq.Context[Any] | None = None,
     ) -> None:

@@ -28,7 +28,7 @@ from .channel import (
 from .codec import ClientCodec
 from .dialog import Dialog
 from .roster import Roster
-from .witness import Witnesses
+from .witness import Witnesses, better_leave
 
 __all__ = ["SocketPool"]
 
@@ -112,14 +112,15 @@ class SocketPool:
         with self._lock:
             self._roster.left(dialog)
 
-    def look(self, dialog: Dialog) -> None:
-        """Look at the broker of a request that has waited for half its time."""
+    def look(self, dialog: Dialog) -> bool:
+        """Look at the broker of a request that waits; whether another one is better asked instead."""
         context = self._given_context or self._own_context
+        service = dialog.service if dialog.last else None
         with self._lock:
-            if context is not None and not self._closed:
-                self._witnesses.look(
-                    context, dialog.broker, dialog.service if dialog.last else None
-                )
+            if context is None or self._closed:
+                return False
+            self._witnesses.look(context, dialog.broker, service)
+            return better_leave(dialog, self._roster, self._witnesses)
 
     def gave_up(self, dialog: Dialog) -> None:
         """A try of that request is over, and there is no reply."""

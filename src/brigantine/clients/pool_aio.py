@@ -30,7 +30,7 @@ from .codec import ClientCodec
 from .dialog import Dialog
 from .pool import MAX_IDLE
 from .roster import Roster
-from .witness import Witnesses
+from .witness import Witnesses, better_leave
 
 __all__ = ["AsyncChannel", "LoopPool"]
 
@@ -160,13 +160,14 @@ class LoopPool:
         """That request has ended, whatever by."""
         self._roster.left(dialog)
 
-    def look(self, dialog: Dialog) -> None:
-        """Look at the broker of a request that has waited for half its time."""
-        if not self._closed:
-            assert self._context is not None
-            self._witnesses.look(
-                self._context, dialog.broker, dialog.service if dialog.last else None
-            )
+    def look(self, dialog: Dialog) -> bool:
+        """Look at the broker of a request that waits; whether another one is better asked instead."""
+        if self._closed:
+            return False
+        assert self._context is not None
+        service = dialog.service if dialog.last else None
+        self._witnesses.look(self._context, dialog.broker, service)
+        return better_leave(dialog, self._roster, self._witnesses)
 
     def gave_up(self, dialog: Dialog) -> None:
         """A try of that request is over, and there is no reply."""

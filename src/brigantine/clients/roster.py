@@ -123,6 +123,10 @@ class Roster:
             standing.taken_until = -math.inf
             standing.on_trial = None
 
+    def others(self, dialog: Dialog) -> bool:
+        """Whether there is a broker that is not silent beside the one of a request's try."""
+        return len(self._all) - self._silent > (self._standings[dialog.broker].silent_at is None)
+
     def order(self, now: float) -> Sequence[int]:
         """The brokers, the one to ask first in front."""
         if not self._silent:

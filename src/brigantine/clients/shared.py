@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgpack
 
 from ..checks import number, shown, whole
-from ..config import bounds
+from ..config import CLIENT_RETRIES, bounds
 from ..errors import Busy, ConfigError, Expired, NoReply, NoService, WorkerFailed, WrongUse
 from ..wire import raise_if_error
 from .codec import Reply, Says
@@ -76,10 +76,15 @@ class Limits:
     """
 
     def __init__(
-        self, timeout: float, retries: int, backoff: float, backoff_max: float, max_bytes: int
+        self,
+        timeout: float,
+        retries: int | None,
+        backoff: float,
+        backoff_max: float,
+        max_bytes: int,
     ) -> None:
         self._timeout = number("timeout", timeout, *TIMEOUT_RANGE)
-        self._retries = whole("retries", retries, *RETRIES_RANGE)
+        self._retries = None if retries is None else whole("retries", retries, *RETRIES_RANGE)
         self.backoff = number("backoff", backoff, *BACKOFF_RANGE)
         self.backoff_max = number("backoff_max", backoff_max, *BACKOFF_RANGE)
         least, most = map(int, bounds("max_message_bytes"))
@@ -89,9 +94,11 @@ class Limits:
         """``given`` for one request, or else the client's own."""
         return self._timeout if given is None else number("timeout", given, *TIMEOUT_RANGE)
 
-    def retries(self, given: int | None) -> int:
-        """``given`` for one request, or else the client's own."""
-        return self._retries if given is None else whole("retries", given, *RETRIES_RANGE)
+    def retries(self, given: int | None, brokers: int) -> int:
+        """``given`` for one request, or else the client's own, which is for so many brokers."""
+        if given is not None:
+            return whole("retries", given, *RETRIES_RANGE)
+        return max(CLIENT_RETRIES, brokers - 1) if self._retries is None else self._retries
 
     def check_size(self, frames: Sequence[bytes]) -> None:
         """Raise :class:`~brigantine.errors.ConfigError` for a request that no broker would take.

@@ -88,7 +88,7 @@ class ClientShell(ForThreads):
             frames,
             self._brokers,
             timeout=limits.timeout(timeout),
-            retries=limits.retries(retries),
+            retries=limits.retries(retries, len(self._brokers)),
             backoff=Backoff(limits.backoff, limits.backoff_max),
             stream=stream,
         )
@@ -171,8 +171,7 @@ class ClientShell(ForThreads):
             waits = channel.send(dialog.frames)
             while waits and last is None:
                 frames = channel.receive(dialog.until)
-                if frames is None and dialog.wait_on():
-                    pool.look(dialog)
+                if frames is None and dialog.wait_on() and not pool.look(dialog):
                     continue
                 if frames is None:
                     return False

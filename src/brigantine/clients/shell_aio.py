@@ -106,7 +106,7 @@ class AsyncClientShell(ForTasks):
             frames,
             self._brokers,
             timeout=limits.timeout(timeout),
-            retries=limits.retries(retries),
+            retries=limits.retries(retries, len(self._brokers)),
             backoff=Backoff(limits.backoff, limits.backoff_max),
             stream=stream,
         )
@@ -189,8 +189,7 @@ class AsyncClientShell(ForTasks):
         while True:
             frames = await channel.receive(dialog.until)
             if frames is None:
-                if dialog.wait_on():
-                    pool.look(dialog)
+                if dialog.wait_on() and not pool.look(dialog):
                     continue
                 return None
             reply = dialog.receive(frames)

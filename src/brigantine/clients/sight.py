@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Sight", "advice", "words"]
+__all__ = ["OUT_OF_REACH", "Sight", "advice", "words"]
 
 
 class Sight(Enum):
@@ -39,6 +39,11 @@ class Sight(Enum):
     #: The broker has answered with an error.
     ANSWERED = "answered"
 
+
+#: The broker can't be talked to now.
+OUT_OF_REACH = (
+    Sight.UNRESOLVED, Sight.REFUSED, Sight.UNREACHED, Sight.MUTE, Sight.HUNG_UP, Sight.CUT,
+)  # fmt: skip
 
 _WORDS: dict[Sight, str] = {
     Sight.UNRESOLVED: "the name of the host can't be looked up",

@@ -24,9 +24,11 @@ from ..monitor import monitor_event
 from ..wire_mdp import MMI_SERVICE
 from .channel import KnownSocket, Sockets
 from .codec import ClientCodec, Says
-from .sight import Sight
+from .dialog import Dialog
+from .roster import Roster
+from .sight import OUT_OF_REACH, Sight
 
-__all__ = ["Witness", "Witnesses"]
+__all__ = ["Witness", "Witnesses", "better_leave"]
 
 #: Milliseconds between tries to connect, and the bound to which they grow.
 RECONNECT_MS = 100
@@ -179,3 +181,10 @@ class Witnesses:
         """Stop watching.  May be called again."""
         while self._made:
             self._made.popitem()[1].close()
+
+
+def better_leave(dialog: Dialog, roster: Roster, witnesses: Witnesses) -> bool:
+    """Whether a request should not wait on for its broker: that is out of reach, and another is not."""
+    if dialog.last or dialog.patient or not roster.others(dialog):
+        return False
+    return witnesses.seen(dialog.broker, None) in OUT_OF_REACH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -279,3 +280,40 @@ def test_a_broker_that_stops_lets_go_of_what_nobody_took(impl: str, peers: Peers
         client = DialectClient(peers, broker.frontend, PPP, **DEAF)
         shed_by_bytes(broker, worker, client, bytes(MIB))
     wait_until(lambda: broker.stats()["unsent_bytes"] == 0, "all was let go")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_read_or_not_limits_hold_and_accounts_return_to_zero(
+    dialect_broker: Any, dialect: Dialect, peers: Peers, seed: int
+) -> None:
+    """Each client gets just what the broker says that it was given, whole and in order."""
+    rng = random.Random(seed)
+    limit, largest = 300_000, 200_000
+    broker = dialect_broker(dialect, peer_bytes=limit, **CALM)
+    worker = BareWorker(peers, broker.backend, dialect)
+    worker.ready()
+    clients = [DialectClient(peers, broker.frontend, dialect, **DEAF) for _ in range(3)]
+    given: list[list[list[bytes]]] = [[] for _ in clients]
+    read = [0] * len(clients)
+    for asked in range(1, 200):
+        number = rng.randrange(len(clients))
+        size, cut = rng.randrange(largest), rng.choice((1, 1, 2, 40))
+        body = [rng.randbytes(size // cut) for _ in range(cut)]
+        before = broker.stats()["replied"]
+        clients[number].ask(b"?")
+        worker.reply(worker.take()[0], *body)
+        stats = reaches(broker, accepted=asked, in_flight=0)
+        if stats["replied"] > before:
+            given[number].append(body)
+        assert stats["unsent_bytes"] <= len(clients) * limit
+        reader = rng.randrange(len(clients))
+        if rng.random() < 0.2 and read[reader] < len(given[reader]):
+            assert clients[reader].answer() == given[reader][read[reader]]
+            read[reader] += 1
+    assert broker.stats()["shed_client_bytes"] > 0
+    for client, bodies, count in zip(clients, given, read, strict=True):
+        for body in bodies[count:]:
+            assert client.answer() == body
+    stats = reaches(broker, unsent_bytes=0)
+    assert stats["replied"] == sum(map(len, given))
+    assert stats["accepted"] == stats["replied"] + stats["shed_client_bytes"]

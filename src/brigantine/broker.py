@@ -21,7 +21,7 @@ from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, pack
 from .endpoints import as_endpoints, check_distinct
 from .errors import BrokerStopped, ConfigError, WrongUse
-from .event_hub import END, EventHub
+from .event_hub import EventHub
 from .events import Events
 from .lookalikes import Here
 from .loop_handle import LoopHandle
@@ -177,6 +177,7 @@ class Broker(LoopHandle):
                     self._hub = EventHub(
                         self._context, self._events_endpoint, lambda: self._line.tell(IGNORE)
                     )
+                self._hub.begin()
             # Not under the line's lock, which the hub takes under its own.
             reader = Events(limit, visits, self._hub.remove)
             self._hub.add(reader)
@@ -235,9 +236,7 @@ class Broker(LoopHandle):
     def _close(self) -> None:
         self._notices.end()
         if self._hub is not None:
-            with contextlib.suppress(zmq.ZMQError):  # its context is terminated: it has ended
-                self._sockets.events.send(END)
-            self._hub.join()
+            self._hub.end(self._sockets.events)
         self._sockets.close(shared=not self._own_context)
 
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:

@@ -13,6 +13,7 @@ import zmq
 from .arguments import as_targets
 from .checks import number
 from .config import MAX_SECONDS
+from .contexts import OwnContext
 from .control_server import OK
 from .endpoints import connect
 from .errors import BrigantineError, NoReply
@@ -41,10 +42,10 @@ class ControlClient:
 
     def __init__(self, endpoint: str) -> None:
         [self.endpoint] = as_targets(endpoint, "EP", shared=False)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.linger = 0
+        self._context = OwnContext()
         try:
+            self._socket = self._context.socket(zmq.DEALER)
+            self._socket.linger = 0
             connect(self._socket, self.endpoint)
         except BaseException:
             self.close()
@@ -92,8 +93,7 @@ class ControlClient:
 
     def close(self) -> None:
         """Disconnect."""
-        self._socket.close()
-        self._context.term()
+        self._context.end()
 
     def __enter__(self) -> Self:
         return self

@@ -11,13 +11,13 @@ unless the status is OK.  See docs/control.md.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import msgpack
 import zmq
 
+from .background import Background
 from .config import DISCARD_BATCH, BrokerConfig
 from .endpoints import bind_private
 from .errors import BrokerStopped
@@ -78,7 +78,7 @@ class ControlServer:
         self._waiting: dict[tuple[bytes, ...], None] = {}
         self._discarding = False
         self._farewell: bytes | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
         self._wakeup = Wakeup()
         self._socket = control_router(context, config)
         try:
@@ -90,7 +90,7 @@ class ControlServer:
 
     def start(self) -> None:
         """Answer from now on."""
-        self._thread = threading.Thread(target=self._run, name="brigantine-control", daemon=True)
+        self._thread = Background(self._run, "brigantine-control")
         self._thread.start()
 
     def end(self, farewell: bytes) -> None:
@@ -98,7 +98,7 @@ class ControlServer:
         self._farewell = farewell
         if self._thread is not None:
             self._wakeup.set()
-            self._thread.join()
+            self._thread.wait()
         self._socket.close()  # what was sent goes out within its linger
         self._wakeup.close()
 

@@ -1,7 +1,8 @@
 """The thread that takes a broker's events off their inproc PAIR and hands them to every reader.
 
-It starts with the first reader, and is the only reader of the PAIR, which holds a bounded number of
-events: whatever the program does with them, the loop either finds room or counts the event as missed.
+It starts with the first reader, makes its socket itself, and is the only reader of the PAIR, which
+holds a bounded number of events: whatever the program does with them, the loop either finds room
+or counts the event as missed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 import zmq
 
+from .background import Background
+from .bell import Bell
 from .config import EVENTS_WAITING
 from .events import Events
 from .signals import leave_signals_to_main_thread
@@ -21,6 +24,9 @@ __all__ = ["END", "EventHub", "events_pair"]
 
 #: Sent behind the last event.
 END = b""
+
+#: Seconds between tries to tell the end to a thread that has no room for it.
+_TAKE_CHECK = 0.01
 
 
 def events_pair(context: zmq.Context[Any]) -> zmq.Socket[bytes]:
@@ -47,16 +53,26 @@ class EventHub:
         # Weak: a reader that was forgotten without close() must not be fed for ever.
         self._readers: weakref.WeakSet[Events] = weakref.WeakSet()
         self._ended = False
+        self._context = context
+        self._endpoint = endpoint
+        self._connected = False
+        #: Why it could not connect.
+        self._error: BaseException | None = None
+        self._changed = Bell()
         #: Events for which a reader had no room, summed over the readers.
         self.missed = 0
-        self._socket = events_pair(context)
-        try:
-            self._socket.connect(endpoint)
-            self._thread = threading.Thread(target=self._run, name="brigantine-events", daemon=True)
+        self._thread = Background(self._run, "brigantine-events")
+
+    def begin(self) -> None:
+        """Start, and return when it is connected.  To be called again when an exception has left it.
+
+        Raises what has kept it from connecting.
+        """
+        if not self._thread.started:
             self._thread.start()
-        except BaseException:
-            self._socket.close()
-            raise
+        self._changed.wait(lambda: self._connected or not self._thread.running)
+        if self._error is not None:
+            raise self._error
 
     def add(self, reader: Events) -> None:
         """Hand events to a reader from now on."""
@@ -74,22 +90,37 @@ class EventHub:
                 if not self._readers:
                     self._ignore()
 
-    def join(self) -> None:
-        """Wait until END has come and every reader was told."""
-        self._thread.join()
+    def end(self, socket: zmq.Socket[bytes]) -> None:
+        """Send END from the loop's side, and wait until every reader was told.
+
+        Where there is nobody to take it, none is told: what was left by an exception may have begun
+        no thread.
+        """
+        while self._thread.running:
+            try:
+                socket.send(END, zmq.DONTWAIT)
+                break
+            except zmq.Again:  # it has not connected yet, or is far behind
+                self._thread.wait(_TAKE_CHECK)
+            except zmq.ZMQError:  # the context is terminated: that has ended it, too
+                break
+        self._thread.wait()
 
     def _run(self) -> None:
         leave_signals_to_main_thread()
         try:
-            while True:
-                message = self._socket.recv()
-                if message == END:
-                    break
-                self._hand_out(message)
-        except zmq.ZMQError:
-            pass  # the program has terminated the context, and with it the broker
+            with events_pair(self._context) as socket:
+                socket.connect(self._endpoint)
+                self._connected = True
+                self._changed.ring()
+                while (message := socket.recv()) != END:
+                    self._hand_out(message)
+        except zmq.ZMQError as error:
+            # After it has connected: the program has terminated the context, and with it the broker.
+            if not self._connected:
+                self._error = error
         finally:
-            self._socket.close()
+            self._changed.ring()
             with self._lock:
                 self._ended = True
                 readers = list(self._readers)

@@ -6,7 +6,6 @@ An event leaves the loop as one msgpack list on an inproc PAIR:
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import msgpack
 
 from .arguments import patience
+from .bell import Bell
 from .counters import COUNTERS
-from .signals import longest_wait
 from .visits import Visits
 
 __all__ = ["KINDS", "Event", "Events", "pack_event"]
@@ -97,34 +96,37 @@ class Events:
         #: The broker's: its thread waits until every reader knows of the end.
         self._visits = visits
         self._forget = forget
-        self._changed = threading.Condition()
+        self._changed = Bell()
         #: Messages, and how many this reader missed before each.
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._missed = 0
-        self._ended = False
+        #: Nothing more will come; the reader wants nothing more.
+        self._ended = self._closed = False
 
     def next(self, timeout: float | None = None) -> Event | None:
         """The next event; ``None`` when none came within ``timeout`` seconds, or none will come."""
         wait = patience(timeout)
         deadline = None if wait is None else time.monotonic() + wait
-        with self._visits.inside(), self._changed:
-            while not self._waiting:
-                left = None if deadline is None else deadline - time.monotonic()
-                if self._ended or (left is not None and left <= 0):
-                    return None
-                bounds = [each for each in (left, longest_wait()) if each is not None]
-                self._changed.wait(min(bounds, default=None))
-            message, missed = self._waiting.popleft()
-        return _unpack(message, missed)
+        with self._visits.inside():
+            while True:
+                ended = self._ended  # before the look: what came last comes before it
+                try:
+                    message, missed = self._waiting.popleft()
+                except IndexError:
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if ended or not self._changed.wait(self._has_news, left):
+                        return None
+                else:
+                    return None if self._closed else _unpack(message, missed)
 
     def close(self) -> None:
         """Take no more events, and end whoever waits for one.  May be called again."""
         with self._visits.inside():
+            self._closed = True
             if self._forget is not None:
                 self._forget(self)
-            with self._changed:
-                self._waiting.clear()
             self.end()
+            self._waiting.clear()
 
     def __iter__(self) -> Self:
         return self
@@ -150,19 +152,20 @@ class Events:
 
     def put(self, message: bytes) -> bool:
         """Keep a message for the reader; whether there was room.  There always is for the last."""
-        with self._changed:
-            if self._ended:
-                return True
-            if len(self._waiting) >= self._limit and _unpack(message, 0).kind != "stopped":
-                self._missed += 1
-                return False
-            self._waiting.append((message, self._missed))
-            self._missed = 0
-            self._changed.notify()
+        if self._ended:
+            return True
+        if len(self._waiting) >= self._limit and _unpack(message, 0).kind != "stopped":
+            self._missed += 1
+            return False
+        self._waiting.append((message, self._missed))
+        self._missed = 0
+        self._changed.ring()
         return True
 
     def end(self) -> None:
         """Nothing more will come."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._ended = True
+        self._changed.ring()
+
+    def _has_news(self) -> bool:
+        return bool(self._waiting) or self._ended

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
-import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import zmq
 
 from .arguments import patience, plain_context
+from .background import Background
+from .bell import Bell
 from .calls import ForThreads
 from .config import BrokerConfig
 from .control import STOP
@@ -25,7 +25,7 @@ from .forks import close_bound, leave_to_parent
 from .loop_line import LoopLine
 from .patched import refuse_patched
 from .scheduling import let_others_finish
-from .signals import leave_signals_to_main_thread, longest_wait
+from .signals import leave_signals_to_main_thread
 
 __all__ = ["LoopHandle"]
 
@@ -67,36 +67,32 @@ class LoopHandle(ForThreads, ABC):
         self.controls: tuple[str, ...] = ()
         self._loop: Any = None
         self._error: BaseException | None = None
+        #: The sockets are bound, or that has failed: what the constructor waits for.
+        self._up = False
+        self._changed = Bell()
         self._told_to_end = False
         self._server: ControlServer | None = None
 
     def _start(self) -> None:
-        """Start the thread, and wait until the sockets are bound.  Raises what that raises."""
-        if self._own_context:  # not before: the arguments are all right
-            self._context = zmq.Context(io_threads=self._io_threads)
-        started = threading.Event()
-        # A daemon: the interpreter must not wait for it before the finalizer below has run.
-        self._thread = threading.Thread(
-            target=self._serve, args=(started,), name=f"brigantine-{self.what}", daemon=True
-        )
+        """Start the thread, and wait until the sockets are bound.  Raises what that raises.
+
+        All that must be given back is made by the thread, which no exception out of the blue strikes.
+        """
+        self._thread = Background(self._serve, f"brigantine-{self.what}")
         #: Is in the names of the loop's inproc endpoints.
         self._name = f"{os.getpid()}-{next(_numbers)}"
         endpoint = f"inproc://brigantine-control-{self._name}"
-        self._line = LoopLine(self._context, endpoint, self._thread, self.what)
+        self._line = LoopLine(endpoint, self._thread, self.what)
+        self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
         try:
             self._thread.start()
-        except BaseException:  # no more threads, say
-            self._line.end()
-            self._line.close()
-            if self._own_context:
-                self._context.term()
-            raise
-        self._finalizer = weakref.finalize(self, _shut_down, self._line, self._thread)
-        leave_to_parent(self._in_child)
-        started.wait()
-        if self._error is not None:
+            leave_to_parent(self._in_child)
+            self._changed.wait(lambda: self._up)
+            if self._error is not None:
+                raise self._error
+        except BaseException:  # also Ctrl-C: nobody gets this handle
             self.stop()
-            raise self._error
+            raise
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -118,7 +114,7 @@ class LoopHandle(ForThreads, ABC):
     @property
     def running(self) -> bool:
         """Whether the loop runs."""
-        return self._thread.is_alive()
+        return self._thread.running
 
     @property
     def told_to_end(self) -> bool:
@@ -210,42 +206,50 @@ class LoopHandle(ForThreads, ABC):
             return True
         if self._line.visits.mine:
             return False
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._line.visits.inside():  # joining a thread takes a lock, too
-            while self._thread.is_alive():
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                bounds = (each for each in (left, longest_wait()) if each)
-                self._thread.join(min(bounds, default=None))
-            self._finalizer()
-        return True
+        with self._line.visits.inside():
+            ended = self._thread.wait(timeout)
+        if ended:
+            self._finalizer.detach()
+        return ended
 
-    def _serve(self, started: threading.Event) -> None:
+    def _serve(self) -> None:
         """The loop's thread: makes the sockets, runs the loop, closes the sockets."""
         leave_signals_to_main_thread()
+        try:
+            if self._own_context:
+                self._context = zmq.Context(io_threads=self._io_threads)
+            self._line.open(self._context)
+            try:
+                self._run()
+            finally:
+                self._line.close()
+                if self._own_context:
+                    self._context.term()
+        except BaseException as error:
+            self._error = self._error or error
+        finally:  # whatever happens: the constructor waits for it
+            self._line.end()
+            self._say_up()
+
+    def _run(self) -> None:
         try:
             self._loop = self._open()
             if self._server is not None:
                 self._server.start()
-            started.set()
+            self._say_up()
             let_others_finish()
             self._loop.run()
         except BaseException as error:
             self._error = error
         finally:
             self._line.end()
-            try:
-                self._close()
-                if self._server is not None:
-                    self._server.end(pack(self.stats() if self._loop is not None else {}))
-                self._line.close()
-                if self._own_context:
-                    self._context.term()
-            except BaseException as error:
-                self._error = self._error or error
-            finally:  # whatever happens: the constructor waits for it
-                started.set()
+            self._close()
+            if self._server is not None:
+                self._server.end(pack(self.stats() if self._loop is not None else {}))
+
+    def _say_up(self) -> None:
+        self._up = True
+        self._changed.ring()
 
     def _bind_control(self, config: BrokerConfig) -> None:
         """Bind the control endpoints, if there are any; the loop's thread starts to answer later.
@@ -259,8 +263,8 @@ class LoopHandle(ForThreads, ABC):
             self.controls = self._server.endpoints
 
 
-def _shut_down(line: LoopLine, thread: threading.Thread) -> None:
+def _shut_down(line: LoopLine, thread: Background) -> None:
     """Stop a loop that nobody has stopped: run when Python exits."""
     if not line.in_child:
         line.tell(STOP)
-        thread.join()
+        thread.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
@@ -10,16 +9,19 @@ from typing import Any
 
 import zmq
 
+from .background import Background
+from .bell import Bell
 from .config import ANSWER_CHECK
 from .control import TAG_BYTES
 from .errors import BrokerStopped
+from .receiving import frame_if_there
 from .visits import Visits
 
 __all__ = ["LoopLine"]
 
 
 class LoopLine:
-    """Binds ``endpoint``, to which the loop connects; ``thread`` is the loop's.
+    """The handle's end is bound to ``endpoint``, the loop's connects to it; ``thread`` is the loop's.
 
     Any thread may tell and ask, but none of a forked child: it has neither the loop nor the right to
     its sockets.  A signal handler may tell, whatever it has interrupted.
@@ -27,9 +29,8 @@ class LoopLine:
 
     def __init__(
         self,
-        context: zmq.Context[Any],
         endpoint: str,
-        thread: threading.Thread,
+        thread: Background,
         what: str = "broker",
     ) -> None:
         self.endpoint = endpoint
@@ -42,18 +43,15 @@ class LoopLine:
         #: The loop answers no more.
         self.ended = False
         #: Set once the loop has connected, or has ended: before, nobody takes a word.
-        self._there = threading.Event()
+        self._there = False
+        self._changed = Bell()
         self._pid = os.getpid()
         self._thread = thread
         #: Held by who has asked the loop something; the tag of its question.
         self._asking = threading.Lock()
         self._askers = Visits()
         self._tag = 0
-        self._socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
-        self._socket.linger = 0
-        # Nothing that is told may be refused, or wait with the lock held.
-        self._socket.sndhwm = 0
-        self._socket.bind(endpoint)
+        self._socket: zmq.Socket[bytes]
 
     @property
     def in_child(self) -> bool:
@@ -70,10 +68,9 @@ class LoopLine:
 
     def tell(self, word: bytes) -> None:
         """Send a word, if anybody is there to take it."""
-        if self.in_child or not self._thread.is_alive():
+        if self.in_child or not self._thread.running:
             return
-        if not self._there.is_set():  # wait() takes a lock, which a signal handler may interrupt
-            self._there.wait()
+        self._changed.wait(lambda: self._there)
         with self.visits.inside(), self.lock:
             if not self.ended:  # set before the loop's end of the PAIR is closed
                 self._socket.send(word, zmq.DONTWAIT)
@@ -102,26 +99,41 @@ class LoopLine:
                 with self.lock:
                     if self.ended:
                         raise BrokerStopped(f"the {self._what} has ended")
-                    with contextlib.suppress(zmq.Again):
-                        while True:  # what an interrupted question has left comes first
-                            answer = self._socket.recv(zmq.DONTWAIT)
-                            if answer.startswith(question):
-                                return answer[len(question) :]
+                    answer = self._answer_to(question)
+                if answer is not None:
+                    return answer
                 # Readable when something has come, unless another thread's use of the socket has
                 # noticed before: then the next look finds it.
                 poller.poll(ANSWER_CHECK * 1000.0)
 
+    def _answer_to(self, question: bytes) -> bytes | None:
+        """The answer, if it is there; what an interrupted question has left comes first, and is dropped."""
+        while (answer := frame_if_there(self._socket)) is not None:
+            if answer.startswith(question):
+                return answer[len(question) :]
+        return None
+
+    def open(self, context: zmq.Context[Any]) -> None:
+        """Make the handle's end.  As all that follows, in the loop's thread."""
+        with self.lock:
+            self._socket = context.socket(zmq.PAIR)
+            self._socket.linger = 0
+            # Nothing that is told may be refused, or wait with the lock held.
+            self._socket.sndhwm = 0
+            self._socket.bind(self.endpoint)
+
     def begin(self) -> None:
         """The loop's end of the PAIR is connected."""
-        self._there.set()
+        self._there = True
+        self._changed.ring()
 
     def end(self) -> None:
         """The loop has ended: who asks from now on is told so."""
         with self.lock:
             self.ended = True
-        self._there.set()
+        self.begin()
 
     def close(self) -> None:
-        """Close the PAIR, after :meth:`end`."""
+        """Close the handle's end, after :meth:`end`."""
         with self.lock:
             self._socket.close()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from .background import Background
 from .config import LINGER, NOTICES_COUNTED
 from .lookalikes import Here
 from .notices import describe, level, unpack_notice
@@ -31,11 +31,11 @@ class NoticeLog:
         self.queue = queue_class(self._start)
         self._log = logging.getLogger(log)
         self._here = here
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
 
     def _start(self) -> bool:
         """Start the thread: called by the loop, at the first notice.  Whether it has."""
-        thread = threading.Thread(target=self._run, name="brigantine-notices", daemon=True)
+        thread = Background(self._run, "brigantine-notices")
         with contextlib.suppress(RuntimeError):  # no more threads: tried again at the next notice
             thread.start()
             self._thread = thread
@@ -45,7 +45,7 @@ class NoticeLog:
         """Have what waits logged, and end the thread; for a handler that blocks it waits a second."""
         self.queue.end()
         if self._thread is not None:
-            self._thread.join(LINGER)
+            self._thread.wait(LINGER)
 
     def _run(self) -> None:
         leave_signals_to_main_thread()

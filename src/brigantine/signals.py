@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 
-__all__ = ["leave_signals_to_main_thread", "longest_wait"]
+__all__ = ["HELD", "leave_signals_to_main_thread", "longest_wait"]
 
 #: Seconds that the main thread sleeps at most before it looks for signals.
 SIGNAL_CHECK = 0.25
 #: Signals that a thread's own mistake raises; they must not be held back.
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+#: All others.
+HELD = signal.valid_signals() - _FAULTS
 
 
 def longest_wait() -> float | None:
@@ -25,4 +27,4 @@ def longest_wait() -> float | None:
 
 def leave_signals_to_main_thread() -> None:
     """Hold back signals in this thread and those that it starts: here they would not wake the main one."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)

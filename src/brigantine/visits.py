@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
 
@@ -38,6 +39,15 @@ class Visits:
         """Whether this thread is inside: then who asks has interrupted it."""
         return bool(_mine(self._entries))
 
+    @property
+    def going_on(self) -> bool:
+        """Whether any thread is inside."""
+        tops = sys._current_frames()
+        return any(
+            any(frame is entry.frame for frame in _stack(tops.get(entry.thread)))
+            for entry in tuple(self._entries)
+        )
+
 
 class _Visit:
     __slots__ = ("_entries", "_entry")
@@ -61,12 +71,15 @@ def _mine(entries: list[_Entry], *, running: bool = True) -> list[_Entry]:
     mine = [entry for entry in entries if entry.thread == me]
     if not mine:
         return mine
-    running_frames = set()
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        running_frames.add(id(frame))
-        frame = frame.f_back
+    running_frames = set(map(id, _stack(sys._getframe(1))))
     return [entry for entry in mine if (id(entry.frame) in running_frames) is running]
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame, and those that it was called from."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def _remove(entries: list[_Entry], entry: _Entry) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import os
 import time
-import weakref
 from typing import Any, cast
 
 import zmq
 
 from ..endpoints import connect
 from ..errors import ClientClosed, ConnectError
+from ..receiving import message_if_there
 from ..signals import longest_wait
 from ..sockets import keep_alive
 from ..wakeup import Wakeup
@@ -22,11 +21,8 @@ from ..wire import ANNOUNCEMENT
 __all__ = [
     "CONTEXT_GONE",
     "Channel",
-    "KnownSocket",
     "SocketScout",
-    "Sockets",
     "can_send",
-    "close_all",
     "make_context",
     "open_socket",
     "unreachable",
@@ -46,28 +42,6 @@ ROUTING_ID_BYTES = 16
 
 #: What libzmq answers when the context was terminated under the client.
 CONTEXT_GONE = (zmq.ETERM, zmq.ENOTSOCK, errno.EFAULT)
-
-#: The sockets of one client; those that are gone leave by themselves.
-Sockets = weakref.WeakSet[zmq.Socket[Any]]
-
-
-class KnownSocket(zmq.Socket[bytes]):
-    """A socket that its client knows of before libzmq does.
-
-    An exception out of the blue, such as Ctrl-C, may strike before whoever made it could keep it.
-    Then nothing but the exception's traceback holds the socket, and ending its context would wait for
-    as long as the traceback lives.
-    """
-
-    def __init__(self, context: zmq.Context[Any], kind: int, *, known: Sockets) -> None:
-        known.add(self)
-        super().__init__(context, kind)
-
-
-def close_all(known: Sockets) -> None:
-    """Close what is open of a client's sockets; none may be in use by another thread."""
-    for socket in list(known):
-        socket.close(0)
 
 
 def make_context() -> zmq.Context[Any]:
@@ -150,8 +124,8 @@ class Channel:
             if self._woken in ready:  # first: a broker may send without end
                 raise ClientClosed("the client was closed while the request waited for its reply")
             if self._socket in ready:
-                with contextlib.suppress(zmq.Again):  # it was no reply, and libzmq threw it away
-                    frames = self._socket.recv_multipart(zmq.DONTWAIT)
+                frames = message_if_there(self._socket)
+                if frames is not None:
                     self._heard_at = time.monotonic()
                     return frames
             if left <= 0:

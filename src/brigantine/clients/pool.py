@@ -12,16 +12,14 @@ from typing import Any
 
 import zmq
 
+from ..bell import Bell
+from ..contexts import KnownSocket, Sockets, close_all, end_context
 from ..errors import BrigantineError, ClientClosed, ConfigError
-from ..signals import longest_wait
 from ..wakeup import Wakeup
 from .channel import (
     CONTEXT_GONE,
     Channel,
-    KnownSocket,
-    Sockets,
     SocketScout,
-    close_all,
     make_context,
     unreachable,
 )
@@ -73,8 +71,11 @@ class SocketPool:
         # Taken by itself, not through the condition: an exception out of the blue, such as Ctrl-C,
         # could strike within the condition's own code and leave the lock locked.
         self._lock = threading.RLock()
-        #: For those who wait until a request has ended, or the client has.
-        self._changed = threading.Condition(self._lock)
+        #: For :meth:`close`, which waits until the requests have ended: it lets go of the lock however
+        #: often a thread holds it, also where a signal handler has interrupted that.
+        self._left = threading.Condition(self._lock)
+        #: For those who wait until the client has ended.
+        self._ended = Bell()
         self._stats = dict.fromkeys(stats, 0)
         #: Made at the first request, so that a client that is never used costs nothing.
         self._own_context: zmq.Context[Any] | None = None
@@ -165,7 +166,7 @@ class SocketPool:
                 self._inside.discard(visit)
                 if self._closed and not self._inside:
                     self._release()
-                self._changed.notify_all()
+                self._left.notify_all()
 
     def take(self, broker: int, *, fresh: bool) -> Channel:
         """A channel to that broker: a new one if ``fresh``, otherwise an idle one will do.
@@ -197,24 +198,16 @@ class SocketPool:
 
     def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the end of the client."""
-        deadline = time.monotonic() + seconds
-        longest = longest_wait() or seconds
-        with self._lock:
-            while not self._closed and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(min(longest, left))
-            self.check_open()
+        if seconds > 0:
+            self._ended.wait(lambda: self._closed, seconds)
+        self.check_open()
 
     # -- the pool -----------------------------------------------------------------------------
 
     def _take_idle(self, broker: int) -> Channel | None:
         """An idle channel, if there is one."""
         with self._lock:
-            idle = self._idle[broker]
-            while idle:
-                channel = idle.pop()
-                if channel.usable():
-                    return channel
-        return None
+            return _first_usable(self._idle[broker])
 
     def _keep(self, broker: int, channel: Channel) -> None:
         """Keep a channel that has got its reply, or close it when nobody will want it."""
@@ -254,9 +247,7 @@ class SocketPool:
     def drop_idle(self, broker: int) -> None:
         """Close the idle channels to a broker that was silent: they are as old and may be as dead."""
         with self._lock:
-            idle = self._idle[broker]
-            while idle:
-                idle.pop().close()
+            _close_channels(self._idle[broker])
 
     # -- what can be seen, and the end --------------------------------------------------------
 
@@ -282,18 +273,21 @@ class SocketPool:
             self._closed = True
             if self._wakeup is not None:
                 self._wakeup.set()
-            self._changed.notify_all()
-            for broker in range(len(self._endpoints)):
-                self.drop_idle(broker)
+            self._ended.ring()
+            self._close_channels_without_visitor()
             self._roster.close()
             self._witnesses.close()
-            while self._parked:
-                self._parked.pop().close()
-            self._changed.wait_for(
-                lambda: all(visit.thread == me for visit in self._inside), CLOSE_PATIENCE
-            )
+            self._left.wait_for(lambda: self._all_inside_are(me), CLOSE_PATIENCE)
             if not self._inside:
                 self._release()
+
+    def _close_channels_without_visitor(self) -> None:
+        for idle in self._idle:
+            _close_channels(idle)
+        _close_channels(self._parked)
+
+    def _all_inside_are(self, thread: int) -> bool:
+        return all(visit.thread == thread for visit in self._inside)
 
     def _release(self) -> None:
         """Give back what the requests shared; the last one out does it."""
@@ -302,4 +296,20 @@ class SocketPool:
         # Also those that an exception out of the blue, such as Ctrl-C, cut loose.
         close_all(self._known)
         if self._own_context is not None:
-            self._own_context.term()
+            end_context(self._own_context, self._known)
+
+
+# No loop stands under a lock: an exception out of the blue at the end of its turn could leave it locked.
+
+
+def _first_usable(idle: list[Channel]) -> Channel | None:
+    while idle:
+        channel = idle.pop()
+        if channel.usable():
+            return channel
+    return None
+
+
+def _close_channels(channels: list[Channel] | set[Channel]) -> None:
+    while channels:
+        channels.pop().close()

@@ -14,14 +14,12 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
+from ..contexts import KnownSocket, Sockets, close_all, end_context
 from ..errors import BrigantineError, ClientClosed
 from .channel import (
     CONTEXT_GONE,
-    KnownSocket,
-    Sockets,
     SocketScout,
     can_send,
-    close_all,
     make_context,
     open_socket,
     unreachable,
@@ -261,4 +259,4 @@ class LoopPool:
         # Also those that an exception out of the blue, such as Ctrl-C, cut loose.
         close_all(self._known)
         if self._own_context is not None:
-            self._own_context.term()
+            end_context(self._own_context, self._known)

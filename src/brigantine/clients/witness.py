@@ -18,11 +18,12 @@ from typing import Any
 
 import zmq
 
+from ..contexts import KnownSocket, Sockets
 from ..endpoints import connect
 from ..errors import BrigantineError
 from ..monitor import monitor_event
+from ..receiving import message_if_there
 from ..wire_mdp import MMI_SERVICE
-from .channel import KnownSocket, Sockets
 from .codec import ClientCodec, Says
 from .dialog import Dialog
 from .roster import Roster
@@ -107,12 +108,10 @@ class Witness:
 
     def _read(self) -> None:
         assert self._monitor is not None
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self._note(monitor_event(self._monitor.recv_multipart(zmq.DONTWAIT))[0])
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self._hear(self._socket.recv_multipart(zmq.DONTWAIT))
+        while (event := message_if_there(self._monitor)) is not None:
+            self._note(monitor_event(event)[0])
+        while (frames := message_if_there(self._socket)) is not None:
+            self._hear(frames)
 
     def _note(self, event: int) -> None:
         """The connection has changed."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import zmq
 
+from ..background import Background
+from ..contexts import OwnContext
 from ..core.load import PROTOCOLS, Load
 from ..core.load_clients import Clients
 from ..core.load_line import Line
@@ -39,8 +40,8 @@ class Generator:
         refuse_patched(type(self).__name__)
         self.plan = plan
         allow_files(plan.clients + plan.workers)
-        self._own_context = context is None
-        self._context = context or zmq.Context(plan.io_threads)
+        self._own_context = None if context is not None else OwnContext(plan.io_threads)
+        self._context: zmq.Context[Any] = context or self._own_context  # type: ignore[assignment]
         self._clients: Connections | None = None
         self._workers: Connections | None = None
         self._load: Load | None = None
@@ -117,8 +118,8 @@ class Generator:
         """
         run, load = self._run, self._running()
         assert run is not None, "start() comes first"
-        self._run = None
         interrupted = run.finish()
+        self._run = None
         self.look()
         return Figures.of(
             self.plan,
@@ -131,10 +132,12 @@ class Generator:
 
     def run(self, requests: int | None = None) -> Figures:
         """Do what the plan says, and return what came out.  May be called again."""
-        done = threading.Event()
-        self.start(requests, on_end=done.set)
+        self.start(requests)
         try:
-            while not done.wait(LOOK):
+            while True:
+                assert self._run is not None
+                if self._run.wait(LOOK):
+                    break
                 self.look()
         finally:
             figures = self.finish()
@@ -149,17 +152,21 @@ class Generator:
 
     def close(self) -> None:
         """Say goodbye where the protocol has words for it, and close all connections."""
-        load, self._load = self._load, None
+        if self._run is not None:  # finish() was left by an exception, or never called
+            self._run.end()
+            self._run = None
+        load = self._load
         if load is not None:
             if load.workers is not None:
                 load.workers.goodbye()
             load.close()
+            self._load = None
         for each, linger in ((self._clients, 0.0), (self._workers, LINGER)):
             if each is not None:
                 each.close(linger)
         self._clients = self._workers = None
-        if self._own_context:
-            self._context.term()
+        if self._own_context is not None:
+            self._own_context.end()
 
     def __enter__(self) -> Generator:
         return self
@@ -188,7 +195,7 @@ class _Run:
         self._broker_pid, self._on_end = broker_pid, on_end
         self._error: BaseException | None = None
         self._interrupted = False
-        self._thread = threading.Thread(target=self._serve, name="brigantine-load", daemon=True)
+        self._thread = Background(self._serve, "brigantine-load")
         self.cpu: OwnCpu = OwnCpu.now()
         self.broker_cpu: CpuTime | None = self._broker_now()
 
@@ -197,12 +204,20 @@ class _Run:
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return self._thread.running
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended within ``timeout`` seconds."""
+        return self._thread.wait(timeout)
+
+    def end(self) -> None:
+        """Break it off, if it still runs, and wait for its end.  May be called again."""
+        self._load.stop()
+        self._thread.wait()
 
     def finish(self) -> bool:
-        """Whether the load had to be broken off."""
-        self._load.stop()
-        self._thread.join()
+        """End it; whether the load had to be broken off."""
+        self.end()
         self._load.forget()
         self.cpu = OwnCpu.now() - self.cpu
         broker = self._broker_now()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -13,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import zmq
 
+from ..background import Background
 from ..signals import longest_wait
 from ..wakeup import Wakeup
 from .readiness import Readiness
@@ -59,7 +58,7 @@ class WorkerIO(ABC, Generic[Given, Taken]):
         self._stopping = False
         self._cut = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="brigantine-worker-io", daemon=True)
+        self._thread = Background(self._run, "brigantine-worker-io")
 
     # -- the handlers' side -------------------------------------------------------------------
 
@@ -78,9 +77,11 @@ class WorkerIO(ABC, Generic[Given, Taken]):
         """Wait for a request; ``None`` when the thread has ended.  Raises what made it fail."""
         longest = longest_wait()
         while True:
-            with contextlib.suppress(Empty):
+            try:
                 request = self._inbox.get(timeout=longest)
-                break
+            except Empty:
+                continue
+            break
         if request is None:
             self._inbox.put(None)  # for the next one that waits
             self.check()
@@ -123,8 +124,7 @@ class WorkerIO(ABC, Generic[Given, Taken]):
         if os.getpid() != self._process:
             return  # a forked child has neither the thread nor the right to its sockets
         self.hurry()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.wait()
         self._wakeup.close()
 
     # -- the I/O thread -----------------------------------------------------------------------

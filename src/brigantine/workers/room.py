@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+
+from ..bell import Bell
 
 __all__ = ["Room"]
 
@@ -15,20 +16,23 @@ class Room:
     """
 
     def __init__(self, parts: int) -> None:
-        self._free = threading.Semaphore(parts)
+        #: One item for each part that there is room for: append() and pop() are single steps.
+        self._free: list[None] = [None] * parts
+        self._given_back = Bell()
         #: Wakes a task that waits.
         self._wake: Callable[[], None] | None = None
 
     def release(self) -> None:
         """Give back the room of one part."""
-        self._free.release()
+        self._free.append(None)
+        self._given_back.ring()
         wake = self._wake
         if wake is not None:
             wake()
 
     def take(self, timeout: float | None) -> bool:
         """Take the room of one part, which may take until ``timeout`` seconds are over."""
-        return self._free.acquire(timeout=timeout)
+        return self._given_back.wait(self._take_if_free, timeout)
 
     async def take_in_task(self) -> None:
         """Take the room of one part.  Lets other tasks run even if there is room."""
@@ -46,8 +50,17 @@ class Room:
         # In this order: what is given back from here on either is seen at once or wakes this task.
         self._wake = wake
         try:
-            while not self._free.acquire(blocking=False):
+            while True:
+                if self._take_if_free():
+                    return
                 await freed.wait()
                 freed.clear()
         finally:
             self._wake = None
+
+    def _take_if_free(self) -> bool:
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -38,6 +38,7 @@ class TaskWorker(Worker[Given], ForTasks):
     #: Whether the handler may be an async generator function.
     _takes_generators: ClassVar[bool] = False
     _task: asyncio.Task[None] | None = None
+    _serving: Coroutine[Any, Any, None] | None = None
     #: Handlers are being cancelled: this worker's end, and none of a request.
     _giving_up = False
 
@@ -55,7 +56,8 @@ class TaskWorker(Worker[Given], ForTasks):
         ``RuntimeError`` when this worker was run before.
         """
         self._claim()
-        await self._serve()
+        self._serving = self._serve()
+        await self._serving
 
     def stop(self) -> None:
         """Finish the requests in hand, send their replies, take no other.  May be called again.
@@ -63,7 +65,11 @@ class TaskWorker(Worker[Given], ForTasks):
         From any thread, and from a signal handler.  It does not wait: :meth:`run` returns, and the
         ``async with`` block is left, when all is done.
         """
-        self._tell_to_stop()
+        if self._tell_to_stop() and self._link is not None:
+            serving: Any = self._serving
+            if serving is not None and serving.cr_frame is None:
+                # Nobody is left in run(), which an exception may have kept from doing it.
+                self._link.cut()
 
     async def __aenter__(self) -> Self:
         """:meth:`run` in a task of its own.
@@ -73,7 +79,8 @@ class TaskWorker(Worker[Given], ForTasks):
         Raises ``RuntimeError`` if it was run before.
         """
         self._claim()
-        task = self._task = asyncio.get_running_loop().create_task(self._serve())
+        self._serving = self._serve()
+        task = self._task = asyncio.get_running_loop().create_task(self._serving)
         task.add_done_callback(self._log_failure)
         try:
             await self._until_ready(1, self._ready_timeout)

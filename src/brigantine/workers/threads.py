@@ -5,15 +5,17 @@ from __future__ import annotations
 import atexit
 import inspect
 import logging
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..arguments import patience
+from ..background import Background
 from ..body import from_frames
 from ..calls import ForThreads
 from ..errors import WrongUse
+from ..visits import Visits
 from .base import Worker
 from .io_thread import Given, WorkerIO
 from .kinds import is_async, is_generator, name_of
@@ -31,9 +33,11 @@ class ThreadWorker(Worker[Given], ForThreads):
 
     #: Whether the handler may be a generator function.
     _takes_generators: ClassVar[bool] = False
-    _thread: threading.Thread | None = None
+    _thread: Background | None = None
     #: Threads beside the one that serves.
-    _helpers: Sequence[threading.Thread] = ()
+    _helpers: Sequence[Background] = ()
+    #: Who is in :meth:`run`, once somebody was.
+    _runners: Visits | None = None
 
     # -- how it runs --------------------------------------------------------------------------
 
@@ -47,7 +51,9 @@ class ThreadWorker(Worker[Given], ForThreads):
         ``RuntimeError`` when this worker was run before.
         """
         self._claim()
-        self._serve()
+        self._runners = Visits()
+        with self._runners.inside():
+            self._serve()
 
     def start(self) -> Self:
         """:meth:`run` in a background thread, which does not keep the program from ending.
@@ -57,13 +63,12 @@ class ThreadWorker(Worker[Given], ForThreads):
         Raises ``RuntimeError`` when this worker was run before.
         """
         self._claim()
-        thread = threading.Thread(target=self._serve_and_log, name="brigantine-worker", daemon=True)
-        thread.start()
-        self._thread = thread
+        self._thread = Background(self._serve_and_log, "brigantine-worker")
         try:
+            self._thread.start()
             self._readiness.wait(1, self._ready_timeout)
-        except BaseException:  # nobody may have this worker to stop it
-            self._tell_to_stop()
+        except BaseException:  # such as Ctrl-C: nobody may have this worker to stop it
+            self.stop()
             raise
         self._log_missing()
         return self
@@ -91,8 +96,12 @@ class ThreadWorker(Worker[Given], ForThreads):
         handler itself calls it.  It does not wait for :meth:`run` to return, so a signal handler
         may call it then.
         """
-        if self._tell_to_stop() and self._thread is not None and not self._in_own_thread():
-            self._thread.join()
+        if not self._tell_to_stop() or self._in_own_thread():
+            return
+        if self._thread is not None:
+            self._thread.wait()
+        elif self._link is not None and self._runners is not None and not self._runners.going_on:
+            self._link.cut()  # nobody is left in run(), which an exception kept from doing it
 
     def __enter__(self) -> Self:
         return self.start()
@@ -120,8 +129,8 @@ class ThreadWorker(Worker[Given], ForThreads):
             )
 
     def _in_own_thread(self) -> bool:
-        current = threading.current_thread()
-        return current is self._thread or current in self._helpers
+        threads = (*self._helpers, self._thread)
+        return any(thread is not None and thread.current for thread in threads)
 
     def _serve_and_log(self) -> None:
         try:
@@ -145,16 +154,14 @@ class ThreadWorker(Worker[Given], ForThreads):
                 return
             link.start()
             self._helpers = [
-                threading.Thread(
-                    target=self._help, args=(link,), name=f"brigantine-worker-{n}", daemon=True
-                )
+                Background(partial(self._help, link), f"brigantine-worker-{n}")
                 for n in range(1, self._capacity)
             ]
             for helper in self._helpers:
                 helper.start()
             self._work(link)
             for helper in self._helpers:
-                helper.join()  # it has nothing in hand
+                helper.wait()  # it has nothing in hand
         finally:
             link.cut()
             atexit.unregister(link.cut)

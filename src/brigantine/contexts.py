@@ -1,0 +1,68 @@
+"""Contexts and sockets made in the main thread, where an exception out of the blue may strike.
+
+After Ctrl-C, say, nothing but the exception's traceback may hold a socket, and ending its context
+would wait for as long as the traceback lives: so all are known before libzmq knows them.
+"""
+
+from __future__ import annotations
+
+import signal
+import weakref
+from functools import partial
+from typing import Any
+
+import zmq
+
+from .signals import HELD
+
+__all__ = ["KnownSocket", "OwnContext", "Sockets", "close_all", "end_context"]
+
+#: Those that are gone leave by themselves.
+Sockets = weakref.WeakSet[zmq.Socket[Any]]
+
+
+class KnownSocket(zmq.Socket[bytes]):
+    """A socket that who made it knows of before libzmq does."""
+
+    def __init__(self, context: zmq.Context[Any], kind: int, *, known: Sockets) -> None:
+        known.add(self)
+        super().__init__(context, kind)
+
+
+class OwnContext(zmq.Context[zmq.Socket[bytes]]):
+    """A context that knows all its sockets; to be ended by :meth:`end`."""
+
+    def __init__(self, io_threads: int = 1) -> None:
+        # Past pyzmq, which takes an attribute that it does not know for an option.
+        self.__dict__["_known"] = weakref.WeakSet()
+        super().__init__(io_threads)
+
+    def socket(self, socket_type: int, socket_class: Any = None, **options: Any) -> Any:
+        """As of any context."""
+        made_by = socket_class or partial(KnownSocket, known=self.__dict__["_known"])
+        return super().socket(socket_type, made_by, **options)
+
+    def end(self) -> None:
+        """Close what sockets are still open, and terminate."""
+        end_context(self, self.__dict__["_known"])
+
+
+def close_all(known: Sockets) -> None:
+    """Close what is open of them; none may be in use by another thread."""
+    for socket in list(known):
+        socket.close(0)
+
+
+def end_context(context: zmq.Context[Any], known: Sockets) -> None:
+    """Terminate a context, and close what sockets are still open in it.
+
+    libzmq gives up where a signal comes, to be asked again, and pyzmq forgets the context all the same:
+    its threads would stay for as long as the process.  So signals wait, for no longer than the sockets
+    linger that were closed before.
+    """
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    try:
+        close_all(known)
+        context.term()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)

@@ -1,0 +1,94 @@
+"""Exceptions that a signal handler raises, as that of Ctrl-C does, at moments that a test chooses."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from harness import wait_until
+
+__all__ = ["Struck", "handler_that_raises", "nothing_left", "struck", "sweep"]
+
+
+class Struck(BaseException):
+    """As KeyboardInterrupt, which nobody catches by accident."""
+
+
+#: How often the handler of :func:`handler_that_raises` was called.
+_strikes = 0
+
+
+@contextlib.contextmanager
+def handler_that_raises() -> Iterator[None]:
+    """The time in which SIGALRM raises :class:`Struck`."""
+
+    def strike(*_: object) -> None:
+        global _strikes
+        _strikes += 1
+        raise Struck
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def struck(work: Callable[[], object], after: float) -> bool:
+    """Do the work, in which Struck comes ``after`` seconds; returns whether it came."""
+    before = _strikes
+    try:
+        _strike_within(work, after, before)
+    except Struck:
+        return True
+    return False
+
+
+def _strike_within(work: Callable[[], object], after: float, before: int) -> None:
+    signal.setitimer(signal.ITIMER_REAL, max(after, 1e-6))
+    try:
+        work()
+    finally:
+        left, _ = signal.setitimer(signal.ITIMER_REAL, 0.0)
+    if left == 0.0:  # another thread may have taken it and be about to tell
+        wait_until(lambda: _strikes > before, "a strike that is due")
+
+
+def sweep(work: Callable[[], object], clean_up: Callable[[], object], moments: int) -> int:
+    """Strike at so many moments of the work, and clean up each time; how often it came."""
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+        clean_up()
+    came = 0
+    for moment in range(moments):
+        came += struck(work, sorted(took)[1] * 1.1 * (moment + random.random()) / moments)
+        clean_up()
+    return came
+
+
+@contextlib.contextmanager
+def nothing_left(*, files: bool = True) -> Iterator[None]:
+    """The time after which there are no more threads, of Python or of the system, and files than before."""
+
+    def counts() -> dict[str, int]:
+        gc.collect()
+        of_python = [each for each in threading.enumerate() if each.name.startswith("brigantine")]
+        counted = {"threads": len(of_python), "tasks": len(os.listdir("/proc/self/task"))}
+        return {**counted, "files": len(os.listdir("/proc/self/fd"))} if files else counted
+
+    before = counts()
+    yield
+    wait_until(
+        lambda: all(now <= before[what] for what, now in counts().items()),
+        f"what there was before, {before}, instead of {counts()},",
+    )

@@ -1,0 +1,259 @@
+"""Ctrl-C at every moment of a life: what it leaves can be stopped, and then nothing is left.
+
+Real signals at moments spread over each life, for only these come where Python lets them come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import zmq
+from strikes import handler_that_raises, nothing_left, sweep
+
+from brigantine import (
+    BrokerStopped,
+    ClientClosed,
+    LazyPirateClient,
+    LRUBroker,
+    LRUWorker,
+    MajordomoBroker,
+    MajordomoClient,
+    MajordomoWorker,
+    NoReply,
+    NoService,
+    ParanoidPirateBroker,
+    ParanoidPirateWorker,
+    QueueDevice,
+)
+from brigantine.control_client import ControlClient
+from brigantine.load.generator import Generator
+from brigantine.load.plan import Plan
+from brigantine.loop_handle import LoopHandle
+
+ANY = "tcp://127.0.0.1:*"
+
+pytestmark = [
+    # What strikes a ``__del__`` is told by Python, and can be told to nobody else.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+]
+
+
+class Left:
+    """What a life has made, in whatever state it is now."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        #: What others have made, by id().
+        self._others = {id(each) for each in handles()}
+
+    def keep(self, made: Any) -> Any:
+        self.made.append(made)
+        return made
+
+    def stop(self) -> None:
+        """Stop it, and whatever constructor an exception has left at its very end."""
+        for each in self.made:
+            (each.close if hasattr(each, "close") else each.stop)()
+            if isinstance(each, LoopHandle):
+                assert not each.running
+        self.made.clear()
+        for each in handles():
+            if id(each) not in self._others and hasattr(each, "_finalizer"):
+                each.stop()
+
+
+def handles() -> list[LoopHandle]:
+    return [each for each in gc.get_objects() if isinstance(each, LoopHandle)]
+
+
+Live = Callable[..., None]
+
+
+@pytest.fixture(params=[40, pytest.param(1000, marks=pytest.mark.long)])
+def live(request: pytest.FixtureRequest) -> Live:
+    """``live(life)`` strikes at so many moments of that life."""
+    return partial(_live, moments=request.param)
+
+
+def _live(life: Callable[[Left], object], moments: int, *, files: bool = True) -> None:
+    """Strike at so many moments of the life.
+
+    ``files``: none may be left.  A context of pyzmq, or an event loop, that is struck while it is made
+    leaves those that it has opened.
+    """
+    left = Left()
+    with nothing_left(files=files), handler_that_raises():
+        assert sweep(lambda: life(left), left.stop, moments) > 0
+
+
+def the_whole_of_a_broker(kind: Callable[..., Any], impl: str) -> Callable[[Left], None]:
+    def life(left: Left) -> None:
+        broker = left.keep(kind(ANY, ANY, impl=impl, control=ANY))
+        broker.stats()
+        broker.workers()
+        with broker.events() as events:
+            broker.services()
+            events.next(0.0)
+            broker.join(0.001)
+            broker.drain()
+
+    return life
+
+
+@pytest.mark.parametrize("kind", [LRUBroker, ParanoidPirateBroker, MajordomoBroker])
+def test_a_broker_can_be_stopped_whatever_was_interrupted(live: Live, impl: str, kind: Any) -> None:
+    live(the_whole_of_a_broker(kind, impl))
+
+
+def test_a_device_can_be_stopped_whatever_was_interrupted(live: Live, impl: str) -> None:
+    def life(left: Left) -> None:
+        device = left.keep(QueueDevice(ANY, ANY, impl=impl))
+        device.pause()
+        device.resume()
+        device.stats()
+        device.join(0.001)
+        device.stop()
+
+    live(life)
+
+
+def test_a_broker_in_a_context_of_the_callers_leaves_it_usable(live: Live, impl: str) -> None:
+    with zmq.Context() as context, context.socket(zmq.PAIR):  # which starts its threads
+
+        def life(left: Left) -> None:
+            with LRUBroker(ANY, ANY, impl=impl, context=context) as broker:
+                left.keep(broker)
+                with broker.events():
+                    broker.workers()
+
+        live(life)
+        with LRUBroker("inproc://front", "inproc://back", impl=impl, context=context) as broker:
+            assert broker.workers() == {}
+
+
+BROKERS: dict[str, Callable[..., Any]] = {
+    "lru": LRUBroker,
+    "ppp": ParanoidPirateBroker,
+    "mdp": MajordomoBroker,
+}
+WORKERS: dict[str, Callable[[str], Any]] = {
+    "lru": lambda endpoint: LRUWorker(endpoint, bytes.upper),
+    "ppp": lambda endpoint: ParanoidPirateWorker(endpoint, bytes.upper, capacity=3),
+    "mdp": lambda endpoint: MajordomoWorker(endpoint, "s", bytes.upper, capacity=3),
+}
+
+
+@pytest.fixture
+def served(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A broker that nothing strikes."""
+    with BROKERS[request.param](ANY, ANY) as broker:
+        yield broker
+
+
+@pytest.mark.parametrize(
+    ("served", "what"), [(what, what) for what in WORKERS], indirect=["served"]
+)
+def test_a_worker_can_be_stopped_whatever_was_interrupted(
+    live: Live, served: Any, what: str
+) -> None:
+    def life(left: Left) -> None:
+        with left.keep(WORKERS[what](served.backend)):
+            served.join(0.005)
+
+    live(life)
+
+
+@pytest.mark.parametrize(
+    ("served", "what"), [(what, what) for what in WORKERS], indirect=["served"]
+)
+def test_a_worker_in_run_can_be_stopped_whatever_was_interrupted(
+    live: Live, served: Any, what: str
+) -> None:
+    def life(left: Left) -> None:
+        worker = left.keep(WORKERS[what](served.backend))
+        timer = threading.Timer(0.005, worker.stop)
+        timer.start()
+        worker.run()
+
+    live(life)
+
+
+@contextlib.contextmanager
+def answers() -> Iterator[None]:
+    """How requests may end here, struck or not."""
+    with contextlib.suppress(NoReply, NoService, ClientClosed, BrokerStopped):
+        yield
+
+
+@pytest.mark.parametrize("served", ["mdp"], indirect=True)
+def test_a_client_can_be_closed_whatever_was_interrupted(live: Live, served: Any) -> None:
+    with MajordomoWorker(served.backend, "s", bytes.upper):
+
+        def life(left: Left) -> None:
+            with left.keep(MajordomoClient(served.frontend, timeout=1.0)) as client, answers():
+                client.request("s", b"x")
+                list(client.stream("s", b"x"))
+                client.request("s", b"x")
+
+        live(life, files=False)
+
+
+@pytest.mark.parametrize("served", ["lru"], indirect=True)
+def test_a_client_that_gets_no_answer_can_be_closed_whatever_was_interrupted(
+    live: Live, served: Any
+) -> None:
+    def life(left: Left) -> None:
+        brokers = [served.frontend, "tcp://127.0.0.1:9"]
+        client = left.keep(LazyPirateClient(brokers, timeout=0.003, retries=2, backoff=0.001))
+        with client, answers():
+            client.request(b"x")
+
+    live(life, files=False)
+
+
+@pytest.mark.parametrize("served", ["mdp"], indirect=True)
+def test_a_load_can_be_ended_whatever_was_interrupted(live: Live, served: Any) -> None:
+    plan = Plan(
+        pattern="mdp", frontend=served.frontend, backend=served.backend,
+        clients=3, workers=3, service="s", requests=50,
+    )  # fmt: skip
+
+    def life(left: Left) -> None:
+        with left.keep(Generator(plan)) as generator:
+            generator.run()
+
+    live(life, files=False)
+
+
+def test_a_control_client_can_be_closed_whatever_was_interrupted(live: Live, impl: str) -> None:
+    with LRUBroker(ANY, ANY, impl=impl, control=ANY) as broker:
+
+        def life(left: Left) -> None:
+            assert broker.control is not None
+            with left.keep(ControlClient(broker.control)) as client:
+                client.send("stats")
+                client.receive(1.0)
+
+        live(life, files=False)
+
+
+def test_what_strikes_is_what_comes_out(impl: str) -> None:
+    """Not an error of ours about a state that it has left."""
+    with LRUBroker(ANY, ANY, impl=impl) as broker:
+
+        def look() -> None:
+            for _ in range(30):
+                broker.workers()
+                broker.stats()
+
+        with handler_that_raises():
+            sweep(look, lambda: None, 300)
+        assert broker.workers() == {}

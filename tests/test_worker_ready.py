@@ -262,8 +262,8 @@ def test_start_that_is_interrupted_leaves_no_worker(kind: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert worker._thread is not None
-    worker._thread.join(10)
-    assert not worker._thread.is_alive()
+    worker._thread.wait(10)
+    assert not worker._thread.running
 
 
 @pytest.mark.parametrize("kind", KINDS)

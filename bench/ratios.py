@@ -101,19 +101,22 @@ def independence(quick: bool) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.ratios", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
     parser.add_argument("--check", action="store_true", help="exit 1 when a ratio misses its floor")
     options = parser.parse_args()
     pin(1)
-    rows = hot_paths(options.quick) + independence(options.quick)
-    text = table(
-        ["what", "core", "other", "ratio"],
-        ([each.what, each.core, each.other, f"**{each.ratio:.1f}**"] for each in rows),
-    )
-    print(text)
-    if options.readme:
-        rewrite(README, "ratios", text)
-    missed = [each for each in rows if each.floor is not None and each.ratio < each.floor]
+    paths, sizes = hot_paths(options.quick), independence(options.quick)
+    for marker, head, rows in (
+        ("ratios", ["what", "core", "pure Python", "pure / core"], paths),
+        ("sizes", ["the core among few and among many", "few", "many", "few / many"], sizes),
+    ):
+        text = table(
+            head, ([each.what, each.core, each.other, f"**{each.ratio:.1f}**"] for each in rows)
+        )
+        print(text, end="\n\n")
+        if options.readme:
+            rewrite(README, marker, text)
+    missed = [each for each in paths + sizes if each.floor is not None and each.ratio < each.floor]
     for each in missed:
         print(f"missed: {each.what}: {each.ratio:.2f}, to reach {each.floor:.2f}", file=sys.stderr)
     return 1 if missed and options.check else 0

@@ -27,6 +27,7 @@ from brigantine import (
     NoService,
     Try,
     WorkerFailed,
+    ledger_holds,
 )
 
 #: Long enough to connect on a busy machine and to be told what there is to tell.
@@ -76,7 +77,7 @@ def failed(shell: str, protocol: str, endpoint: Any, **options: Any) -> NoReply:
         assert settled(client.stats())
     error = raised.value
     assert error.service == (None if protocol == "plain" else SERVICE)
-    assert str(error).startswith("no reply" if protocol == "plain" else "svc: ")
+    assert str(error).startswith("svc: ") == (protocol != "plain")
     return error
 
 
@@ -189,17 +190,32 @@ def test_the_workers_side(
 
 
 @shells
-@majordomo
-def test_a_broker_of_another_protocol(
-    broker: Callable[..., LRUBroker], shell: str, protocol: str
+def test_a_broker_of_another_protocol_says_so_at_once(
+    impl: str, broker: Callable[..., LRUBroker], shell: str
 ) -> None:
+    lru = broker()
+    with mdp_broker(impl) as running:
+        for protocol, endpoint in (("0.2", lru.frontend), ("plain", running.frontend)):
+            error = failed(shell, protocol, endpoint, timeout=PATIENCE, retries=3)
+            check(error, "answered", "does not speak this client's protocol (")
+            assert len(error.tries) == 1
+            assert error.reason == "drop_malformed_request"
+        for each in (lru, running):
+            stats = each.stats()
+            assert (stats["drop_malformed_request"], stats["error_answers"]) == (1, 1)
+            assert (stats["accepted"], ledger_holds(stats)) == (0, True)
+
+
+@shells
+def test_a_broker_of_another_protocol_that_cannot_know(
+    broker: Callable[..., LRUBroker], shell: str
+) -> None:
+    """To a broker of one service a request of MDP 0.1 is a body like any other, and so is a question."""
     lru = broker()
     with LRUWorker(lru.backend, bytes.upper):
         wait_until(lambda: lru.workers(), "the worker")
-        error = failed(shell, protocol, lru.frontend)
-    # To a broker of one service a request of MDP 0.1 is a body like any other, and so is the question.
-    seen = "foreign" if protocol == "0.1" else "unheard"
-    check(error, seen, "protocol (MDP " + protocol)
+        error = failed(shell, "0.1", lru.frontend)
+    check(error, "foreign", "protocol (MDP 0.1)")
 
 
 @shells

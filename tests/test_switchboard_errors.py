@@ -259,3 +259,39 @@ def test_after_parts_the_error_is_the_final(rooms: ModuleType) -> None:
     calls = [call for call in rig.wait(TTL) if call.port == FRONTEND]
     told(rig, calls, "expired", "failed_expired_in_flight")
     assert [call for call in rig.final(W, job, b"late") if call.port != BACKEND] == []
+
+
+# -- clients of another protocol ------------------------------------------------------------------
+
+WRONG_PROTOCOL = msgpack.packb({"error": "other_protocol", "reason": "drop_malformed_request"})
+
+
+@pytest.mark.parametrize("dialect", ["REQ", "PPP"])
+def test_a_client_of_mdp_is_told_in_its_protocol_that_this_is_none_of_it(
+    rooms: ModuleType, dialect: str
+) -> None:
+    rig = TalkRig(rooms, DIALECTS[dialect])
+    calls = rig.receive(FRONTEND, [C, b"MDPC02", b"\x01", b"echo", b"x"])
+    words = [C, b"MDPC02", b"\x03", b"echo", b"brigantine-broker-error/1", WRONG_PROTOCOL]
+    assert [call[:2] for call in calls] == [(FRONTEND, words)]
+    assert (rig["drop_malformed_request"], rig["error_answers"], rig["accepted"]) == (1, 1, 0)
+    assert rig.receive(FRONTEND, [STRANGER, b"MDPC02", b"\x01", b"echo", b"x"]) == []
+
+
+@pytest.mark.parametrize("dialect", ["MDP01", "MDP02"])
+def test_a_client_without_a_header_is_told_that_the_broker_needs_one(
+    rooms: ModuleType, dialect: str
+) -> None:
+    rig = TalkRig(rooms, DIALECTS[dialect], default_service=None)
+    calls = rig.receive(FRONTEND, [b"hop", C, b"", b"x"])
+    words = [b"hop", C, b"", b"brigantine-broker-error/1", WRONG_PROTOCOL]
+    assert [call[:2] for call in calls] == [(FRONTEND, words)]
+    assert (rig["drop_malformed_request"], rig["error_answers"], rig["accepted"]) == (1, 1, 0)
+    assert rig.receive(FRONTEND, [STRANGER, b"", b"x"]) == []
+
+
+def test_what_is_of_no_protocol_is_not_answered(make: Callable[..., TalkRig]) -> None:
+    rig = make()
+    for frames in ([C, b"x"], [C, b""], [C, b"MDPC02", b"\x01"], [C]):
+        assert rig.receive(FRONTEND, frames) == []
+    assert (rig["drop_malformed_request"], rig["error_answers"]) == (4, 0)

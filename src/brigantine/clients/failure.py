@@ -15,6 +15,8 @@ __all__ = ["REFUSALS", "failure"]
 _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
 #: The request, or what came of it, is beyond the bounds of a broker: it would be again.
 TOO_LARGE = "too_large"
+#: The broker does not speak the client's protocol, and so it will be.
+OTHER_PROTOCOL = "other_protocol"
 REPLY_TOO_LARGE = "reply_too_large"
 #: What the reason of such an answer begins with where it was the request.
 REQUEST_DROPPED = "drop_"
@@ -29,7 +31,7 @@ OTHER = "other"
 STOPPED = "failed_stopped"
 #: Errors that tell at once that this broker won't do it, the weightier first: the broker that is
 #: busy has the service.
-REFUSALS = ("busy", "no_service", TOO_LARGE)
+REFUSALS = ("busy", "no_service", TOO_LARGE, OTHER_PROTOCOL)
 
 _HEADS: dict[type[NoReply] | str, str] = {
     NoReply: "no reply after {times}",
@@ -37,6 +39,7 @@ _HEADS: dict[type[NoReply] | str, str] = {
     Busy: "the request was turned away",
     TOO_LARGE: "the request of {size} bytes in {frames} frames is too large for the broker",
     REPLY_TOO_LARGE: "the reply is too large for the broker",
+    OTHER_PROTOCOL: "the broker does not speak this client's protocol ({protocol})",
     MALFORMED_REPLY: "the worker answered with what is no reply, {times}",
     SLOW_READER: "the reply was cut off, since it was read more slowly than it came, {times}",
     OTHER: "the broker answered with an error that this client doesn't know, {times}",
@@ -50,6 +53,7 @@ _ADVICE: dict[type[NoReply] | str, str] = {
     TOO_LARGE: "Send less at once, or give the broker a larger max_message_bytes or max_frames",
     REPLY_TOO_LARGE: "Have the worker answer with less at once, or give the broker a larger "
     "max_message_bytes or max_frames",
+    OTHER_PROTOCOL: "Use the client of its protocol, or the endpoint of the right broker",
     MALFORMED_REPLY: "Look at the worker: behind the request's address a reply has an empty frame, and "
     "at least one more",
     SLOW_READER: "Read faster: don't block the thread or event loop that takes the parts, or a proxy in "

@@ -7,7 +7,7 @@ from . cimport zmqapi
 from .chain cimport NIL
 from .codec cimport parse_client
 from .codec_mdp cimport CLIENT_COMMAND_AT
-from .commands cimport MDP, MDP02, NONE, SAYS_REQUEST, SAYS_TOO_DEEP, Command
+from .commands cimport MDP, MDP02, NONE, REQ, SAYS_REQUEST, SAYS_TOO_DEEP, Command
 from .counters cimport (
     ACCEPTED,
     DROP_MALFORMED_REQUEST,
@@ -50,7 +50,8 @@ cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
         return notice_message(board, NOTICE_NOT_A_REQUEST, DROP_TOO_DEEP, frames)
     if command.says != SAYS_REQUEST:
         board.count[DROP_MALFORMED_REQUEST] += 1
-        return notice_message(board, NOTICE_NOT_A_REQUEST, DROP_MALFORMED_REQUEST, frames)
+        notice_message(board, NOTICE_NOT_A_REQUEST, DROP_MALFORMED_REQUEST, frames)
+        return tell_misdirected(board, frames)
     board.count[ACCEPTED] += 1
     if command.service == NONE:
         name = board.default_service.data()
@@ -76,6 +77,14 @@ cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
     if vacant:
         board.vacancies.refresh(slot, now)
     return enqueue(board, slot, now)
+
+
+cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
+    """Tell a client that its protocol is not spoken here, in that protocol, if it asks to be told."""
+    cdef Command command = parse_client(frames, board.max_depth, REQ | MDP)
+    if command.says != SAYS_REQUEST:
+        return 0
+    return tell(board, frames, command.body, command.protocol, DROP_MALFORMED_REQUEST)
 
 
 cdef int dropped_from_client(Board board, Frames *frames, int reason) except -1 nogil:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..wire_mdp import MMI_PREFIX
 from . import codec
 from .board import Board
-from .commands import MDP, Command, Says
+from .commands import MDP, REQ, Command, Says
 from .dispatch import enqueue
 from .endings import refuse, tell_refused
 from .mmi import answer_mmi
@@ -29,6 +29,7 @@ def from_client(board: Board, frames: list[bytes], now: float) -> None:
     if command.says is not Says.REQUEST:
         board.count["drop_malformed_request"] += 1
         notice_message(board, "not_a_request", "drop_malformed_request", frames)
+        _tell_misdirected(board, frames)
         return
     board.count["accepted"] += 1
     name = service_name(board, frames, command)
@@ -52,6 +53,13 @@ def from_client(board: Board, frames: list[bytes], now: float) -> None:
     if vacant:
         board.vacancies.refresh(request.slot, now)
     enqueue(board, request, now)
+
+
+def _tell_misdirected(board: Board, frames: list[bytes]) -> None:
+    """Tell a client that its protocol is not spoken here, in that protocol, if it asks to be told."""
+    command = codec.parse_client(frames, board.config.max_depth, REQ | MDP)
+    if command.says is Says.REQUEST:
+        tell_refused(board, frames, command, "drop_malformed_request")
 
 
 def dropped_from_client(board: Board, frames: list[bytes], reason: str) -> None:

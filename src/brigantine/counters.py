@@ -20,8 +20,8 @@ COUNTERS: dict[str, str] = {
     "shed": "requests given up by the broker to stay within its bounds (sum of shed_*)",
     "failed": "requests that got no reply for another reason (sum of failed_*)",
     # why a request was shed
-    "shed_queue_full": "the queue held queue_limit requests",
-    "shed_queue_bytes": "the queue held queue_bytes bytes",
+    "shed_queue_full": "the queue held queue_limit requests; this was of the service with most of them",
+    "shed_queue_bytes": "the queue held queue_bytes bytes; this was of the service with most of them",
     "shed_services": "the request was for one service more than max_services",
     "shed_draining": "the broker was draining",
     "shed_client_full": "the reply or a part of it met the high-water mark of a client that does not read",

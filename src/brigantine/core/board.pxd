@@ -22,6 +22,7 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 
 from .arrivals cimport Arrivals
+from .backlog cimport Backlog
 from .chain cimport Chain, Link
 from .counters cimport COUNTER_COUNT
 from .envelope cimport Frames
@@ -60,6 +61,8 @@ cdef class Board:
     cdef Identities service_names
     cdef vector[Service] services
     cdef vector[Link] due_links
+    cdef int64_t services_made          # how many were made known, ever
+    cdef Backlog backlog                # which of them have most waiting
     cdef int64_t taken                  # bytes of the message that is being handled
     cdef int64_t present                # the time of the last call; -1 before the first
     cdef int64_t vacated                # when last a service was left without a worker; at first: the start

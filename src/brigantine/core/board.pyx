@@ -2,6 +2,7 @@
 
 from libc.string cimport memset
 
+from .backlog cimport Backlog
 from .chain cimport chain_init
 from .commands cimport MDP, PPP, REQ
 from .envelope cimport frames_free, frames_init
@@ -43,6 +44,7 @@ cdef class Board:
         self.arrivals = Arrivals()
         self.deadlines = ExpiryOrder(config.request_ttl)
         self.untold = Untold()
+        self.backlog = Backlog()
         self.service_names = Identities()
         self.identities = Identities()
         self.parked = LRUOrder()

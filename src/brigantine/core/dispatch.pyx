@@ -11,20 +11,18 @@ from .counters cimport (
     IN_FLIGHT,
     QUEUED,
     QUEUED_BYTES,
-    SHED,
-    SHED_QUEUE_BYTES,
-    SHED_QUEUE_FULL,
     WORKER_BEHIND,
     WORKER_FULL,
     WORKERS_IDLE,
 )
-from .endings cimport finish
 from .envelope cimport data_of, frame_is, frames_clear, frames_compact, frames_copy
 from .lru cimport lru_again, lru_next, lru_ready
 from .outbox cimport FULL, GONE, OK
+from .queues cimport joined_queue, left_queue
 from .records cimport Request, Service, Worker
 from .services cimport mark, take_place
-from .tickets cimport LATE, TICKET_SIZE
+from .shedding cimport make_room
+from .tickets cimport TICKET_SIZE
 from .workers cimport heard, leave
 from .zmqapi cimport brigantine_zmq
 
@@ -51,15 +49,18 @@ cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
         chain_append(&service.queue, board.request_links.data(), slot)
     else:
         chain_insert(&service.queue, board.request_links.data(), slot, before)
+    joined_queue(board, request)
     if service.free.length:
         mark(board, request.service)
     if board.count[QUEUED] > board.queue_limit or board.count[QUEUED_BYTES] > board.queue_bytes:
         settle(board, now)  # which may make room
-        if request.worker == NIL and board.count[QUEUED] > board.queue_limit:
-            return finish(board, slot, SHED, SHED_QUEUE_FULL, LATE)
-        if request.worker == NIL and board.count[QUEUED_BYTES] > board.queue_bytes:
-            return finish(board, slot, SHED, SHED_QUEUE_BYTES, LATE)
-    if request.worker == NIL and board.count[QUEUED] > COMPACT_AFTER:
+        if request.worker == NIL and (
+            board.count[QUEUED] > board.queue_limit
+            or board.count[QUEUED_BYTES] > board.queue_bytes
+        ):
+            make_room(board, slot)
+    # Unless it was sent or shed.
+    if board.count[QUEUED] > COMPACT_AFTER and request.worker == NIL and request.frames.count:
         frames_compact(&request.frames, 0, request.frames.count)
     return 0
 
@@ -126,6 +127,7 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
     links = board.request_links.data()
     if chain_has(links, slot):
         chain_remove(&board.services[service].queue, links, slot)
+        left_queue(board, request)
     chain_append(&worker.requests, links, slot)
     take_place(board, index)
     worker.live += 1

@@ -5,6 +5,7 @@ from .chain cimport NIL, Link, chain_has, chain_remove
 from .counters cimport IN_FLIGHT, QUEUED, QUEUED_BYTES, SHED
 from .envelope cimport frames_clear
 from .events cimport EVENT_FAILED, EVENT_SHED
+from .queues cimport left_queue
 from .records cimport Request
 from .services cimport give_places, leave_service
 from .telling cimport tell
@@ -29,6 +30,7 @@ cdef int finish(Board board, int slot, int end, int reason, int verdict) except 
     if worker == NIL:
         if chain_has(links, slot):
             chain_remove(&board.services[request.service].queue, links, slot)
+            left_queue(board, request)
         board.count[QUEUED] -= 1
         board.count[QUEUED_BYTES] -= request.charge
     else:

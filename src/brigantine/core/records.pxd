@@ -15,6 +15,10 @@ cdef struct Service:
     int unoccupied     # those of them that have nothing in hand
     int in_hand        # places taken at all of them
     int users          # registered workers and requests that have not ended: it stays while there are
+    int64_t bytes      # charged to what is in `queue`
+    int64_t age        # how many services had been made known before it
+    # what the backlog has it with; 0 where it is not in there (stale while the backlog is not kept)
+    int64_t weighed_requests, weighed_bytes
 
 cdef struct Worker:
     int service        # index of the service it is registered for

@@ -26,6 +26,7 @@ from .endings cimport NO_REASON, finish
 from .envelope cimport frame_set, frames_clear, frames_copy, frames_move, frames_size, frames_swap
 from .events cimport EVENT_REDISPATCHED
 from .outbox cimport BEHIND, FULL, OK, UNWEIGHED
+from .queues cimport joined_queue
 from .records cimport Request
 from .tickets cimport ANSWERED, LATE
 from .watching cimport watch_request
@@ -85,6 +86,7 @@ cdef int take_back(Board board, int slot) except -1 nogil:
     request.retries -= 1
     frames_clear(&request.partial)
     chain_prepend(&board.services[request.service].queue, board.request_links.data(), slot)
+    joined_queue(board, request)
     board.count[REDISPATCHED] += 1
     if board.outbox.watched:
         watch_request(board, EVENT_REDISPATCHED, REDISPATCHED, request)

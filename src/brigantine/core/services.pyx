@@ -17,6 +17,8 @@ cdef int find_service(Board board, const char *name, size_t size, bint by_worker
         return NIL
     index = board.service_names.add(name, size)
     memset(&fresh, 0, sizeof(fresh))
+    fresh.age = board.services_made
+    board.services_made += 1
     chain_init(&fresh.free)
     chain_init(&fresh.queue)
     if <size_t>index == board.services.size():

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..config import BrokerConfig
 from ..counters import COUNTERS
 from ..notices import Notice
+from .backlog import Backlog
 from .commands import MDP, PPP, REQ
 from .expiry import ExpiryQueue
 from .lru import LRUQueue
@@ -68,6 +69,9 @@ class Board:
         self.orphans = 0
 
         self.services: dict[bytes, Service] = {}
+        #: How many were made known, ever, and which of them have most waiting.
+        self.services_made = 0
+        self.backlog = Backlog()
         #: Services in which a request or a worker became free for another try.
         self.due: dict[Service, None] = {}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from . import codec
 from .board import Board
 from .commands import REQ
-from .endings import finish
 from .outbox import Sent
+from .queues import joined_queue, left_queue
 from .records import Request, State, Worker
-from .tickets import Verdict
+from .shedding import make_room
 from .workers import heard, leave
 
 __all__ = ["enqueue", "settle"]
@@ -21,18 +21,17 @@ def enqueue(board: Board, request: Request, now: float) -> None:
     """Let a new request wait for its turn in settle, or shed it at the bounds of the queue."""
     service, count, config = request.service, board.count, board.config
     service.queue[request.slot] = None
+    joined_queue(board, request)
     board.arrivals.setdefault((request.address[0], service), []).append(request.slot)
     if service.free:
         board.due[service] = None
     if count["queued"] <= config.queue_limit and count["queued_bytes"] <= config.queue_bytes:
         return
     settle(board, now)  # which may make room
-    if request.worker is not None:
-        return
-    if count["queued"] > config.queue_limit:
-        finish(board, request, "shed", "shed_queue_full", Verdict.LATE)
-    elif count["queued_bytes"] > config.queue_bytes:
-        finish(board, request, "shed", "shed_queue_bytes", Verdict.LATE)
+    if request.worker is None and (
+        count["queued"] > config.queue_limit or count["queued_bytes"] > config.queue_bytes
+    ):
+        make_room(board, request)
 
 
 def settle(board: Board, now: float) -> None:
@@ -83,7 +82,8 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
             board.count["worker_full" if sent == Sent.FULL else "worker_behind"] += 1
             worker.turn = False
             board.parked.ready(identity)
-    service.queue.pop(request.slot, None)
+    del service.queue[request.slot]
+    left_queue(board, request)
     worker.requests[request.slot] = None
     worker.take_place()
     worker.live += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .board import Board
 from .commands import Command
+from .queues import left_queue
 from .records import Request, State, Worker
 from .services import leave_service, service_name
 from .telling import tell
@@ -21,7 +22,9 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
     """The one place where a request ends; ``verdict`` is what a later reply to it will be told."""
     count = board.count
     if request.state is State.QUEUED:
-        request.service.queue.pop(request.slot, None)
+        if request.slot in request.service.queue:
+            del request.service.queue[request.slot]
+            left_queue(board, request)
         count["queued"] -= 1
         count["queued_bytes"] -= request.charge
     else:

@@ -16,14 +16,20 @@ NO_CONNECTION = -1
 class Service:
     """A name that workers serve.  It stays while a worker or a request needs it."""
 
-    __slots__ = ("free", "in_hand", "name", "queue", "unoccupied", "users", "workers")
+    __slots__ = (
+        "age", "bytes", "free", "in_hand", "name", "queue", "unoccupied", "users", "workers",
+    )  # fmt: skip
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, age: int) -> None:
         self.name = name
+        #: How many services had been made known before it.
+        self.age = age
         #: Workers that could take a request now, least recently used first.
         self.free = LRUQueue()
         #: Slots of the waiting requests, next one first.
         self.queue: OrderedDict[int, None] = OrderedDict()
+        #: Charged to these.
+        self.bytes = 0
         #: Registered workers, those of them that have nothing in hand, and places taken at all of them.
         self.workers = self.unoccupied = self.in_hand = 0
         #: Registered workers and requests that have not ended.

@@ -8,6 +8,7 @@ from .board import Board
 from .commands import MDP02, Command
 from .endings import finish
 from .outbox import Sent
+from .queues import joined_queue
 from .records import Request, Service, State
 from .tickets import Verdict
 from .watching import watch_request
@@ -51,6 +52,7 @@ def take_back(board: Board, request: Request) -> None:
     request.state = State.QUEUED
     request.service.queue[request.slot] = None
     request.service.queue.move_to_end(request.slot, last=False)
+    joined_queue(board, request)
     board.count["redispatched"] += 1
     board.count["in_flight"] -= 1
     board.count["queued"] += 1

@@ -21,7 +21,8 @@ def find_service(board: Board, name: bytes, *, by_worker: bool) -> Service | Non
     """
     service = board.services.get(name)
     if service is None and (by_worker or len(board.services) < board.config.max_services):
-        service = board.services[name] = Service(name)
+        service = board.services[name] = Service(name, board.services_made)
+        board.services_made += 1
     return service
 
 

@@ -75,7 +75,7 @@ def is_cut(error: NoReply, broker: MajordomoBroker) -> None:
     """That it tells what became of the reply, which the broker has counted once."""
     assert error.reason == "shed_client_full"
     assert "high_water_mark" in str(error)
-    assert str(error).startswith(("the stream broke off after", "the reply was cut off"))
+    assert str(error).startswith(("svc: the stream broke off after", "svc: the reply was cut off"))
     stats = reaches(broker, shed_client_full=1, error_answers=1, error_answers_waiting=0)
     assert (stats["replied"], stats["drop_partial_shed"], stats["in_flight"]) == (0, 1, 0)
 

@@ -8,7 +8,7 @@ cdef int weigh(Board board, int index) except -1 nogil:
     cdef int64_t requests = 0
     cdef int64_t bytes_ = 0
     # Those that were at a worker before stand in front of all others, and may not be shed.
-    if service.queue.length and board.requests[service.queue.tail].retries == board.retries:
+    if service.queue.length and not board.requests[service.queue.tail].taken_back:
         requests = service.queue.length
         bytes_ = service.bytes
     board.backlog.move(

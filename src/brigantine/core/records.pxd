@@ -44,5 +44,6 @@ cdef struct Request:
     int service        # index
     int worker         # index of the worker that holds it; NIL while it waits
     int retries        # how often it may still be sent to another worker
+    bint taken_back    # it was at a worker before, which was lost
     bint orphan        # in flight, but its worker was lost
     int64_t charge     # bytes that it counts for while it waits

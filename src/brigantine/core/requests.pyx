@@ -71,7 +71,7 @@ cdef int open_request(
     request.service = service
     request.worker = NIL
     request.retries = board.retries
-    request.orphan = False
+    request.taken_back = request.orphan = False
     board.services[service].users += 1
     board.count[QUEUED] += 1
     board.count[QUEUED_BYTES] += request.charge
@@ -84,6 +84,7 @@ cdef int take_back(Board board, int slot) except -1 nogil:
     board.tickets.c_renew(slot)
     board.vacancies.remove(slot)  # there was a worker: it has until its deadline
     request.retries -= 1
+    request.taken_back = True
     frames_clear(&request.partial)
     chain_prepend(&board.services[request.service].queue, board.request_links.data(), slot)
     joined_queue(board, request)

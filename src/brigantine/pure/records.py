@@ -106,7 +106,7 @@ class Request:
 
     __slots__ = (
         "address", "body", "charge", "orphan", "partial", "protocol", "retries", "service", "slot",
-        "state", "worker",
+        "state", "taken_back", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +127,8 @@ class Request:
         self.retries = retries
         self.state = State.QUEUED
         self.worker: Worker | None = None
+        #: It was at a worker before, which was lost.
+        self.taken_back = False
         #: In flight, but the worker was lost.
         self.orphan = False
         #: What came as PARTIAL for a client that can take one reply only.

@@ -46,6 +46,7 @@ def take_back(board: Board, request: Request) -> None:
     board.tickets.renew(request.slot)
     board.vacancies.remove(request.slot)  # there was a worker: it has until its deadline
     request.retries -= 1
+    request.taken_back = True
     watch_request(board, "redispatched", "redispatched", request)
     request.worker = None
     request.partial = []

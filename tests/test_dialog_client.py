@@ -395,3 +395,29 @@ def test_anything_else_is_malformed(frames: list[bytes]) -> None:
 def test_a_version_that_does_not_exist_is_refused(version: object) -> None:
     with pytest.raises(ConfigError, match=r"'0\.1' or '0\.2'"):
         majordomo(version)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seen", "shown"),
+    [
+        (
+            "can't look up nowhere: no such name",
+            "unresolved",
+            "can't look up nowhere: no such name",
+        ),
+        ("nobody accepts connections at a", "refused", "nobody accepts connections there"),
+        ("nobody speaks ZMTP at a", "hung_up", "ended before ZeroMQ's handshake"),
+        ("can't open a socket to a: no files", "", "can't open a socket to a: no files"),
+    ],
+)
+def test_what_kept_a_try_from_its_broker_is_told(trouble: str, seen: str, shown: str) -> None:
+    each = dialog("a", retries=0)
+    turned(each)
+    each.sent(0.0)
+    each.trouble = trouble
+    each.gave_up(2.0)
+    error = raised_by(each)
+    assert (error.tries[0].seen, error.tries[0].trouble) == (seen, trouble)
+    assert shown in str(error)
+    if seen == "unresolved":
+        assert "Check the name of the host" in str(error)

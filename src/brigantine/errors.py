@@ -86,19 +86,26 @@ class Try(tuple[str, float]):
 
     ``seen`` is a word for what was seen of the broker meanwhile, such as ``"refused"`` or
     ``"connected"``; docs/clients.md has all of them.  It is empty where nothing is known.  ``said`` is
-    ``(error, reason)`` where the broker has answered with an error, else ``None``.
+    ``(error, reason)`` where the broker has answered with an error, else ``None``.  ``trouble`` is what
+    kept the request from reaching the broker, in words, as far as is known.
     """
-
-    def __new__(
-        cls, endpoint: str, waited: float, seen: str = "", said: tuple[str, str] | None = None
-    ) -> Self:
-        """``waited`` is seconds."""
-        made = super().__new__(cls, (endpoint, waited))
-        made.seen, made.said = seen, said
-        return made
 
     seen: str
     said: tuple[str, str] | None
+    trouble: str
+
+    def __new__(
+        cls,
+        endpoint: str,
+        waited: float,
+        seen: str = "",
+        said: tuple[str, str] | None = None,
+        trouble: str = "",
+    ) -> Self:
+        """``waited`` is seconds."""
+        made = super().__new__(cls, (endpoint, waited))
+        made.seen, made.said, made.trouble = seen, said, trouble
+        return made
 
     @property
     def endpoint(self) -> str:
@@ -110,8 +117,8 @@ class Try(tuple[str, float]):
         """Seconds from asking to giving up."""
         return self[1]
 
-    def __getnewargs__(self) -> tuple[str, float, str, tuple[str, str] | None]:
-        return (*self, self.seen, self.said)
+    def __getnewargs__(self) -> tuple[str, float, str, tuple[str, str] | None, str]:
+        return (*self, self.seen, self.said, self.trouble)
 
     def __repr__(self) -> str:
         return f"Try({self.endpoint!r}, {self.waited:.3g}, seen={self.seen!r}, said={self.said!r})"

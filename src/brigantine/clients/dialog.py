@@ -31,7 +31,7 @@ from ..errors import Try
 from ..wire import EMPTY, ErrorAnswer, read_broker_error
 from .codec import ClientCodec, Reply, Says
 from .failure import REFUSALS, failure
-from .sight import Sight
+from .sight import Sight, sight_of
 
 __all__ = ["Dialog"]
 
@@ -87,6 +87,8 @@ class Dialog:
         #: How often each broker was asked, and those that have refused.
         self._asked = [0] * len(brokers)
         self._refused: set[int] = set()
+        #: What keeps this try from reaching its broker, in words, as far as is known.
+        self.trouble = ""
         #: Whether what the broker has said to this try was not of this protocol.
         self._foreign = False
         #: The error answer to this try.
@@ -118,7 +120,7 @@ class Dialog:
 
     def sent(self, now: float) -> None:
         """The try begins."""
-        self._partial, self._said, self._foreign = [], None, False
+        self._partial, self._said, self._foreign, self.trouble = [], None, False, ""
         self.started = now
         self.resumed(now)
 
@@ -196,8 +198,10 @@ class Dialog:
             sight = Sight.PARTS
         elif self._foreign:
             sight = Sight.FOREIGN
+        elif self.trouble:
+            sight = sight_of(self.trouble) or sight
         waited = now - self.started
-        self._tries.append(Try(self._brokers[self.broker], waited, sight.value, said))
+        self._tries.append(Try(self._brokers[self.broker], waited, sight.value, said, self.trouble))
         if said is not None and said.error in REFUSALS:
             self._refused.add(self.broker)
         else:

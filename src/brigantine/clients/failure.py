@@ -169,7 +169,11 @@ def _what_was_tried(tries: Sequence[Try]) -> str:
 
 
 def _what_came(each: Try) -> str:
-    return f"said {': '.join(each.said)}" if each.said else words(Sight(each.seen))
+    if each.said:
+        return f"said {': '.join(each.said)}"
+    sight = Sight(each.seen)
+    # Where a name leads nowhere, why is more than that.
+    return each.trouble if sight in (Sight.UNRESOLVED, Sight.UNKNOWN) else words(sight)
 
 
 def _times(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["OUT_OF_REACH", "Sight", "advice", "words"]
+__all__ = ["OUT_OF_REACH", "Sight", "advice", "sight_of", "words"]
 
 
 class Sight(Enum):
@@ -60,6 +60,13 @@ _WORDS: dict[Sight, str] = {
     Sight.PARTS: "parts of the reply came, but not its end",
 }
 
+#: How troubles begin.  Who takes a connection and answers no handshake is told apart from outside.
+_TROUBLES: dict[str, Sight] = {
+    "can't look up": Sight.UNRESOLVED,
+    "nobody accepts connections": Sight.REFUSED,
+    "nobody speaks ZMTP": Sight.HUNG_UP,
+}
+
 _SLOW = (
     "Give the request a timeout that the work fits into (it is {timeout:g} s for one try), or start more "
     "workers"
@@ -89,6 +96,11 @@ _ADVICE: dict[Sight, str] = {
     Sight.PARTS: "The timeout of {timeout:g} s is for a whole reply: give it more, or read the parts as "
     "they come, with stream(), where it is for each of them",
 }
+
+
+def sight_of(trouble: str) -> Sight | None:
+    """What the words mean that tell what keeps a connection from standing."""
+    return next((sight for head, sight in _TROUBLES.items() if trouble.startswith(head)), None)
 
 
 def words(sight: Sight) -> str:

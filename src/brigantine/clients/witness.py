@@ -9,6 +9,7 @@ that protocol answers by itself: that tells a slow worker from an endpoint that 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import itertools
 import os
 from collections import deque
@@ -161,8 +162,8 @@ class Witnesses:
     def look(self, context: zmq.Context[Any], broker: int, service: bytes | None) -> None:
         """Have a broker watched from now on, and asked for a service."""
         endpoint = self._endpoints[broker]
-        if endpoint.startswith("inproc://"):
-            return  # where there is nothing to see
+        if endpoint.startswith("inproc://") or not _is_cheap(endpoint):
+            return  # where there is nothing to see, or a look could take time
         # What can't be seen, for want of sockets, say, is not told; the request goes on.
         with contextlib.suppress(zmq.ZMQError, BrigantineError):
             if broker not in self._made:
@@ -180,6 +181,18 @@ class Witnesses:
         """Stop watching.  May be called again."""
         while self._made:
             self._made.popitem()[1].close()
+
+
+def _is_cheap(endpoint: str) -> bool:
+    """Whether no name has to be looked up: libzmq would do nothing else for as long as that takes."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    if not endpoint.startswith("tcp://") or host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def better_leave(dialog: Dialog, roster: Roster, witnesses: Witnesses) -> bool:

@@ -37,6 +37,11 @@ class Dialect(NamedTuple):
         assert byte is not None, f"{self} has no such command"
         return [worker, *self.head, byte]
 
+    def leaves(self, worker: bytes) -> Frames:
+        """ "Send me nothing more", and the broker's answer to it."""
+        beat = [] if not self.mdp or self.heartbeat is None else [self.heartbeat]
+        return [worker, *self.head, *beat, b"brigantine/1:leaving"]
+
     def registers(
         self, worker: bytes, service: bytes, capacity: bytes = b"", interval: bytes = b""
     ) -> Frames:

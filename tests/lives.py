@@ -127,6 +127,8 @@ class Life:
     def command(self, disconnect: bool) -> Frames:
         worker = self.rng.choice(WORKERS)
         dialect = self.dialect(worker)
+        if disconnect and self.rng.random() < 0.5:
+            return dialect.leaves(worker)
         byte = dialect.disconnect if disconnect else dialect.heartbeat
         return dialect.command(worker, dialect.ready if byte is None else byte)
 

@@ -17,6 +17,8 @@ __all__ = ["BrokerConfig", "bounds", "unit_of"]
 PPP_INTERVAL, MDP_INTERVAL = 1.0, 2.5
 #: Seconds that a worker which begins waits for a first broker to confirm it.
 READY_TIMEOUT = 1.0
+#: Seconds that a worker which stops waits for its broker to let it go, at the most.
+LEAVE_WAIT = 1.0
 #: Messages handled from one socket before the loop looks at the others (fairness between sides).
 BATCH = 256
 #: The same in frames, where a message may have any number of them.

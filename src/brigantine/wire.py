@@ -24,6 +24,7 @@ __all__ = [
     "BROKER_ERROR_MARK",
     "EMPTY",
     "ERROR_MARK",
+    "LEAVING",
     "READY",
     "READY_BYTE",
     "READY_WORDS",
@@ -51,6 +52,9 @@ ERROR_TYPE_BYTES = 256
 #: What a routing id begins with by which a client says that it understands error answers of a
 #: broker.  To every other broker a routing id is an address and nothing else.
 ANNOUNCEMENT = b"brigantine/1:"
+#: "Send me nothing more", of a worker that stops, to a broker of ours; the answer repeats it, behind all
+#: requests that were on the way.  Alone in the place of a ticket, or behind a HEARTBEAT of MDP.
+LEAVING = ANNOUNCEMENT + b"leaving"
 #: First frame of a broker's own answer to such a client; a msgpack map ``{"error", "reason"}``
 #: follows, the reason being the counter that the request went to.
 BROKER_ERROR_MARK = b"brigantine-broker-error/1"

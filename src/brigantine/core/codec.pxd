@@ -8,10 +8,10 @@ from .codec_mdp cimport (
     parse_mdp02_client,
     parse_mdp_worker,
 )
-from .codec_ppp cimport head_ppp, heartbeat_ppp, parse_ppp_worker
-from .codec_req cimport head_req, parse_req_client, parse_req_worker
+from .codec_ppp cimport head_ppp, heartbeat_ppp, leaving_ppp, parse_ppp_worker
+from .codec_req cimport head_req, leaving_req, parse_req_client, parse_req_worker
 from .commands cimport *
-from .envelope cimport Frames, frame_is, frame_size
+from .envelope cimport Frames, frame_is, frame_set, frame_size
 
 
 cdef inline Command parse_client(const Frames *frames, int max_depth, int allowed) noexcept nogil:
@@ -72,6 +72,20 @@ cdef inline int heartbeat_head(
     return head_mdp_command(
         head, identity, identity_size, protocol, b"\x04" if protocol == MDP01 else b"\x05"
     )
+
+
+cdef inline int leaving_head(
+    Frames *head, const void *identity, size_t identity_size, int protocol
+) except -1 nogil:
+    """The answer to a worker that is leaving."""
+    if protocol == REQ:
+        return leaving_req(head, identity, identity_size)
+    if protocol == PPP:
+        return leaving_ppp(head, identity, identity_size)
+    heartbeat_head(head, identity, identity_size, protocol)
+    frame_set(&head.at[head.count], b"brigantine/1:leaving", LEAVING_SIZE)
+    head.count += 1
+    return 0
 
 
 cdef inline int disconnect_head(

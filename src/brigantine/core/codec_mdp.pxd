@@ -97,6 +97,12 @@ cdef inline Command parse_mdp_worker(const Frames *frames, int at, int protocol)
             return malformed_answer(protocol, at + 2)
     elif says != SAYS_MALFORMED and frames.count == at + 2:
         made.says = says
+    elif (
+        says == SAYS_HEARTBEAT
+        and frames.count == at + 3
+        and frame_is(frames, at + 2, b"brigantine/1:leaving", LEAVING_SIZE)
+    ):
+        made.says = SAYS_LEAVING
     return made
 
 

@@ -19,6 +19,8 @@ cdef inline Command parse_ppp_worker(const Frames *frames) noexcept nogil:
     if frames.count == 2:
         if frame_is(frames, 1, b"\x02", 1):
             return command(SAYS_HEARTBEAT, PPP)
+        if frame_is(frames, 1, b"brigantine/1:leaving", LEAVING_SIZE):
+            return command(SAYS_LEAVING, PPP)
         data = <const unsigned char *>zmq_msg_data(&frames.at[1])
         if data[0] != 1:
             return malformed_answer(PPP, 1)
@@ -52,5 +54,16 @@ cdef inline int heartbeat_ppp(
     frames_reserve(head, 2)
     frame_set(&head.at[0], identity, identity_size)
     frame_set(&head.at[1], b"\x02", 1)
+    head.count = 2
+    return 0
+
+
+cdef inline int leaving_ppp(
+    Frames *head, const void *identity, size_t identity_size
+) except -1 nogil:
+    """The answer to LEAVING."""
+    frames_reserve(head, 2)
+    frame_set(&head.at[0], identity, identity_size)
+    frame_set(&head.at[1], b"brigantine/1:leaving", LEAVING_SIZE)
     head.count = 2
     return 0

@@ -38,6 +38,8 @@ cdef inline Command parse_req_worker(const Frames *frames) noexcept nogil:
     if frames.count == 3 and frame_size(frames, 1) == 0:
         if frame_is(frames, 2, b"READY", 5) or frame_is(frames, 2, b"\x01", 1):
             return command(SAYS_READY, REQ)
+        if frame_is(frames, 2, b"brigantine/1:leaving", LEAVING_SIZE):
+            return command(SAYS_LEAVING, REQ)
         return malformed_answer(0, 2)
     if (
         frames.count > 4
@@ -59,4 +61,16 @@ cdef inline int head_req(
     frame_set(&head.at[2], ticket, ticket_size)
     frame_empty(&head.at[3])
     head.count = 4
+    return 0
+
+
+cdef inline int leaving_req(
+    Frames *head, const void *identity, size_t identity_size
+) except -1 nogil:
+    """The answer to LEAVING."""
+    frames_reserve(head, 3)
+    frame_set(&head.at[0], identity, identity_size)
+    frame_empty(&head.at[1])
+    frame_set(&head.at[2], b"brigantine/1:leaving", LEAVING_SIZE)
+    head.count = 3
     return 0

@@ -16,6 +16,8 @@ cdef enum:
     SAYS_DISCONNECT = 5
     SAYS_MALFORMED = 6
     SAYS_TOO_DEEP = 7
+    SAYS_LEAVING = 8     # ours, see brigantine.wire
+    LEAVING_SIZE = 20    # of the word, b"brigantine/1:leaving"
     # no such frame
     NONE = -1
 

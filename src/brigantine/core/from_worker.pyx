@@ -11,6 +11,7 @@ from .commands cimport (
     REQ,
     SAYS_DISCONNECT,
     SAYS_FINAL,
+    SAYS_LEAVING,
     SAYS_MALFORMED,
     SAYS_PARTIAL,
     SAYS_READY,
@@ -43,6 +44,7 @@ from .workers cimport (
     is_leaving,
     is_unclaimed,
     known,
+    let_go,
     lose,
     register,
     send_disconnect,
@@ -103,6 +105,8 @@ cdef int from_worker(
     elif command.says == SAYS_DISCONNECT:
         board.count[WORKERS_DISCONNECTED] += 1
         lose(board, worker, WORKERS_DISCONNECTED)
+    elif command.says == SAYS_LEAVING:
+        let_go(board, worker, now)
     else:
         heard(board, worker, now)
     return 0

@@ -26,6 +26,7 @@ cdef struct Worker:
     int capacity       # requests it takes at once
     int connection     # the descriptor it speaks on, or NO_CONNECTION
     int occupied       # places taken: live requests, and those that expired while it was at work
+    bint stopping      # it has said that it is leaving: it gets nothing more
     bint turn          # it stands at the head of `free` for more than one request
     int live           # requests of this conversation that have not ended
     # Times of the loop: when it said READY, when it was last heard of, and the longest between two words

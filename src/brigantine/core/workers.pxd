@@ -24,6 +24,8 @@ cdef void heard(Board board, int worker, int64_t now) noexcept nogil
 cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil
 # DISCONNECT for who speaks MDP, known or not.
 cdef int send_disconnect(Board board, const char *name, size_t size, int protocol) except -1 nogil
+# A worker of ours stops: it gets nothing more, and learns when all that was on its way has come.
+cdef int let_go(Board board, int worker, int64_t now) except -1 nogil
 # A worker's connection is gone: it gets nothing more, and is lost when all that it said was read.
 cdef int leave(Board board, int worker) except -1 nogil
 # All that workers had sent was read: those whose connection is gone are lost.

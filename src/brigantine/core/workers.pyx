@@ -7,7 +7,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from . cimport zmqapi
 from .chain cimport NIL, OFF, Link, chain_init, chain_remove
-from .codec cimport disconnect_head, heartbeat_head
+from .codec cimport disconnect_head, heartbeat_head, leaving_head
 from .commands cimport MDP, REQ
 from .counters cimport (
     DISCONNECTS,
@@ -98,7 +98,7 @@ cdef int register(
     worker.capacity = command.capacity
     worker.connection = connection
     worker.occupied = worker.live = 0
-    worker.turn = worker.lost = False
+    worker.turn = worker.lost = worker.stopping = False
     worker.joined_at = worker.heard_at = now
     worker.longest = 0
     worker.heard = -1  # READY itself is counted below
@@ -169,7 +169,9 @@ cdef int pace(Board board, int worker, const Command *ready) except -1 nogil:
 
 cdef void set_free(Board board, int index) noexcept nogil:
     cdef Worker *worker = &board.workers[index]
-    if worker.occupied >= worker.capacity or board.parked.has(index) or is_leaving(board, index):
+    if worker.occupied >= worker.capacity or worker.stopping:
+        return
+    if board.parked.has(index) or is_leaving(board, index):
         return
     if lru_ready(&board.services[worker.service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] += 1
@@ -212,6 +214,21 @@ cdef int send_disconnect(Board board, const char *name, size_t size, int protoco
     board.count[DISCONNECTS] += 1
     disconnect_head(&board.head, name, size, protocol)
     board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
+    return 0
+
+
+cdef int let_go(Board board, int index, int64_t now) except -1 nogil:
+    cdef Worker *worker = &board.workers[index]
+    cdef const string *name = &board.identities.names[index]
+    worker.stopping = True
+    if lru_remove(&board.services[worker.service].free, board.free_links.data(), index):
+        board.count[WORKERS_IDLE] -= 1
+    board.parked.remove(index)
+    if worker.protocol != REQ:
+        heard(board, index, now)
+    leaving_head(&board.head, name.data(), name.size(), worker.protocol)
+    if board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0) == GONE:
+        return leave(board, index)
     return 0
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "disconnect",
     "heartbeat",
     "is_worker",
+    "leaving",
     "parse_client",
     "parse_worker",
     "reply_head",
@@ -79,6 +80,15 @@ def heartbeat(identity: bytes, protocol: int) -> list[bytes]:
     if protocol == PPP:
         return codec_ppp.heartbeat(identity)
     return codec_mdp.heartbeat(identity, protocol)
+
+
+def leaving(identity: bytes, protocol: int) -> list[bytes]:
+    """The answer to a worker that is leaving."""
+    if protocol == REQ:
+        return codec_req.leaving(identity)
+    if protocol == PPP:
+        return codec_ppp.leaving(identity)
+    return codec_mdp.leaving(identity, protocol)
 
 
 def disconnect(identity: bytes, protocol: int) -> list[bytes]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from .. import wire_mdp as mdp
 from ..announced import decode_capacity, decode_interval
-from ..wire import EMPTY
+from ..wire import EMPTY, LEAVING
 from .commands import MDP01, MDP02, Command, Says
 
 __all__ = [
     "client_head",
     "disconnect",
     "heartbeat",
+    "leaving",
     "parse_client_01",
     "parse_client_02",
     "parse_worker",
@@ -56,6 +57,8 @@ def parse_worker(frames: Sequence[bytes], at: int, protocol: int) -> Command:
             return Command(Says.MALFORMED, protocol, ticket=at + 2)
     elif says in (Says.HEARTBEAT, Says.DISCONNECT) and count == at + 2:
         return Command(says, protocol)
+    elif says is Says.HEARTBEAT and count == at + 3 and frames[at + 2] == LEAVING:
+        return Command(Says.LEAVING, protocol)
     return Command(Says.MALFORMED, protocol)
 
 
@@ -88,6 +91,11 @@ def heartbeat(identity: bytes, protocol: int) -> list[bytes]:
     if protocol == MDP01:
         return [identity, EMPTY, mdp.WORKER_01, mdp.HEARTBEAT_01]
     return [identity, mdp.WORKER_02, mdp.HEARTBEAT_02]
+
+
+def leaving(identity: bytes, protocol: int) -> list[bytes]:
+    """The answer to LEAVING."""
+    return [*heartbeat(identity, protocol), LEAVING]
 
 
 def disconnect(identity: bytes, protocol: int) -> list[bytes]:

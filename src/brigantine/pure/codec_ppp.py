@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..announced import decode_both
-from ..wire import EMPTY
+from ..wire import EMPTY, LEAVING
 from ..wire_ppp import HEARTBEAT, READY
 from .commands import PPP, Command, Says
 
-__all__ = ["heartbeat", "parse_worker", "to_worker"]
+__all__ = ["heartbeat", "leaving", "parse_worker", "to_worker"]
 
 _MALFORMED_READY = Command(Says.MALFORMED, PPP)
 #: No message of the protocol, but it has a frame where a reply has its ticket.
 _MALFORMED_REPLY = Command(Says.MALFORMED, PPP, ticket=1)
+_LEAVING = Command(Says.LEAVING, PPP)
 _HEARTBEAT = Command(Says.HEARTBEAT, PPP)
 _REPLY = Command(Says.FINAL, PPP, ticket=1, body=3)
 
@@ -29,6 +30,8 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
             return _HEARTBEAT
         if frames[1] == READY:
             return Command(Says.READY, PPP)
+        if frames[1] == LEAVING:
+            return _LEAVING
         if not frames[1].startswith(READY):
             return _MALFORMED_REPLY
         capacity, interval = decode_both(frames[1][1:])
@@ -48,3 +51,8 @@ def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
 def heartbeat(identity: bytes) -> list[bytes]:
     """HEARTBEAT for a worker."""
     return [identity, HEARTBEAT]
+
+
+def leaving(identity: bytes) -> list[bytes]:
+    """The answer to LEAVING."""
+    return [identity, LEAVING]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..wire import EMPTY, READY_WORDS
+from ..wire import EMPTY, LEAVING, READY_WORDS
 from .commands import REQ, Command, Says
 from .envelope import TOO_DEEP, find_delimiter
 
-__all__ = ["parse_client", "parse_worker", "to_worker"]
+__all__ = ["leaving", "parse_client", "parse_worker", "to_worker"]
 
 #: A client behind more hops than allowed, and anything that is no message of the protocol.
 DEEP = Command(Says.TOO_DEEP)
@@ -16,6 +16,7 @@ MALFORMED = Command(Says.MALFORMED)
 #: No message of the protocol, but it has a frame where a reply has its ticket.
 _MALFORMED_REPLY = Command(Says.MALFORMED, ticket=2)
 
+_LEAVING = Command(Says.LEAVING, REQ)
 _READY = Command(Says.READY, REQ)
 _REPLY = Command(Says.FINAL, REQ, ticket=2, body=4)
 
@@ -34,7 +35,9 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
     """``id [] READY`` or ``id [] ticket [] body...``."""
     count = len(frames)
     if count == 3 and not frames[1]:
-        return _READY if frames[2] in READY_WORDS else _MALFORMED_REPLY
+        if frames[2] in READY_WORDS:
+            return _READY
+        return _LEAVING if frames[2] == LEAVING else _MALFORMED_REPLY
     if count > 4 and not frames[1] and frames[2] and not frames[3]:
         return _REPLY
     return _MALFORMED_REPLY if count > 2 else MALFORMED
@@ -43,3 +46,8 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
 def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
     """What stands in front of a request's body."""
     return [identity, EMPTY, ticket, EMPTY]
+
+
+def leaving(identity: bytes) -> list[bytes]:
+    """The answer to LEAVING."""
+    return [identity, EMPTY, LEAVING]

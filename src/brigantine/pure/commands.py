@@ -30,6 +30,8 @@ class Says(Enum):
     FINAL = auto()
     HEARTBEAT = auto()
     DISCONNECT = auto()
+    #: Ours, see wire.LEAVING.
+    LEAVING = auto()
     MALFORMED = auto()
     TOO_DEEP = auto()
 

@@ -11,7 +11,7 @@ from .records import NO_CONNECTION, Worker
 from .requests import give_reply
 from .services import service_name
 from .tickets import Verdict
-from .workers import heard, known, lose, register, send_disconnect, set_free
+from .workers import heard, known, let_go, lose, register, send_disconnect, set_free
 
 __all__ = ["from_worker"]
 
@@ -71,6 +71,8 @@ def from_worker(
     elif says is Says.DISCONNECT:
         board.count["workers_disconnected"] += 1
         lose(board, worker, "workers_disconnected")
+    elif says is Says.LEAVING:
+        let_go(board, worker, now)
     else:
         heard(board, worker, now)
     return True

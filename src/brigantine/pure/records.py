@@ -40,12 +40,12 @@ class Worker:
     """A worker by identity.
 
     It is in its service's ``free`` or in the board's ``parked`` exactly when it is not lost
-    and ``occupied < capacity``.
+    and ``occupied < capacity``, and it is not ``stopping``.
     """
 
     __slots__ = (
         "address", "capacity", "connection", "heard", "heard_at", "identity", "joined_at", "live",
-        "longest", "lost", "occupied", "protocol", "requests", "service", "turn",
+        "longest", "lost", "occupied", "protocol", "requests", "service", "stopping", "turn",
     )  # fmt: skip
 
     def __init__(self, identity: bytes) -> None:
@@ -64,6 +64,8 @@ class Worker:
         self.occupied = 0
         #: It stands at the head of the service's ``free`` for more than one request.
         self.turn = False
+        #: It has said that it is leaving: it gets nothing more, and has its time for what it holds.
+        self.stopping = False
         #: Requests of this conversation that have not ended.
         self.live = 0
 

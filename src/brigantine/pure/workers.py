@@ -20,6 +20,7 @@ __all__ = [
     "heartbeat",
     "known",
     "leave",
+    "let_go",
     "lose",
     "lose_leaving",
     "register",
@@ -109,7 +110,7 @@ def _pace(board: Board, worker: Worker, ready: Command) -> None:
 def set_free(board: Board, worker: Worker) -> None:
     """Let a worker that has a place take part again."""
     barred = worker.identity in board.parked or worker.identity in board.leaving
-    if worker.occupied < worker.capacity and not barred:
+    if worker.occupied < worker.capacity and not (barred or worker.stopping):
         worker.service.free.ready(worker.identity)
         board.due[worker.service] = None
 
@@ -139,6 +140,17 @@ def send_disconnect(board: Board, identity: bytes, protocol: int) -> None:
     """DISCONNECT for who speaks MDP, known or not."""
     board.count["disconnects"] += 1
     board.send(codec.disconnect(identity, protocol))
+
+
+def let_go(board: Board, worker: Worker, now: float) -> None:
+    """A worker of ours stops: it gets nothing more, and learns when all that was on its way has come."""
+    worker.stopping = True
+    worker.service.free.remove(worker.identity)
+    board.parked.remove(worker.identity)
+    if worker.protocol != REQ:
+        heard(board, worker, now)
+    if board.send(codec.leaving(worker.identity, worker.protocol)) == Sent.GONE:
+        leave(board, worker)
 
 
 def leave(board: Board, worker: Worker) -> None:

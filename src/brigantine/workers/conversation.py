@@ -7,10 +7,14 @@ from typing import Any
 
 import zmq
 
-from ..wire import EMPTY, READY
+from ..config import LEAVE_WAIT
+from ..wire import EMPTY, LEAVING, READY
 from .connection import Connection
+from .wire import is_ours
 
 __all__ = ["Conversation", "Request", "parse_request"]
+
+_LEAVING = [EMPTY, LEAVING]
 
 
 class Request:
@@ -67,6 +71,11 @@ class Conversation(Connection):
         self._timeout_ms = timeout_ms
         #: Whether READY was handed to libzmq.
         self.ready = False
+        #: The broker is one of brigantine, as its tickets tell.
+        self.is_ours = False
+        #: When it was told that this worker is leaving, and whether it has answered that.
+        self.leaving_at: float | None = None
+        self.let_go = False
         #: Requests handed out.
         self.requests = 0
         #: Requests that came while another was at work; void with the connection.
@@ -87,6 +96,33 @@ class Conversation(Connection):
         self.ready = True
         # Not taken: by an inproc broker that has just gone.
         self.send_frames([EMPTY, READY])
+
+    def leave(self, now: float) -> None:
+        """Ask a broker of brigantine for no more requests; it says when all have come."""
+        if self.is_ours and self.leaving_at is None:
+            self.leaving_at = now
+            self.send_frames(_LEAVING)
+
+    def may_end(self, now: float) -> bool:
+        """Whether no request is to be waited for, or nobody knows."""
+        if not self.is_ours:
+            return True
+        if self.leaving_at is None or self.waiting:
+            return False
+        return self.let_go or now >= self.leaving_at + LEAVE_WAIT
+
+    def add(self, frames: list[bytes]) -> bool:
+        """Take in a message of the broker's; whether it was one that it may send."""
+        if frames == _LEAVING:
+            self.let_go = True
+            return True
+        parts = parse_request(frames)
+        if parts is None:
+            return False
+        self.connected = True
+        self.is_ours = self.is_ours or is_ours(parts[0][1:])
+        self.waiting.append(Request(self.number, *parts))
+        return True
 
     def send(self, request: Request, body: list[bytes]) -> bool:
         """Send the reply, which asks for the next request; whether libzmq took it."""

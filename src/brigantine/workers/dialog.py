@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 
 from ..backoff import Backoff
-from .wire import Heard, Says, WorkerWire
+from ..config import LEAVE_WAIT
+from .wire import Heard, Says, WorkerWire, is_ours
 
 __all__ = ["Dialog", "Due", "Job"]
 
@@ -65,6 +66,11 @@ class Dialog:
         self.is_open = False
         #: The connection stands.
         self.connected = False
+        #: It is one of brigantine, as its tickets tell.
+        self.is_ours = False
+        #: When it was told that this worker is leaving, and whether it has answered that.
+        self._leaving_at: float | None = None
+        self._let_go = False
         #: The broker has said something on it that is of this protocol.
         self.heard_of = False
         #: When the broker was heard last, and spoken to last; only while connected.
@@ -94,6 +100,8 @@ class Dialog:
     def closed(self, now: float) -> set[Job]:
         """The socket was closed, or could not be made.  The requests that are void now."""
         self.is_open = self.connected = self.heard_of = False
+        self.is_ours = self._let_go = False
+        self._leaving_at = None
         self._open_at = now + self._backoff.next()
         jobs, self.jobs = self.jobs, set()
         for job in jobs:
@@ -118,11 +126,31 @@ class Dialog:
             return self._open_at
         if not self.connected:
             return None
-        return min(self._heard_at + self.patience, self._sent_at + self._interval)
+        due = min(self._heard_at + self.patience, self._sent_at + self._interval)
+        return due if self._leaving_at is None else min(due, self._leaving_at + LEAVE_WAIT)
 
     def excuse(self, gap: float) -> None:
         """This process stood still for ``gap`` seconds, in which it could not have listened."""
         self._heard_at += gap
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def leave(self, now: float) -> list[bytes] | None:
+        """What to send, if anything, as this worker wants to stop.
+
+        A request may be on its way to a worker that stops.  A broker of brigantine sends no more once it is
+        told, and says when all have come.  No other would understand it.
+        """
+        if not self.is_ours or self._leaving_at is not None:
+            return None
+        self._leaving_at = now
+        return self._wire.leaving
+
+    def may_end(self, now: float) -> bool:
+        """Whether nothing more is to be waited for, or nobody knows."""
+        if self.jobs:
+            return False
+        return self._leaving_at is None or self._let_go or now >= self._leaving_at + LEAVE_WAIT
 
     # -- what is said -------------------------------------------------------------------------
 
@@ -134,8 +162,10 @@ class Dialog:
         self.heard_of |= message.says is not Says.MALFORMED
         if message.says in (Says.REQUEST, Says.HEARTBEAT):
             self._backoff.reset()
+        self._let_go |= message.says is Says.LEAVING
         if message.says is not Says.REQUEST:
             return message.says, None
+        self.is_ours = self.is_ours or is_ours(message.envelope)
         job = Job(self, message.envelope, message.body)
         self.jobs.add(job)
         return message.says, job

@@ -94,10 +94,11 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
 
     def take(self, job: Job) -> None:
         """Let a request wait for a handler."""
-        if not self._stopping and len(job.dialog.jobs) <= self._capacity + EXCESS:
+        leaving = self._stopping and not job.dialog.is_ours  # one of ours is asked to send no more
+        if not leaving and len(job.dialog.jobs) <= self._capacity + EXCESS:
             self._waiting.append(job)
             return
-        self._stats["discarded_requests" if self._stopping else "drop_excess"] += 1
+        self._stats["discarded_requests" if leaving else "drop_excess"] += 1
         job.dialog.done(job)
 
     def forget(self, jobs: Iterable[Job]) -> None:

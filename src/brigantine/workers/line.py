@@ -191,13 +191,15 @@ class Line:
             return
         if self.backlog:
             self._send_backlog(now)
+        if stopping and (words := self.dialog.leave(now)) is not None:
+            talk.send_frames(words)
         due = self.dialog.due(now)
         if due is Due.CLOSE:
             self._stats["expired"] += 1
             _log.warning("%s %s", self.endpoint, self._silence())
             self._stats["disconnects"] += 1
             self._part(talk, now, GOODBYE_MS)
-        elif stopping and not self.dialog.jobs:
+        elif stopping and self.dialog.may_end(now):
             self.leave(now, flush=True)
         elif due is Due.HEARTBEAT:
             # One that is not taken is not sent later either: the queue to the broker is full.

@@ -10,8 +10,9 @@ from typing import Any
 import zmq
 
 from ..backoff import Backoff
+from ..config import LEAVE_WAIT
 from .connection import FLUSH_MS
-from .conversation import Conversation, Request, parse_request
+from .conversation import Conversation, Request
 from .io_thread import NO_FILES, WorkerIO
 from .readiness import REFUSED, Readiness
 
@@ -80,7 +81,8 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
     # -- the I/O thread -----------------------------------------------------------------------
 
     def _finished(self) -> bool:
-        return self._pending is None
+        talk = self._conversation
+        return self._pending is None and (talk is None or talk.may_end(time.monotonic()))
 
     def _close(self, *, flush: bool) -> None:
         if flush and not self._outbox.empty():
@@ -101,7 +103,12 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         talk = self._conversation
         if talk is not None and talk.socket in ready:
             self._receive(talk)
-        if talk is not None and talk.waiting and self._pending is None and not self._stopping:
+        if talk is None:
+            return
+        if self._stopping:
+            talk.leave(time.monotonic())
+        leaving = self._stopping and not talk.is_ours  # one of ours is asked to send no more
+        if talk.waiting and self._pending is None and not leaving:
             self._pending = talk.waiting.popleft()
             talk.requests += 1
             self._stats["requests"] += 1
@@ -118,6 +125,9 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
             poller.register(talk.socket, zmq.POLLIN)
             if talk.silent:
                 sleep = self._interval_ms / 1000
+            if talk.leaving_at is not None:
+                left = max(0.0, talk.leaving_at + LEAVE_WAIT - time.monotonic())
+                sleep = left if sleep is None else min(sleep, left)
         elif not self._stopping:
             sleep = max(0.0, self._open_at - time.monotonic())
         ready = poller.poll(None if sleep is None else math.ceil(sleep * 1000))
@@ -195,16 +205,12 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
             frames = talk.receive()
             if frames is None:
                 return
-            parts = parse_request(frames)
-            if parts is None:
-                self._stats["drop_malformed"] += 1
-                self._warn(talk, "a message that is no request")
-            elif len(talk.waiting) < EXCESS:
-                talk.connected = True
-                talk.waiting.append(Request(talk.number, *parts))
-            else:
+            if len(talk.waiting) >= EXCESS:
                 self._stats["drop_excess"] += 1
                 self._warn(talk, f"{EXCESS} requests more than the one at work")
+            elif not talk.add(frames):
+                self._stats["drop_malformed"] += 1
+                self._warn(talk, "a message that is no request")
 
     def _warn(self, talk: Conversation, what: str) -> None:
         """Say once a connection what the broker has sent that it should not."""

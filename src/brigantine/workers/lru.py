@@ -92,8 +92,10 @@ class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
     larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
     off.
 
-    A worker runs once.  The protocol has no word for leaving: a request that the broker sends to a
-    worker just as it stops is lost to it, and saved by the broker's ``retries`` or the client's.
+    A worker runs once.  When it stops, a broker of brigantine is asked for no more requests, and those
+    that were on the way are answered.  The protocol itself has no word for leaving: a request that
+    another broker sends to a worker just as it stops is lost to it, and saved by retries, the broker's or
+    the client's.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work and
     ``TypeError`` for a handler that can't be called.

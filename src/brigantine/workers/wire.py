@@ -5,6 +5,7 @@ What the frames are is written in ``wire_ppp`` and ``wire_mdp``; the ``id`` ther
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol, cast
@@ -13,9 +14,14 @@ import msgpack
 
 from .. import wire_mdp as mdp
 from .. import wire_ppp as ppp
-from ..wire import EMPTY
+from ..wire import EMPTY, LEAVING
 
-__all__ = ["Heard", "MDP01Wire", "MDP02Wire", "PPPWire", "Says", "WorkerWire"]
+__all__ = ["Heard", "MDP01Wire", "MDP02Wire", "PPPWire", "Says", "WorkerWire", "is_ours"]
+
+
+#: A ticket of ours, and how many frames it and the empty one are.
+_OUR_TICKET = re.compile(rb"[0-9a-f]{16}\Z")
+TICKET_FRAMES = 2
 
 
 class Says(Enum):
@@ -23,6 +29,8 @@ class Says(Enum):
 
     REQUEST = auto()
     HEARTBEAT = auto()
+    #: The broker has let this worker go: nothing more is on its way.
+    LEAVING = auto()
     DISCONNECT = auto()
     MALFORMED = auto()
 
@@ -37,6 +45,7 @@ class Heard(NamedTuple):
 
 _MALFORMED = Heard(Says.MALFORMED)
 _HEARTBEAT = Heard(Says.HEARTBEAT)
+_LEAVING = Heard(Says.LEAVING)
 _DISCONNECT = Heard(Says.DISCONNECT)
 
 
@@ -50,6 +59,8 @@ class WorkerWire(Protocol):
     #: The body that only ends the reply of a generator; none where a reply must say something.
     end: Sequence[bytes]
     heartbeat: list[bytes]
+    #: "Send me nothing more", to brokers of brigantine, which repeat it.
+    leaving: list[bytes]
     #: ``None`` where the protocol has no word for leaving.
     disconnect: list[bytes] | None
 
@@ -76,6 +87,7 @@ class PPPWire:
         """``interval_ms`` is the heartbeat interval to announce; 0: none."""
         self._announced = _announced(capacity, interval_ms)
         self.heartbeat = [ppp.HEARTBEAT]
+        self.leaving = [LEAVING]
         self.disconnect: list[bytes] | None = None
 
     def ready(self) -> list[bytes]:
@@ -83,7 +95,9 @@ class PPPWire:
         return [ppp.READY + b"".join(self._announced)]
 
     def parse(self, frames: list[bytes]) -> Heard:
-        """``0x02`` or ``ticket [] body...``."""
+        """``0x02``, LEAVING or ``ticket [] body...``."""
+        if frames == self.leaving:
+            return _LEAVING
         return _HEARTBEAT if frames == self.heartbeat else _request(frames)
 
     def reply(
@@ -109,6 +123,7 @@ class MDP02Wire:
         self._service = service
         self._announced = _announced(capacity, interval_ms)
         self.heartbeat = [*self._head, self._heartbeat]
+        self.leaving = [*self.heartbeat, LEAVING]
         self.disconnect: list[bytes] | None = [*self._head, self._disconnect]
 
     def ready(self) -> list[bytes]:
@@ -119,6 +134,8 @@ class MDP02Wire:
         """HEARTBEAT, DISCONNECT, or REQUEST: header, command, ``ticket [] body...``."""
         if frames == self.heartbeat:
             return _HEARTBEAT
+        if frames == self.leaving:
+            return _LEAVING
         if frames == self.disconnect:
             return _DISCONNECT
         start = [*self._head, mdp.REQUEST]
@@ -146,6 +163,11 @@ class MDP01Wire(MDP02Wire):
         """Header, REPLY and ``ticket [] body...``; there are no parts."""
         assert final
         return super().reply(envelope, body, final=True)
+
+
+def is_ours(envelope: Sequence[bytes]) -> bool:
+    """Whether a request's ticket is of the kind that brokers of brigantine give."""
+    return len(envelope) == TICKET_FRAMES and _OUR_TICKET.match(envelope[0]) is not None
 
 
 def _announced(capacity: int, interval_ms: int) -> list[bytes]:

@@ -155,4 +155,5 @@ def test_a_worker_at_work_stands_a_broker_that_sends_far_too_much(
     assert code == 0, (code, errors)
     stats: dict[str, int] = json.loads(output.splitlines()[-1])
     assert (stats["connects"], stats["disconnects"]) == (1, 0)
-    assert stats["replies"] + stats["drop_excess"] == sent
+    # More are kept where some are answered before all have come, and none of these is begun after stop.
+    assert stats["replies"] + stats["drop_excess"] + stats["discarded_requests"] == sent

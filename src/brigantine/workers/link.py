@@ -33,6 +33,7 @@ STATS: dict[str, str] = {
     "replies": "replies handed to libzmq",
     "errors": "requests on which the handler raised, or returned what can't be sent",
     "discarded_replies": "replies to a connection that had ended: the broker's ticket was void",
+    "discarded_requests": "requests not begun when their connection ended, or this worker",
     "drop_malformed": "messages from the broker that were no requests",
     "drop_excess": "requests from a broker that sent far more than one at a time",
     "connects": "connections made, handshake included",
@@ -87,8 +88,10 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
     def _close(self, *, flush: bool) -> None:
         if flush and not self._outbox.empty():
             self._send(self._outbox.get())
-        if self._conversation is not None:
-            self._conversation.close(linger_ms=FLUSH_MS * (flush and self._conversation.connected))
+        talk = self._conversation
+        if talk is not None:
+            self._stats["discarded_requests"] += len(talk.waiting)
+            talk.close(linger_ms=FLUSH_MS * (flush and talk.connected))
 
     def _turn(self, context: zmq.Context[Any]) -> None:
         """Wait for something to happen, and deal with it."""
@@ -176,6 +179,7 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
             _log.warning("lost the connection to %s; connecting again", self._endpoint)
         else:
             _log.warning("no broker speaks ZMTP at %s; trying again", self._endpoint)
+        self._stats["discarded_requests"] += len(talk.waiting)
         talk.close()
         self._conversation = None
         now = time.monotonic()

@@ -48,8 +48,8 @@ class LRUBase(Worker[Request], Generic[Handles]):
         self._readiness = Readiness((self._broker,))
 
     def stats(self) -> dict[str, int]:
-        """Counters: requests, replies, errors, discarded_replies, drop_malformed, drop_excess,
-        connects, disconnects, readies (what they mean: :data:`brigantine.workers.link.STATS`).
+        """Counters: requests, replies, errors, discarded_replies, discarded_requests, drop_malformed,
+        drop_excess, connects, disconnects, readies (what they mean: :data:`brigantine.workers.link.STATS`).
 
         With no request in hand, ``requests == replies + discarded_replies``.
         """

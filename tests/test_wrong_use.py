@@ -306,6 +306,38 @@ def test_with_and_async_with_are_told_apart(name: str, impl: str) -> None:
         thing.close() if name.endswith("Client") else thing.stop()
 
 
+def test_a_client_for_threads_that_is_awaited_says_which_one_to_use(running: LRUBroker) -> None:
+    async def wrong() -> None:
+        with LazyPirateClient(running.frontend) as client:
+            await client.request(b"q")  # type: ignore[misc]
+
+    async def right() -> bytes | list[bytes]:
+        with LazyPirateClient(running.frontend) as client:
+            return await asyncio.to_thread(client.request, b"q")
+
+    with LRUWorker(running.backend, bytes.upper):
+        with (
+            pytest.raises(TypeError, match="await"),
+            pytest.warns(RuntimeWarning, match=r"brigantine\.aio\.LazyPirateClient is for") as told,
+        ):
+            asyncio.run(wrong())
+        assert told[0].filename == __file__
+        assert asyncio.run(right()) == b"Q"
+
+
+def test_a_worker_for_threads_that_is_awaited_says_which_one_to_use() -> None:
+    async def wrong() -> None:
+        worker = LRUWorker(TO, bytes.upper)
+        worker.stop()
+        await worker.run()  # type: ignore[func-returns-value]
+
+    with (
+        pytest.raises(TypeError, match="await"),
+        pytest.warns(RuntimeWarning, match=r"brigantine\.aio\.LRUWorker is for asyncio"),
+    ):
+        asyncio.run(wrong())
+
+
 @pytest.mark.parametrize("value", ["x", b"", [], -1, math.nan, math.inf, True, 1e30])
 def test_how_long_to_wait_is_checked(running: LRUBroker, value: Any) -> None:
     events = running.events()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
+from .checks import of_the_caller
 from .errors import WrongUse
 
 __all__ = [
@@ -72,6 +74,18 @@ def public_name(kind: type) -> str:
 class ForThreads:
     """What is used by ``with``; ``async with`` is told what to do instead."""
 
+    def _warn_in_coroutine(self, method: str) -> None:
+        """Warn of a call in ``async def``: it blocks the event loop, and gives nothing to ``await``."""
+        level, frame = of_the_caller()
+        if frame.f_code.co_flags & inspect.CO_COROUTINE:
+            name = type(self).__name__
+            warnings.warn(
+                f"{name}.{method}() is for threads: in `async def` it blocks the event loop, and there is "
+                f"nothing to await{_twin(name)}",
+                RuntimeWarning,
+                stacklevel=level,
+            )
+
     if not TYPE_CHECKING:  # a type checker is to find the mistake by itself
 
         def __aenter__(self) -> NoReturn:
@@ -101,5 +115,5 @@ class ForTasks:
 def _twin(name: str) -> str:
     """That there is a class for asyncio, if there is one."""
     if name.endswith(("Client", "Worker")):
-        return f", or brigantine.aio.{name} for asyncio"
+        return f"; brigantine.aio.{name} is for asyncio"
     return "; it runs in a thread of its own and does not wait for the event loop"

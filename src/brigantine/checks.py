@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from types import FrameType
 
 from .errors import ConfigError, WrongUse
 
-__all__ = ["check_range", "flag", "number", "shown", "whole"]
+__all__ = ["check_range", "flag", "number", "of_the_caller", "shown", "whole"]
 
 #: Characters of a wrong value that an error shows.
 _SHOWN = 80
@@ -80,13 +81,13 @@ def _warn_of_milliseconds(name: str, value: float) -> None:
     warnings.warn(
         f"{name}={_plain(value)} is {value / size:.3g} {unit}: it is in seconds. "
         f"For {_plain(value)} milliseconds pass {_plain(value / 1000)}",
-        stacklevel=_of_the_caller(),
+        stacklevel=of_the_caller()[0],
     )
 
 
-def _of_the_caller() -> int:
-    """The ``stacklevel`` of whoever called this package, for a warning of the caller of this."""
+def of_the_caller() -> tuple[int, FrameType]:
+    """Whoever called this package: the ``stacklevel`` for a warning of the caller of this, the frame."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
         level, frame = level + 1, frame.f_back
-    return level
+    return level, frame

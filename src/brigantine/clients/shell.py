@@ -97,6 +97,7 @@ class ClientShell(ForThreads):
 
     def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
         """The one reply to a request that is no stream."""
+        self._warn_in_coroutine("request")
         pool = self._pool()
         with pool.entered():
             pool.count("requests")

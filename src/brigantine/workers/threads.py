@@ -50,6 +50,7 @@ class ThreadWorker(Worker[Given], ForThreads):
         Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect,
         ``RuntimeError`` when this worker was run before.
         """
+        self._warn_in_coroutine("run")
         self._claim()
         self._runners = Visits()
         with self._runners.inside():

@@ -135,7 +135,7 @@ def clock_rows() -> list[tuple[str, str, str, str]]:
         if option == "retries":
             text = f"{config.CLIENT_RETRIES}, or so many that each broker is asked once"
         else:
-            text = shown(value)
+            text = shown(option, value)
         rows.append(("client", f"``{option}``", text, meaning))
     meanings = {name.strip("`"): meaning for name, _, _, meaning in config_rows()}
     rows += [
@@ -147,7 +147,7 @@ def clock_rows() -> list[tuple[str, str, str, str]]:
     }
     for option, meaning in of_workers.items():
         told = ", ".join(
-            f"{kind.__name__.removesuffix('Worker')} {shown(given_default(kind, option))}"
+            f"{kind.__name__.removesuffix('Worker')} {shown(option, given_default(kind, option))}"
             for _, kind in _PAIRS
         )
         rows.append(("worker", f"``{option}``", told, meaning))

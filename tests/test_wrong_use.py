@@ -370,3 +370,9 @@ def test_wrong_use_is_what_python_itself_would_raise() -> None:
     assert isinstance(error, TypeError)
     assert isinstance(error, ValueError)
     assert isinstance(error, ConfigError)
+
+
+@pytest.mark.parametrize("stats", [5, None, {}, [], {"accepted": 1}, "x"])
+def test_a_ledger_is_that_of_a_broker(stats: Any) -> None:
+    with pytest.raises(WrongUse, match=r"stats must be what a broker's stats\(\) returns, not "):
+        brigantine.ledger_holds(stats)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .checks import shown
+from .errors import WrongUse
+
 __all__ = ["COUNTERS", "DEVICE_COUNTERS", "LEDGER", "ledger_holds"]
 
 #: name -> meaning.  The order is the order of the compiled core's ``Counter`` enum.
@@ -105,7 +108,10 @@ def ledger_holds(stats: Mapping[str, int]) -> bool:
     """Whether every accepted request of a ``stats()`` mapping is accounted for, reason by reason.
 
     No count is negative: two that are wrong in opposite ways would pass for none.
+    Raises :class:`~brigantine.errors.WrongUse` for what is no such mapping.
     """
+    if not isinstance(stats, Mapping) or not {"accepted", *LEDGER} <= stats.keys():
+        raise WrongUse(f"stats must be what a broker's stats() returns, not {shown(stats)}")
     shed = sum(value for name, value in stats.items() if name.startswith("shed_"))
     failed = sum(value for name, value in stats.items() if name.startswith("failed_"))
     return (

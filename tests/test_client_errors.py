@@ -298,13 +298,14 @@ def test_a_part_is_no_error_report(raw: RawBroker, threads: Any, shell: str) -> 
 
 
 @shells
+@pytest.mark.parametrize("depth", [1, 1000])  # of the latter some versions of Python make no words
 @pytest.mark.parametrize(
     ("report", "kind"), [(ERROR_MARK, WorkerFailed), (BROKER_ERROR_MARK, NoReply)]
 )
 def test_an_error_report_of_lists_in_lists_is_one_that_cannot_be_read(
-    raw: RawBroker, threads: Any, shell: str, report: bytes, kind: type[Exception]
+    raw: RawBroker, threads: Any, shell: str, report: bytes, kind: type[Exception], depth: int
 ) -> None:
-    deep = b"\x91" * 1000 + b"\xc0"
+    deep = b"\x91" * depth + b"\xc0"
     detail = b"\x84" + b"".join(
         msgpack.packb(key.decode()) + deep for key in (b"type", b"error", b"reason", b"message")
     )

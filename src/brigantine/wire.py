@@ -93,8 +93,8 @@ class ErrorAnswer(NamedTuple):
     reason: str
 
 
-#: What reading a report may raise that is none; the last where words are lists of lists of lists.
-_UNREADABLE = (ValueError, KeyError, TypeError, msgpack.UnpackException, RecursionError)
+#: What reading a report may raise that is none.
+_UNREADABLE = (ValueError, KeyError, TypeError, msgpack.UnpackException)
 #: Characters of a broker's words that are kept.
 _LONGEST_WORD = 64
 #: Stands for the error of an answer that can't be read.
@@ -116,8 +116,15 @@ def read_broker_error(body: Sequence[bytes]) -> ErrorAnswer | None:
 
 
 def _word(value: object) -> str:
-    text = str(value)[:_LONGEST_WORD]
+    text = _text(value)[:_LONGEST_WORD]
     return text if text.isprintable() else ascii(text)
+
+
+def _text(value: object) -> str:
+    """Words; raises ``TypeError`` for lists and maps, which may be nested as deep as nobody can print."""
+    if isinstance(value, list | dict):
+        raise TypeError(f"words, not a {type(value).__name__}")
+    return str(value)
 
 
 def error_reply(error: BaseException, *, message_bytes: int = ERROR_MESSAGE_BYTES) -> list[bytes]:
@@ -151,7 +158,7 @@ def raise_if_error(body: Sequence[bytes]) -> None:
         return
     try:
         detail = msgpack.unpackb(body[1])
-        kind, message = str(detail["type"]), str(detail["message"])
+        kind, message = _text(detail["type"]), _text(detail["message"])
     except _UNREADABLE:
         kind, message = "unreadable error report", repr(body[1][:64])
     raise WorkerFailed(kind, message)

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from .comparison import Comparison
 from .corpus import Corpus
 from .cpu import CpuTime
 from .load import Load
@@ -17,17 +18,6 @@ _MILLI = 1e3
 _MICRO = 1e6
 #: Decimal, as in megabytes a second.
 _MEGA = 1e6
-
-#: The figures of which the ratio says something.
-RATIOS = (
-    "requests_per_second",
-    "megabytes_per_second",
-    "latency_p50_ms",
-    "latency_p99_ms",
-    "broker_cpu_us",
-    "broker_loop_cpu_us",
-    "broker_io_cpu_us",
-)
 
 
 @dataclass(frozen=True)
@@ -102,18 +92,13 @@ class Report:
     kill_workers: bool
     #: By implementation, in the order in which they ran.
     runs: dict[str, Run]
+    #: Of both, measured by turns; ``None`` unless both ran, and where CPU time can't be read.
+    comparison: Comparison | None = None
 
     @property
     def good(self) -> bool:
         """Whether every request was answered, and rightly."""
         return all(run.lost == 0 and run.wrong == 0 for run in self.runs.values())
-
-    def ratios(self) -> dict[str, float | None]:
-        """Each figure of the pure run divided by that of the core; empty unless both ran."""
-        if not {"core", "pure"} <= self.runs.keys():
-            return {}
-        core, pure = (dataclasses.asdict(self.runs[name]) for name in ("core", "pure"))
-        return {name: _quotient(pure[name], core[name]) for name in RATIOS}
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as ``--json`` prints it."""
@@ -129,7 +114,10 @@ class Report:
             "kill_workers": self.kill_workers,
             "ok": self.good,
             "runs": {name: dataclasses.asdict(run) for name, run in self.runs.items()},
-            "pure_to_core": self.ratios(),
+            "comparison": None if self.comparison is None else self.comparison.as_json(),
+            "pure_to_core": {}
+            if self.comparison is None
+            else {"broker_cpu_us": self.comparison.ratio},
         }
 
 
@@ -138,7 +126,3 @@ def _percentile(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] * _MILLI
-
-
-def _quotient(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None

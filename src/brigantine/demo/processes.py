@@ -124,7 +124,7 @@ class Fleet:
             ready = dict(
                 word.split("=", 1) for word in self.broker.first_line(self._pause).split()[1:]
             )
-            self.frontend, self._backend = ready["frontend"], ready["backend"]
+            self.frontend, self.backend = ready["frontend"], ready["backend"]
             for _ in range(self._count):
                 self.add_worker()
         except BaseException:
@@ -142,7 +142,7 @@ class Fleet:
 
     def add_worker(self) -> Child:
         """Start one more worker."""
-        worker = Child(["worker", "lru", "--broker", self._backend, _FUNCTION])
+        worker = Child(["worker", "lru", "--broker", self.backend, _FUNCTION])
         self.workers.append(worker)
         return worker
 

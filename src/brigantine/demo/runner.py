@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .._impl import implementation
 from ..clients.lazy_pirate import LazyPirateClient
 from ..errors import NoReply
+from .comparison import IMPLS, compare
 from .corpus import ChunkReader, Corpus
 from .cpu import CpuTime, read_cpu_time
 from .figures import Report, Run
@@ -66,15 +67,25 @@ Pause = Callable[[float], object]
 
 
 def run_demo(plan: Plan, progress: Progress, pause: Pause) -> Report:
-    """Run each implementation in turn.  What ``pause`` raises ends it, and all its processes.
+    """Run each implementation in turn, and compare what they cost.
 
+    What ``pause`` raises ends it, and all its processes.
     Raises :class:`~brigantine.errors.CoreMissing` before anything is started, and
     :class:`DemoFailed` when a broker or a worker ends that nobody killed.
     """
     for impl in plan.impls:
         implementation(impl)
     runs = {impl: _run(plan, impl, progress, pause) for impl in plan.impls}
-    return Report(plan.corpus, plan.chunk_size, plan.workers, plan.clients, plan.kill_workers, runs)
+    comparison = compare(pause) if set(IMPLS) <= set(plan.impls) else None
+    return Report(
+        plan.corpus,
+        plan.chunk_size,
+        plan.workers,
+        plan.clients,
+        plan.kill_workers,
+        runs,
+        comparison,
+    )
 
 
 def _run(plan: Plan, impl: str, progress: Progress, pause: Pause) -> Run:

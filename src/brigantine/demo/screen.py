@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from .comparison import Comparison
 from .figures import Report
 
 __all__ = ["as_text", "progress_bar"]
@@ -29,6 +30,12 @@ _NOTHING = "-"
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("requests", "requests", ",d"),
     ("bytes", "bytes", ",d"),
+    ("lost", "requests lost", ",d"),
+    ("wrong", "wrong results", ",d"),
+)
+#: Of one run alone: the workers' hashing and the rest of the machine decide them, not the broker, so
+#: beside each other they would say nothing.
+_RATES: tuple[tuple[str, str, str], ...] = (
     ("requests_per_second", "requests/s", ",.0f"),
     ("megabytes_per_second", "MB/s", ",.1f"),
     ("latency_p50_ms", "latency p50, ms", ",.2f"),
@@ -36,8 +43,6 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("broker_cpu_us", "broker CPU a request, µs", ",.1f"),
     ("broker_loop_cpu_us", "  its loop, µs", ",.1f"),
     ("broker_io_cpu_us", "  libzmq's I/O thread, µs", ",.1f"),
-    ("lost", "requests lost", ",d"),
-    ("wrong", "wrong results", ",d"),
 )
 _KILL_ROWS: tuple[tuple[str, str, str], ...] = (
     ("workers_killed", "workers killed", ",d"),
@@ -73,9 +78,11 @@ def progress_bar(total: int) -> Iterator[Callable[[str, int], object]]:
 
 
 def as_text(report: Report) -> str:
-    """The table, and what was checked, drawn as standard output can show it, but not written."""
+    """The tables, and what was checked, drawn as standard output can show it, but not written."""
     drawn = _Sheet()
     console = Console(file=drawn, highlight=False, soft_wrap=True)
+    if report.comparison is not None:
+        console.print(_comparison(report.comparison))
     console.print(_table(report))
     for line in _conclusion(report):
         console.print(line, markup=False)
@@ -99,7 +106,6 @@ class _Sheet(io.StringIO):
 
 
 def _table(report: Report) -> Table:
-    ratios = report.ratios()
     table = Table(
         title=f"{report.workers} workers, {report.clients} clients, "
         f"chunks of up to {report.chunk_size:,} bytes",
@@ -108,13 +114,21 @@ def _table(report: Report) -> Table:
     table.add_column()
     for name in report.runs:
         table.add_column(name, justify="right")
-    if ratios:
-        table.add_column("pure / core", justify="right")
-    for name, label, form in _ROWS + (_KILL_ROWS if report.kill_workers else ()):
-        cells = [_cell(getattr(run, name), form) for run in report.runs.values()]
-        if ratios:
-            cells.append(_cell(ratios[name], ",.2f") if name in ratios else "")
-        table.add_row(label, *cells)
+    rates = _RATES if len(report.runs) == 1 else ()
+    for name, label, form in _ROWS + rates + (_KILL_ROWS if report.kill_workers else ()):
+        table.add_row(label, *(_cell(getattr(run, name), form) for run in report.runs.values()))
+    return table
+
+
+def _comparison(comparison: Comparison) -> Table:
+    table = Table(
+        title=f"Broker CPU a request, µs: {comparison.rounds} rounds by turns", title_style=""
+    )
+    for name in ("", "median", "lowest", "highest"):
+        table.add_column(name, justify="right" if name else "left")
+    for impl, cost in comparison.costs.items():
+        table.add_row(impl, *(f"{each:,.1f}" for each in (cost.median, cost.lowest, cost.highest)))
+    table.add_row("pure / core", f"{comparison.ratio:,.1f}", "", "")
     return table
 
 

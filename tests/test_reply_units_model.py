@@ -81,6 +81,7 @@ class ReplyMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.clients: dict[bytes, Client] = {}
         self.jobs: list[Job] = []
+        self.there: set[bytes] = set()
         for worker in WORKERS:
             self.join(worker)
 
@@ -101,18 +102,25 @@ class ReplyMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(WORKERS))
     def join(self, worker: bytes) -> None:
-        self.look(self.rig.join(worker, b"\x05"))
+        if worker not in self.there:
+            self.there.add(worker)
+            self.look(self.rig.join(worker, b"\x20"))
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def leave(self, worker: bytes) -> None:
-        self.look(self.rig.bye(worker))
+    @rule(worker=st.sampled_from(WORKERS), now=st.sampled_from([False] * 4 + [True]))
+    def leave(self, worker: bytes, now: bool) -> None:
+        if now:
+            self.there.discard(worker)
+            self.look(self.rig.bye(worker))
 
     @precondition(lambda self: self.jobs)
-    @rule(data=st.data(), how=st.sampled_from(["part"] * 4 + ["final", "malformed", "large"]))
+    @rule(
+        data=st.data(), how=st.sampled_from(["part"] * 5 + ["final"] * 2 + ["malformed", "large"])
+    )
     def reply(self, data: st.DataObject, how: str) -> None:
         """A worker says something to one of the last jobs, which may have ended long ago."""
         job = data.draw(st.sampled_from(self.jobs[-4:]))
         if how == "malformed":
+            self.there.discard(job.worker)  # it is sent away
             command = MDP02.command(job.worker, MDP02.final)
             self.look(self.rig.receive(BACKEND, [*command, job.ticket, b"no empty frame"]))
         elif how == "large":
@@ -122,13 +130,24 @@ class ReplyMachine(RuleBasedStateMachine):
             say = self.rig.part if how == "part" else self.rig.final
             self.look(say(job.worker, job.ticket, job.next_part()))
 
-    @precondition(lambda self: self.clients)
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data(), result=st.sampled_from([OK, OK, FULL, BEHIND, GONE]))
     def reads(self, data: st.DataObject, result: int) -> None:
-        client = data.draw(st.sampled_from(list(self.clients)[-4:]))
-        self.rig.results[FRONTEND, client] = result
+        job = data.draw(st.sampled_from(self.jobs[-4:]))
+        self.rig.results[FRONTEND, job.client] = result
 
-    @rule(seconds=st.sampled_from([0.0, UNTOLD_RETRY, TTL / 2]))
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), result=st.sampled_from([FULL, BEHIND, GONE]), finals=st.booleans())
+    def pauses(self, data: st.DataObject, result: int, finals: bool) -> None:
+        """A client takes one part, has no room for the next, and reads on."""
+        job = data.draw(st.sampled_from(self.jobs[-4:]))
+        for answered in (OK, result, OK):
+            self.rig.results[FRONTEND, job.client] = answered
+            self.look(self.rig.part(job.worker, job.ticket, job.next_part()))
+        if finals:
+            self.look(self.rig.final(job.worker, job.ticket, job.next_part()))
+
+    @rule(seconds=st.sampled_from([0.0, UNTOLD_RETRY, UNTOLD_RETRY, UNTOLD_RETRY, TTL / 2]))
     def wait(self, seconds: float) -> None:
         self.look(self.rig.wait(seconds))
 

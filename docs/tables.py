@@ -39,6 +39,8 @@ _FIELD = re.compile(r"((?:^    #: .*\n)+)^    (\w+):", re.M)
 
 def shown(name: str, value: float) -> str:
     """The value of an option as people write it: sizes from KiB up with their unit."""
+    if isinstance(value, bool):
+        return str(value)
     units = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
     for unit, size in units if name.endswith("_bytes") else ():
         if value >= size and value % size == 0:
@@ -67,7 +69,7 @@ def config_rows() -> list[tuple[str, str, str, str]]:
     return [
         (
             f"``{field.name}``", default(field.name),
-            " to ".join(shown(field.name, each) for each in ranges[field.name]),
+            " to ".join(shown(field.name, each) for each in ranges.get(field.name, (False, True))),
             comments[field.name],
         )
         for field in fields(BrokerConfig)

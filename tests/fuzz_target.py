@@ -87,7 +87,8 @@ class Life:
         if job:
             self.tickets.append(job[0])
         partial = frames[1:3] == [b"MDPC02", b"\x02"]
-        self.replies += call.port == FRONTEND and call.result == OK and not partial
+        goodbye = call.frames[1:2] == [b"MDPW02"] or call.frames[2:3] in ([b"MDPW01"], [b"MDPW02"])
+        self.replies += call.port == FRONTEND and call.result == OK and not (partial or goodbye)
         return call.result
 
     def frame(self) -> bytes:

@@ -166,7 +166,10 @@ def test_every_limit_is_an_option() -> None:
     parser = argparse.ArgumentParser()
     add_config_options(parser, BrokerConfig())
     assert options_from(parser.parse_args([])) == {}
+    assert options_from(parser.parse_args(["--strict"])) == {"strict": True}
     for field in fields(BrokerConfig):
+        if field.name == "strict":
+            continue
         option = "--" + field.name.replace("_", "-")
         usual = {"heartbeat_interval": 1.0, "retries": 0}.get(field.name, field.default)
         changed = usual + 1

@@ -46,7 +46,8 @@ SEEN = {
     "replied", "shed_queue_full", "shed_client_full", "shed_client_bytes", "shed_services", "shed_draining",
     "failed_expired_queued", "failed_expired_in_flight", "failed_client_gone",
     "failed_partials_too_large", "drop_malformed_request", "drop_too_deep",
-    "drop_malformed_worker", "drop_too_many_frames", "drop_too_large", "drop_reply_unknown",
+    "drop_malformed_worker", "drop_wrong_side", "drop_too_many_frames", "drop_too_large",
+    "drop_reply_unknown",
     "drop_reply_late", "drop_reply_duplicate", "drop_reply_foreign", "drop_ready_gone",
     "drop_ready_refused", "drop_unexpected", "drop_partial_shed", "workers_expired",
     "workers_disconnected", "disconnects", "heartbeats", "partials", "mmi", "ready_again",
@@ -91,8 +92,8 @@ def test_a_long_life_sees_all_there_is(rooms: ModuleType, busy_liveness: int) ->
         twins = live(
             rooms, random.Random(seed), 2000, ports=(FRONTEND, BACKEND), protocols=ALL, retries=1,
             default_service=b"", queue_limit=3, request_ttl=1.0, heartbeat_interval=EIGHTH,
-            liveness=3, busy_liveness=busy_liveness, max_services=max_services, max_frames=12,
-            max_message_bytes=1024, max_depth=1,
+            service_grace=3 * EIGHTH, liveness=3, busy_liveness=busy_liveness,
+            max_services=max_services, max_frames=12, max_message_bytes=1024, max_depth=1,
         )  # fmt: skip
         seen |= twins.rigs[0].peak.keys()
         told |= twins.told

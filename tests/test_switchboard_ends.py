@@ -241,6 +241,7 @@ REACHED_BY_MDP: dict[str, Callable[..., None]] = {
         name=b"mmi.mine",
     ),
     "drop_unexpected": majordomo.test_what_a_stranger_says_is_answered_with_disconnect,
+    "drop_wrong_side": majordomo.test_a_worker_where_clients_are_is_sent_away,
     "drop_partial_shed": partial(
         partials.test_a_part_that_the_client_does_not_take_is_counted, result=FULL
     ),

@@ -238,7 +238,7 @@ def test_only_the_first_job_begins_the_time_of_a_busy_worker(make: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "frames", [[V], [V, b"\x03"], [V, b"READY"], [V, b"", b"READY"], [V, b"MDPW09", b"\x01"]]
+    "frames", [[V], [V, b"\x03"], [V, b"HELLO"], [V, b"", b"READY"], [V, b"MDPW09", b"\x01"]]
 )
 def test_what_is_no_message_at_all_is_a_sign_of_life(
     rooms: ModuleType, frames: list[bytes]

@@ -269,3 +269,12 @@ def test_one_socket_serves_clients_and_workers(make: Callable[..., TalkRig]) -> 
     assert beat[:2] == (BOTH, dialect.command(V, dialect.heartbeat))
     [goodbye] = rig.receive(BOTH, dialect.command(W, dialect.heartbeat))
     assert goodbye[:2] == (BOTH, dialect.command(W, dialect.disconnect))
+
+
+def test_a_worker_where_clients_are_is_sent_away(make: Callable[..., TalkRig]) -> None:
+    rig = make()
+    for frames in ([b"", b"MDPW01", b"\x01", b"echo"], [b"MDPW02", b"\x01", b"echo"]):
+        rig.wait(1.0)
+        [call] = rig.receive(FRONTEND, [W, *frames])
+        assert call[:2] == (FRONTEND, [W, *frames[:-2], b"\x06" if frames[0] else b"\x05"])
+    assert (rig["drop_wrong_side"], rig["disconnects"], rig["workers"]) == (2, 2, 0)

@@ -84,7 +84,7 @@ def test_ready_again_may_announce_another_capacity(make: Callable[..., TalkRig])
 def test_what_is_not_quite_ppp_is_dropped_and_makes_or_unmakes_no_worker(
     make: Callable[..., TalkRig], frames: list[bytes]
 ) -> None:
-    rig = make()
+    rig = make(strict=True)  # words are a dialect otherwise
     rig.join(V)
     for worker in (V, W):
         assert rig.receive(BACKEND, [worker, *frames]) == []

@@ -110,10 +110,10 @@ def test_a_silent_worker_is_expired_and_may_come_back(
     assert broker.stats()["workers"] == 0
 
 
-def test_words_in_place_of_bytes_are_no_ppp(
+def test_words_in_place_of_bytes_are_no_ppp_where_it_is_strict(
     start: Callable[..., ParanoidPirateBroker], peers: Peers
 ) -> None:
-    broker = start()
+    broker = start(strict=True)
     worker = peers.dealer(broker.backend)
     for word in (b"READY", b"HEARTBEAT"):
         worker.send(word)

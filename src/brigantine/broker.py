@@ -39,6 +39,10 @@ __all__ = ["Broker"]
 _MOST_EVENTS = 10_000_000
 
 
+#: Protocols of which workers can be told from clients on one socket.
+_TOLD_APART = Protocol.MDP01 | Protocol.MDP02
+
+
 class Broker(LoopHandle):
     """What all brokers have in common; :class:`~brigantine.LRUBroker` and its like say what they speak.
 
@@ -80,7 +84,7 @@ class Broker(LoopHandle):
         super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._loop_class = implementation(self.impl).Loop
         self._single = backend is None
-        if backend is None and self._protocols & (Protocol.REQ | Protocol.PPP):
+        if backend is None and not self._protocols & _TOLD_APART:
             raise ConfigError(
                 f"backend: {type(self).__name__} needs an endpoint for workers; only Majordomo can "
                 "tell workers from clients on one socket"
@@ -226,12 +230,17 @@ class Broker(LoopHandle):
         self._bind_control(self.config)
         return self._loop_class(
             self._sockets.frontend, self._sockets.backend, self._sockets.control, self.config,
-            self._sockets.monitor, int(self._protocols), self._default_service, self._sockets.events,
+            self._sockets.monitor, int(self._spoken), self._default_service, self._sockets.events,
             self._notices.queue,
         )  # fmt: skip
 
+    @property
+    def _spoken(self) -> Protocol:
+        """Protocols of workers: on one socket those that can be told from clients."""
+        return self._protocols & _TOLD_APART if self._single else self._protocols
+
     def _here(self) -> Here:
-        return Here(self.frontends, self.backends or self.frontends, self._protocols)
+        return Here(self.frontends, self.backends or self.frontends, self._spoken)
 
     def _close(self) -> None:
         self._notices.end()

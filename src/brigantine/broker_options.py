@@ -33,3 +33,4 @@ class BrokerOptions(TypedDict, total=False):
     peer_bytes: int
     io_threads: int
     drain_timeout: float
+    strict: bool

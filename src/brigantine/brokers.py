@@ -86,8 +86,25 @@ class MajordomoBroker(Broker):
 class AnyBroker(Broker):
     """Serves workers of every protocol at once: REQ, PPP, MDP 0.1 and 0.2, told apart peer by peer.
 
-    Peers that name no service meet in the service ``b""``.  Endpoints, options and errors:
-    :class:`~brigantine.broker.Broker`.
+    Peers that name no service meet in the service ``b""``.  Without ``backend`` one socket serves both
+    sides, and workers are those of MDP alone: others can't be told from clients there.  Endpoints,
+    options and errors: :class:`~brigantine.broker.Broker`.
     """
 
     _protocols = Protocol.REQ | Protocol.PPP | Protocol.MDP01 | Protocol.MDP02
+
+    @called_rightly
+    def __init__(
+        self,
+        frontend: str | Sequence[str],
+        backend: str | Sequence[str] | None = None,
+        *,
+        impl: str | None = None,
+        context: zmq.Context[Any] | None = None,
+        control: str | Sequence[str] | None = None,
+        config: BrokerConfig | None = None,
+        **options: Unpack[BrokerOptions],
+    ) -> None:
+        super().__init__(
+            frontend, backend, impl=impl, context=context, control=control, config=config, **options
+        )

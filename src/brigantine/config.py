@@ -74,6 +74,8 @@ NOTICES_KNOWN = 1024
 #: Notices of all kinds, and of one kind: how many at once, and seconds until there may be one more.
 NOTICE_BURST, NOTICE_EVERY = 30, 0.2
 KIND_BURST, KIND_EVERY = 10, 1.0
+#: Seconds between DISCONNECT to workers that come to the clients' endpoint.
+SENT_AWAY_EVERY = 1.0
 #: Seconds until the log tells how many were left out.
 NOTICES_COUNTED = 1.0
 #: Seconds of a client for one try of a request: longer than a broker of Majordomo needs to notice that a
@@ -147,8 +149,12 @@ class BrokerConfig:
     io_threads: int = 1
     #: Seconds that draining waits for accepted work before it stops all the same.
     drain_timeout: float = 10.0
+    #: Refuse workers of published dialects: PPP in words, MDP 0.2 with an empty frame in front.
+    strict: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.strict, bool):
+            raise ConfigError(f"strict must be True or False, not {self.strict!r}")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and _DEFAULTS[name] is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from . import wire, wire_mdp, wire_ppp
 from .protocols import Protocol
 
-__all__ = ["Here", "advice", "shown", "shown_frames"]
+__all__ = ["Here", "advice", "shown", "shown_frames", "workers_connect"]
 
 #: A frame as notices have it: its size, and its first bytes.
 Frame = tuple[int, bytes]
@@ -45,11 +46,152 @@ def shown_frames(frames: Sequence[Frame], count: int) -> str:
     return text if count == len(frames) else f"{text} and {count - len(frames)} more"
 
 
+def workers_connect(here: Here) -> str:
+    """Where workers belong."""
+    return f"Workers connect to {' or '.join(here.backends)}"
+
+
+def clients_connect(here: Here) -> str:
+    """Where clients belong."""
+    return f"Clients connect to {' or '.join(here.frontends)}"
+
+
 def advice(frames: Sequence[Frame], here: Here, *, from_worker: bool) -> str:
     """What it looks like, and what to do."""
-    spoken = " and ".join(str(each.name) for each in Protocol if each in here.protocols)
-    who = "workers" if from_worker else "clients"
-    wanted = f"That is nothing that {who} say here ({spoken})"
-    if any(first.startswith(b"MDP") for _, first in frames):
-        return f"{wanted}: it looks like the Majordomo Protocol"
-    return wanted
+    bare = frames[1:] if frames and not frames[0][0] else frames
+    said = [first for size, first in bare if size == len(first)]
+    led = bare is not frames
+    for look in (_packed, _zproto, _majordomo, _paranoid, _plain):
+        found = look(bare, said, here, led, from_worker)
+        if found:
+            return found
+    side = "workers" if from_worker else "clients"
+    return f"That is nothing that {side} of this broker say; it speaks {_spoken(here)}"
+
+
+#: Header of the Majordomo Protocol -> whose it is, and which protocol.
+_HEADERS = {
+    wire_mdp.CLIENT_01: ("client", Protocol.MDP01),
+    wire_mdp.CLIENT_02: ("client", Protocol.MDP02),
+    wire_mdp.WORKER_01: ("worker", Protocol.MDP01),
+    wire_mdp.WORKER_02: ("worker", Protocol.MDP02),
+}
+_NAMES = {
+    Protocol.REQ: "REQ",
+    Protocol.PPP: "PPP",
+    Protocol.MDP01: "MDP 0.1",
+    Protocol.MDP02: "MDP 0.2",
+}
+#: The broker that speaks it.
+_BROKERS = {
+    Protocol.REQ: "LRUBroker (brigantine broker lru)",
+    Protocol.PPP: "ParanoidPirateBroker (brigantine broker ppp)",
+    Protocol.MDP01: "MajordomoBroker (brigantine broker mdp)",
+    Protocol.MDP02: "MajordomoBroker (brigantine broker mdp)",
+}
+#: zproto's frames begin with 0xAAA and four bits more.
+_ZPROTO = 0xAAA0
+
+
+def _spoken(here: Here) -> str:
+    return ", ".join(_NAMES[each] for each in Protocol if each in here.protocols)
+
+
+def _other_broker(protocol: Protocol, here: Here) -> str:
+    return f"This broker speaks {_spoken(here)} with workers: use {_BROKERS[protocol]} or AnyBroker"
+
+
+def _packed(
+    bare: Sequence[Frame], _said: list[bytes], _here: Here, _led: bool, _worker: bool
+) -> str | None:
+    for header in _HEADERS:
+        if bare and bare[0][1].startswith(header) and bare[0][0] > len(header):
+            return (
+                "It looks like the Majordomo Protocol with the whole command in one frame; the header, the "
+                "command and what follows are a frame each (RFC 7, 18)"
+            )
+    return None
+
+
+def _zproto(
+    bare: Sequence[Frame], _said: list[bytes], _here: Here, _led: bool, _worker: bool
+) -> str | None:
+    if bare and int.from_bytes(bare[0][1][:2], "big") & 0xFFF0 == _ZPROTO:
+        return (
+            "It looks like a message of zproto's framing (0xAAA. in front), which is no protocol of "
+            "brokers here: see docs/mdp.md"
+        )
+    return None
+
+
+def _majordomo(
+    bare: Sequence[Frame], said: list[bytes], here: Here, led: bool, from_worker: bool
+) -> str | None:
+    if not said or said[0] not in _HEADERS or bare[0][1] != said[0]:
+        return None
+    whose, protocol = _HEADERS[said[0]]
+    name = _NAMES[protocol]
+    if (whose == "client") == from_worker:
+        where = clients_connect(here) if from_worker else workers_connect(here)
+        return f"It looks like a {whose} of {name} at the wrong endpoint. {where}"
+    if whose == "worker" and protocol not in here.protocols:
+        return f"It looks like a worker of {name}. {_other_broker(protocol, here)}"
+    if whose == "client" and not here.protocols & (Protocol.MDP01 | Protocol.MDP02):
+        return (
+            f"It looks like a client of {name}. This broker knows no services: use MajordomoBroker "
+            "(brigantine broker mdp) or AnyBroker"
+        )
+    if protocol == Protocol.MDP02 and led:
+        return f"It looks like {name} with an empty frame in front; RFC 18 has none" + (
+            ", and strict=True refuses it" if whose == "worker" else ""
+        )
+    if protocol == Protocol.MDP01 and not led:
+        return f"It looks like {name} without the empty frame that RFC 7 has in front of the header"
+    return f"It looks like {name}, but is no command of it: see docs/mdp.md for its frames"
+
+
+#: What workers without a protocol header say when they are ready, and heartbeats of PPP.
+_READY = (wire.READY, wire.READY_BYTE)
+_BEATS = (wire_ppp.HEARTBEAT, wire_ppp.HEARTBEAT_WORD)
+
+
+def _paranoid(
+    bare: Sequence[Frame], said: list[bytes], here: Here, led: bool, from_worker: bool
+) -> str | None:
+    if len(bare) != 1 or not said or said[0] not in (*_READY, *_BEATS):
+        return None
+    word = "READY" if said[0] in _READY else "HEARTBEAT"
+    protocol = Protocol.REQ if led and word == "READY" else Protocol.PPP
+    what = f"It looks like the {word} of a {_NAMES[protocol]} worker"
+    if not from_worker:
+        return f"{what} at the wrong endpoint. {workers_connect(here)}"
+    if protocol not in here.protocols:
+        return f"{what}. {_other_broker(protocol, here)}"
+    return f"{what} in words, which strict=True refuses"
+
+
+def _plain(
+    bare: Sequence[Frame], _said: list[bytes], here: Here, led: bool, from_worker: bool
+) -> str | None:
+    empty = any(not size for size, _ in bare)
+    if from_worker:
+        if led and bare and not empty:
+            return (
+                "It looks like a request of a client, or a reply without the address frames that came with "
+                f"the request. {clients_connect(here)}; a worker sends back all frames up to the empty "
+                "one, and then its reply"
+            )
+        return None
+    if led and not bare:
+        return "It looks like a request without a body: send one frame at least after the empty one"
+    if led and not here.protocols & (Protocol.REQ | Protocol.PPP):
+        return (
+            "It looks like a request of a plain REQ client, which names no service. Use a Majordomo "
+            "client, or give this broker a default_service"
+        )
+    if not led and not empty:
+        return (
+            "It looks like a DEALER client that does not send the empty frame: send one in front of the "
+            "body, as a REQ socket does by itself"
+        )
+    return None

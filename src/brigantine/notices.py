@@ -15,7 +15,7 @@ import msgpack
 
 from .config import NOTICE_BYTES, NOTICE_FRAMES
 from .counters import COUNTERS
-from .lookalikes import Here, advice, shown, shown_frames
+from .lookalikes import Here, advice, shown, shown_frames, workers_connect
 
 __all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
 
@@ -39,6 +39,12 @@ KINDS: dict[str, Kind] = {
     "not_a_command": Kind(logging.WARNING, once=True),
     # a READY was refused
     "refused": Kind(logging.WARNING, once=True),
+    # a worker of MDP at the clients' endpoint
+    "wrong_side": Kind(logging.WARNING, once=True),
+    # a worker that speaks a published dialect, and is understood
+    "dialect": Kind(logging.INFO, once=True),
+    # a plain request that looks like something else, and was passed on all the same
+    "foreign_request": Kind(logging.WARNING, once=True),
 }
 
 _NAMES = tuple(KINDS)
@@ -180,7 +186,34 @@ def _refused(notice: Notice, _here: Here) -> str:
     )
 
 
+def _wrong_side(notice: Notice, here: Here) -> str:
+    return (
+        f"a worker has come to the clients' endpoint: {_message(notice)} from {_who(notice)}. Nothing "
+        f"that it says there is taken for a request. {workers_connect(here)}"
+    )
+
+
+def _dialect(notice: Notice, _here: Here) -> str:
+    what = (
+        "READY and HEARTBEAT as words" if notice.frame_count == 1 else "MDP 0.2 with an empty frame"
+    )
+    return (
+        f"worker {_who(notice)} speaks a dialect ({what}): {_message(notice)}. It is understood and "
+        "answered in kind; strict=True refuses it"
+    )
+
+
+def _foreign_request(notice: Notice, here: Here) -> str:
+    looks = advice(notice.frames, here, from_worker=False)
+    return (
+        f"passed on as a request what may be none, from {_who(notice)}: {_message(notice)}. {looks}"
+    )
+
+
 _SENTENCES = {
+    "wrong_side": _wrong_side,
+    "dialect": _dialect,
+    "foreign_request": _foreign_request,
     "expired": _expired,
     "disconnected": _disconnected,
     "lost": _lost,

@@ -9,7 +9,10 @@ worker -> broker   id ticket [] body...      REPLY
 
 from __future__ import annotations
 
-__all__ = ["HEARTBEAT", "READY"]
+__all__ = ["HEARTBEAT", "HEARTBEAT_WORD", "READY", "READY_WORD"]
 
 READY = b"\x01"
 HEARTBEAT = b"\x02"
+#: In place of these bytes some published workers and queues have the words.
+READY_WORD = b"READY"
+HEARTBEAT_WORD = b"HEARTBEAT"

@@ -62,7 +62,7 @@ def _add_mdp(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_any(parser: argparse.ArgumentParser) -> None:
-    _add(parser, AnyBroker)
+    _add(parser, AnyBroker, one_socket=True)
 
 
 #: Name of the pattern -> what it is, and what adds its options.
@@ -78,7 +78,7 @@ def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: boo
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run, kind=kind)
     add_side(parser, "--frontend", "clients")
-    more = "; without it the frontend serves both" if one_socket else ""
+    more = "; without it the frontend serves both, with workers of MDP alone" if one_socket else ""
     add_side(parser, "--backend", "workers", required=not one_socket, more=more)
     add_control(parser)
     add_impl(parser)

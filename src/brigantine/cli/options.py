@@ -35,6 +35,7 @@ HELP: dict[str, str] = {
     "peer_bytes": "memory that messages handed to one peer may hold until its system has taken them",
     "io_threads": "I/O threads of libzmq",
     "drain_timeout": "seconds that a stopping broker waits for accepted work",
+    "strict": "refuse workers of published dialects: PPP in words, MDP 0.2 with an empty frame in front",
 }
 
 
@@ -47,6 +48,11 @@ def add_config_options(parser: argparse.ArgumentParser, defaults: BrokerConfig) 
 
 def add_option(group: argparse._ArgumentGroup, name: str, default: object, words: str) -> None:
     """Add the option for one limit; not given it leaves no attribute."""
+    if isinstance(default, bool):
+        group.add_argument(
+            _option(name), default=argparse.SUPPRESS, action="store_true", help=words
+        )
+        return
     kind, metavar = _kind(name)
     group.add_argument(
         _option(name),

@@ -82,6 +82,7 @@ cdef class Board:
     cdef ExpiryOrder leaving
     # open connections: descriptor -> worker, or NIL while none said READY on it
     cdef unordered_map[int, int] connections
+    cdef int64_t sent_away_at           # when last a worker at the clients' socket was told DISCONNECT
     cdef NoticeGate notices             # what a person is told
     cdef bint draining
     cdef bint mute                      # the sockets can't be used any more

@@ -1,13 +1,17 @@
 """All that a switchboard knows."""
 
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from .backlog cimport Backlog
 from .chain cimport chain_init
-from .commands cimport MDP, PPP, REQ
+from .commands cimport DIALECTS, MDP, PPP, REQ
 from .envelope cimport frames_free, frames_init
 from .expiry cimport nanoseconds
 from .outbox cimport BACKEND, FRONTEND, CallableOutbox
+
+
+cdef int64_t SECOND = 1000000000
 
 
 cdef class Board:
@@ -33,7 +37,7 @@ cdef class Board:
         self.retries = config.retries or 0
         self.liveness = config.liveness
         self.busy_liveness = config.busy_liveness
-        self.protocols = protocols
+        self.protocols = protocols if config.strict else protocols | DIALECTS
         self.client_protocols = protocols & MDP
         if default_service is not None:
             self.client_protocols |= REQ
@@ -60,6 +64,7 @@ cdef class Board:
         self.vacancies = ExpiryOrder(config.service_grace)
         self.leaving = ExpiryOrder(usual * config.liveness)
         self.present = self.vacated = -1
+        self.sent_away_at = -SECOND
 
     def __dealloc__(self):
         cdef size_t slot

@@ -7,6 +7,12 @@ cdef enum:
     MDP01 = 4
     MDP02 = 8
     MDP = 12   # both
+    # Beside the protocols that a broker allows: dialects of them, too.
+    DIALECTS = 16
+    # Command.dialect, and how a worker is answered.
+    STRICT = 0
+    WORDS = 1   # PPP with READY and HEARTBEAT as words
+    LED = 2     # MDP 0.2 with an empty frame in front
     # Command.says
     SAYS_REQUEST = 0
     SAYS_READY = 1
@@ -17,6 +23,7 @@ cdef enum:
     SAYS_MALFORMED = 6
     SAYS_TOO_DEEP = 7
     SAYS_LEAVING = 8     # ours, see brigantine.wire
+    SAYS_WORKER = 9      # on a socket for clients: what a worker of MDP says
     LEAVING_SIZE = 20    # of the word, b"brigantine/1:leaving"
     # no such frame
     NONE = -1
@@ -24,6 +31,7 @@ cdef enum:
 cdef struct Command:
     int says
     int protocol
+    int dialect
     int address    # frames of a client's address stack (from the first)
     int service    # index of the frame, or NONE
     int ticket     # index of the frame, or NONE
@@ -37,6 +45,7 @@ cdef inline Command command(int says, int protocol) noexcept nogil:
     cdef Command made
     made.says = says
     made.protocol = protocol
+    made.dialect = STRICT
     made.address = made.service = made.ticket = made.body = NONE
     made.capacity = 1
     made.interval = 0

@@ -5,8 +5,8 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 
 from . cimport zmqapi
 from .chain cimport NIL, Chain, Link, chain_append, chain_has, chain_insert, chain_remove
-from .codec cimport request_head
-from .commands cimport REQ
+from .codec cimport lead, request_head
+from .commands cimport LED, REQ
 from .counters cimport (
     IN_FLIGHT,
     QUEUED,
@@ -181,6 +181,8 @@ cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
     request_head(
         &board.head, name.data(), name.size(), board.workers[worker].protocol, token, TICKET_SIZE
     )
+    if board.workers[worker].dialect == LED:
+        lead(&board.head)
     return board.outbox.send(
         board.worker_port, board.head.at, board.head.count, body, bodies,
         request.charge + WORKER_HEAD,

@@ -5,13 +5,15 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from . cimport zmqapi
 from .chain cimport NIL
-from .codec cimport parse_client
-from .codec_mdp cimport CLIENT_COMMAND_AT
-from .commands cimport MDP, MDP02, NONE, REQ, SAYS_REQUEST, SAYS_TOO_DEEP, Command
+from .codec cimport disconnect_head, parse_client
+from .codec_mdp cimport CLIENT_COMMAND_AT, HEADER_SIZE
+from .commands cimport MDP, MDP02, NONE, REQ, SAYS_REQUEST, SAYS_TOO_DEEP, SAYS_WORKER, Command
 from .counters cimport (
     ACCEPTED,
+    DISCONNECTS,
     DROP_MALFORMED_REQUEST,
     DROP_TOO_DEEP,
+    DROP_WRONG_SIDE,
     FAILED,
     FAILED_CLIENT_GONE,
     FAILED_NO_SERVICE,
@@ -25,9 +27,11 @@ from .counters cimport (
 )
 from .dispatch cimport enqueue
 from .endings cimport refuse
-from .envelope cimport data_of, frame_set
+from .envelope cimport data_of, frame_is, frame_set, frame_size
+from .events cimport NO_CAUSE
+from .expiry cimport nanoseconds
 from .mmi cimport answer_mmi, is_mmi
-from .notices cimport NOTICE_NOT_A_REQUEST
+from .notices cimport NOTICE_FOREIGN_REQUEST, NOTICE_NOT_A_REQUEST, NOTICE_WRONG_SIDE
 from .noticing cimport notice_message
 from .outbox cimport BEHIND, FULL, OK
 from .requests cimport open_request
@@ -36,7 +40,11 @@ from .telling cimport announced, tell
 from .watching cimport watch_refusal
 from .zmqapi cimport brigantine_zmq
 
+from ..config import SENT_AWAY_EVERY as _SENT_AWAY_EVERY
+
 zmqapi.bind(&brigantine_zmq)
+
+cdef int64_t SENT_AWAY_EVERY = nanoseconds(_SENT_AWAY_EVERY)
 
 
 cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
@@ -48,12 +56,16 @@ cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
     if command.says == SAYS_TOO_DEEP:
         board.count[DROP_TOO_DEEP] += 1
         return notice_message(board, NOTICE_NOT_A_REQUEST, DROP_TOO_DEEP, frames)
+    if command.says == SAYS_WORKER:
+        return worker_at_frontend(board, frames, &command, now)
     if command.says != SAYS_REQUEST:
         board.count[DROP_MALFORMED_REQUEST] += 1
         notice_message(board, NOTICE_NOT_A_REQUEST, DROP_MALFORMED_REQUEST, frames)
         return tell_misdirected(board, frames)
     board.count[ACCEPTED] += 1
     if command.service == NONE:
+        if is_foreign(board, frames, &command):
+            notice_message(board, NOTICE_FOREIGN_REQUEST, NO_CAUSE, frames)
         name = board.default_service.data()
         size = board.default_service.size()
     else:
@@ -85,6 +97,45 @@ cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
     if command.says != SAYS_REQUEST:
         return 0
     return tell(board, frames, command.body, command.protocol, DROP_MALFORMED_REQUEST)
+
+
+cdef bint is_foreign(Board board, const Frames *frames, const Command *command) noexcept nogil:
+    """Whether a plain request is most likely none: a READY of REQ workers, or a request of MDP.
+
+    It may be one all the same, and is passed on.
+    """
+    cdef size_t size = frame_size(frames, command.body)
+    if size > HEADER_SIZE or not board.outbox.noticed:
+        return False
+    if frames.count == command.body + 1:
+        return frame_is(frames, command.body, b"READY", 5) or (
+            frame_is(frames, command.body, b"\x01", 1)
+        )
+    return frame_is(frames, command.body, b"MDPC01", HEADER_SIZE) or (
+        frame_is(frames, command.body, b"MDPC02", HEADER_SIZE)
+    )
+
+
+cdef int worker_at_frontend(
+    Board board, const Frames *frames, const Command *command, int64_t now
+) except -1 nogil:
+    """A worker at the clients' socket: what it says is never a request.
+
+    It is told DISCONNECT, so that it tries again when it has been given the right endpoint; not often, for
+    it comes back at once.
+    """
+    board.count[DROP_WRONG_SIDE] += 1
+    notice_message(board, NOTICE_WRONG_SIDE, DROP_WRONG_SIDE, frames)
+    if not command.protocol & board.protocols or now - board.sent_away_at < SENT_AWAY_EVERY:
+        return 0
+    board.sent_away_at = now
+    board.count[DISCONNECTS] += 1
+    disconnect_head(
+        &board.head, data_of(&frames.at[0]), zmq_msg_size(&frames.at[0]), command.protocol,
+        command.dialect,
+    )
+    board.outbox.send(board.client_port, board.head.at, board.head.count, NULL, 0)
+    return 0
 
 
 cdef int dropped_from_client(Board board, Frames *frames, int reason) except -1 nogil:

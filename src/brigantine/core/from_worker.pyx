@@ -15,6 +15,7 @@ from .commands cimport (
     SAYS_MALFORMED,
     SAYS_PARTIAL,
     SAYS_READY,
+    STRICT,
     Command,
 )
 from .counters cimport (
@@ -33,7 +34,8 @@ from .counters cimport (
 )
 from .endings cimport finish
 from .envelope cimport data_of, frame_size
-from .notices cimport NOTICE_NOT_A_COMMAND
+from .events cimport NO_CAUSE
+from .notices cimport NOTICE_DIALECT, NOTICE_NOT_A_COMMAND
 from .noticing cimport notice_message
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
@@ -101,7 +103,9 @@ cdef int from_worker(
         # RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT.
         board.count[DROP_UNEXPECTED] += 1
         if command.protocol & MDP and command.says != SAYS_DISCONNECT:
-            send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+            send_disconnect(
+                board, data_of(identity), zmq_msg_size(identity), command.protocol, command.dialect
+            )
     elif command.says == SAYS_DISCONNECT:
         board.count[WORKERS_DISCONNECTED] += 1
         lose(board, worker, WORKERS_DISCONNECTED)
@@ -140,7 +144,7 @@ cdef int malformed(
     if lost:  # and forgotten, if that was the last of its requests
         return 0
     if command.protocol & MDP and board.workers[worker].protocol == command.protocol and not dropped:
-        send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+        send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol, command.dialect)
         return lose(board, worker, DROP_MALFORMED_WORKER)
     if slot < 0:
         give_expired_place(board, worker, slot)
@@ -195,7 +199,9 @@ cdef int on_ready(
         if worker.protocol != command.protocol:
             return 0
         if worker.protocol & MDP:  # RFC 7: READY is sent once a connection
-            send_disconnect(board, data_of(identity), zmq_msg_size(identity), worker.protocol)
+            send_disconnect(
+                board, data_of(identity), zmq_msg_size(identity), worker.protocol, worker.dialect
+            )
             return lose(board, index, READY_AGAIN)
         if worker.protocol == REQ:
             # Busy with a live request: one job at a time, whatever it says.  Otherwise what it
@@ -211,6 +217,8 @@ cdef int on_ready(
     else:
         name = data_of(&frames.at[command.service])
         size = zmq_msg_size(&frames.at[command.service])
+    if command.dialect != STRICT:
+        notice_message(board, NOTICE_DIALECT, NO_CAUSE, frames)
     return register(board, identity, name, size, command, now, connection)
 
 
@@ -252,7 +260,9 @@ cdef int on_reply(
                 board.default_service.size(), command, now, connection,
             )
         if command.protocol & MDP and not dropped:
-            send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+            send_disconnect(
+                board, data_of(identity), zmq_msg_size(identity), command.protocol, command.dialect
+            )
         return 0
     if not partial and not matched:
         give_expired_place(board, worker, slot)

@@ -23,6 +23,7 @@ cdef struct Service:
 cdef struct Worker:
     int service        # index of the service it is registered for
     int protocol       # as in commands.pxd
+    int dialect        # likewise
     int capacity       # requests it takes at once
     int connection     # the descriptor it speaks on, or NO_CONNECTION
     int occupied       # places taken: live requests, and those that expired while it was at work

@@ -153,6 +153,7 @@ cdef class Switchboard(Board):
                 disconnect_head(
                     &self.head, self.identities.names[index].data(),
                     self.identities.names[index].size(), self.workers[index].protocol,
+                    self.workers[index].dialect,
                 )
                 self.outbox.send(self.worker_port, self.head.at, self.head.count, NULL, 0)
         return 0

@@ -23,7 +23,9 @@ cdef void heard(Board board, int worker, int64_t now) noexcept nogil
 # Nothing was sent to the worker for an interval.
 cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil
 # DISCONNECT for who speaks MDP, known or not.
-cdef int send_disconnect(Board board, const char *name, size_t size, int protocol) except -1 nogil
+cdef int send_disconnect(
+    Board board, const char *name, size_t size, int protocol, int dialect
+) except -1 nogil
 # A worker of ours stops: it gets nothing more, and learns when all that was on its way has come.
 cdef int let_go(Board board, int worker, int64_t now) except -1 nogil
 # A worker's connection is gone: it gets nothing more, and is lost when all that it said was read.

@@ -86,7 +86,9 @@ cdef int register(
         board.count[DROP_READY_REFUSED] += 1
         watch_ready(board, DROP_READY_REFUSED, identity, name, size)
         notice_ready(board, DROP_READY_REFUSED, identity, name, size)
-        return send_disconnect(board, data_of(identity), zmq_msg_size(identity), command.protocol)
+        return send_disconnect(
+            board, data_of(identity), zmq_msg_size(identity), command.protocol, command.dialect
+        )
     service = find_service(board, name, size, True)
     index = board.identities.find(data_of(identity), zmq_msg_size(identity))
     if index == NIL:
@@ -95,6 +97,7 @@ cdef int register(
     worker = &board.workers[index]
     worker.service = service
     worker.protocol = command.protocol
+    worker.dialect = command.dialect
     worker.capacity = command.capacity
     worker.connection = connection
     worker.occupied = worker.live = 0
@@ -201,7 +204,10 @@ cdef void heard(Board board, int worker, int64_t now) noexcept nogil:
 cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
     cdef const string *name = &board.identities.names[worker]
     cdef int sent
-    heartbeat_head(&board.head, name.data(), name.size(), board.workers[worker].protocol)
+    heartbeat_head(
+        &board.head, name.data(), name.size(), board.workers[worker].protocol,
+        board.workers[worker].dialect,
+    )
     sent = board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
     if sent == GONE:
         return leave(board, worker)
@@ -210,9 +216,11 @@ cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
     return 0
 
 
-cdef int send_disconnect(Board board, const char *name, size_t size, int protocol) except -1 nogil:
+cdef int send_disconnect(
+    Board board, const char *name, size_t size, int protocol, int dialect
+) except -1 nogil:
     board.count[DISCONNECTS] += 1
-    disconnect_head(&board.head, name, size, protocol)
+    disconnect_head(&board.head, name, size, protocol, dialect)
     board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
     return 0
 

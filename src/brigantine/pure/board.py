@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..config import BrokerConfig
+from ..config import SENT_AWAY_EVERY, BrokerConfig
 from ..counters import COUNTERS
 from ..notices import Notice
 from .backlog import Backlog
-from .commands import MDP, PPP, REQ
+from .commands import DIALECTS, MDP, PPP, REQ
 from .expiry import ExpiryQueue
 from .lru import LRUQueue
 from .noticing import NoticeGate
@@ -46,7 +46,7 @@ class Board:
         self.config = config
         self.outbox = outbox
         #: Protocols allowed: of workers, of clients.
-        self.protocols = int(protocols)
+        self.protocols = int(protocols) if config.strict else int(protocols) | DIALECTS
         self.client_protocols = self.protocols & MDP
         if default_service is not None:
             self.client_protocols |= REQ
@@ -104,6 +104,8 @@ class Board:
         self.present = self.vacated = 0.0
         self.began = False
 
+        #: When last a worker at the clients' socket was told DISCONNECT.
+        self.sent_away_at = -SENT_AWAY_EVERY
         self.draining = False
         #: The sockets can't be used any more.
         self.mute = False

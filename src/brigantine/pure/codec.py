@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .. import wire_mdp as mdp
 from ..wire import EMPTY
 from . import codec_mdp, codec_ppp, codec_req
-from .commands import MDP01, MDP02, PPP, REQ, Command, Says
+from .commands import DIALECTS, LED, MDP01, MDP02, PPP, REQ, STRICT, WORDS, Command, Says
 
 __all__ = [
     "disconnect",
@@ -29,7 +29,15 @@ def parse_client(frames: Sequence[bytes], max_depth: int, allowed: int) -> Comma
         return codec_mdp.parse_client_02(frames)
     command = codec_req.parse_client(frames, max_depth)
     if command.says is not Says.REQUEST:
-        return command
+        late = len(frames) > 2 and frames[1] == mdp.WORKER_02
+        return Command(Says.WORKER, MDP02) if late else command
+    if frames[1] == mdp.WORKER_02:
+        return Command(Says.WORKER, MDP02)
+    if len(frames) > command.body + 1:
+        if frames[command.body] == mdp.WORKER_01:
+            return Command(Says.WORKER, MDP01)
+        if frames[command.body] == mdp.WORKER_02:
+            return Command(Says.WORKER, MDP02, dialect=LED)
     if allowed & MDP01 and frames[command.body] == mdp.CLIENT_01:
         return codec_mdp.parse_client_01(frames, command.address)
     return command if allowed & REQ else _MALFORMED
@@ -43,10 +51,19 @@ def parse_worker(frames: Sequence[bytes], allowed: int) -> Command:
     if allowed & MDP02 and frames[1] == mdp.WORKER_02:
         return codec_mdp.parse_worker(frames, 1, MDP02)
     if frames[1]:
-        return codec_ppp.parse_worker(frames) if allowed & PPP else _MALFORMED
+        if not allowed & PPP:
+            return _MALFORMED
+        command = codec_ppp.parse_worker(frames)
+        if command.says is Says.MALFORMED and allowed & DIALECTS and count == 2:
+            return codec_ppp.IN_WORDS.get(frames[1], command)
+        return command
     if allowed & MDP01 and count > 2 and frames[2] == mdp.WORKER_01:
         return codec_mdp.parse_worker(frames, 2, MDP01)
-    return codec_req.parse_worker(frames) if allowed & REQ else _MALFORMED
+    command = codec_req.parse_worker(frames) if allowed & REQ else _MALFORMED
+    led = allowed & DIALECTS and allowed & MDP02 and count > 2 and frames[2] == mdp.WORKER_02
+    if led and command.says is Says.MALFORMED:
+        return codec_mdp.parse_worker(frames, 2, MDP02)._replace(dialect=LED)
+    return command
 
 
 def is_worker(frames: Sequence[bytes]) -> bool:
@@ -54,16 +71,21 @@ def is_worker(frames: Sequence[bytes]) -> bool:
     count = len(frames)
     if count > 1 and frames[1] == mdp.WORKER_02:
         return True
-    return count > 2 and not frames[1] and frames[2] == mdp.WORKER_01
+    return count > 2 and not frames[1] and frames[2] in (mdp.WORKER_01, mdp.WORKER_02)
 
 
-def to_worker(identity: bytes, ticket: bytes, protocol: int) -> list[bytes]:
+def to_worker(identity: bytes, ticket: bytes, protocol: int, dialect: int = STRICT) -> list[bytes]:
     """What stands in front of a request's body."""
     if protocol == REQ:
         return codec_req.to_worker(identity, ticket)
     if protocol == PPP:
         return codec_ppp.to_worker(identity, ticket)
-    return codec_mdp.to_worker(identity, ticket, protocol)
+    return _led(codec_mdp.to_worker(identity, ticket, protocol), dialect)
+
+
+def _led(frames: list[bytes], dialect: int) -> list[bytes]:
+    """With an empty frame behind the routing id, where the dialect has it."""
+    return [frames[0], EMPTY, *frames[1:]] if dialect == LED else frames
 
 
 def reply_head(
@@ -75,11 +97,11 @@ def reply_head(
     return codec_mdp.client_head(address, service, protocol, partial=partial)
 
 
-def heartbeat(identity: bytes, protocol: int) -> list[bytes]:
+def heartbeat(identity: bytes, protocol: int, dialect: int = STRICT) -> list[bytes]:
     """HEARTBEAT for a worker of PPP or MDP."""
     if protocol == PPP:
-        return codec_ppp.heartbeat(identity)
-    return codec_mdp.heartbeat(identity, protocol)
+        return codec_ppp.heartbeat(identity, words=dialect == WORDS)
+    return _led(codec_mdp.heartbeat(identity, protocol), dialect)
 
 
 def leaving(identity: bytes, protocol: int) -> list[bytes]:
@@ -91,6 +113,6 @@ def leaving(identity: bytes, protocol: int) -> list[bytes]:
     return codec_mdp.leaving(identity, protocol)
 
 
-def disconnect(identity: bytes, protocol: int) -> list[bytes]:
+def disconnect(identity: bytes, protocol: int, dialect: int = STRICT) -> list[bytes]:
     """DISCONNECT for a worker of MDP."""
-    return codec_mdp.disconnect(identity, protocol)
+    return _led(codec_mdp.disconnect(identity, protocol), dialect)

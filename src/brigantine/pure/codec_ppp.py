@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from ..announced import decode_both
 from ..wire import EMPTY, LEAVING
-from ..wire_ppp import HEARTBEAT, READY
-from .commands import PPP, Command, Says
+from ..wire_ppp import HEARTBEAT, HEARTBEAT_WORD, READY, READY_WORD
+from .commands import PPP, WORDS, Command, Says
 
-__all__ = ["heartbeat", "leaving", "parse_worker", "to_worker"]
+__all__ = ["IN_WORDS", "heartbeat", "leaving", "parse_worker", "to_worker"]
 
 _MALFORMED_READY = Command(Says.MALFORMED, PPP)
 #: No message of the protocol, but it has a frame where a reply has its ticket.
@@ -17,6 +17,11 @@ _MALFORMED_REPLY = Command(Says.MALFORMED, PPP, ticket=1)
 _LEAVING = Command(Says.LEAVING, PPP)
 _HEARTBEAT = Command(Says.HEARTBEAT, PPP)
 _REPLY = Command(Says.FINAL, PPP, ticket=1, body=3)
+#: What published workers say in place of a byte.
+IN_WORDS = {
+    READY_WORD: Command(Says.READY, PPP, dialect=WORDS),
+    HEARTBEAT_WORD: Command(Says.HEARTBEAT, PPP, dialect=WORDS),
+}
 
 
 def parse_worker(frames: Sequence[bytes]) -> Command:
@@ -48,9 +53,9 @@ def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
     return [identity, ticket, EMPTY]
 
 
-def heartbeat(identity: bytes) -> list[bytes]:
+def heartbeat(identity: bytes, *, words: bool = False) -> list[bytes]:
     """HEARTBEAT for a worker."""
-    return [identity, HEARTBEAT]
+    return [identity, HEARTBEAT_WORD if words else HEARTBEAT]
 
 
 def leaving(identity: bytes) -> list[bytes]:

@@ -7,7 +7,20 @@ from typing import NamedTuple
 
 from ..protocols import Protocol
 
-__all__ = ["MDP", "MDP01", "MDP02", "NONE", "PPP", "REQ", "Command", "Says"]
+__all__ = [
+    "DIALECTS",
+    "LED",
+    "MDP",
+    "MDP01",
+    "MDP02",
+    "NONE",
+    "PPP",
+    "REQ",
+    "STRICT",
+    "WORDS",
+    "Command",
+    "Says",
+]
 
 #: No such frame.
 NONE = -1
@@ -18,6 +31,11 @@ PPP = int(Protocol.PPP)
 MDP01 = int(Protocol.MDP01)
 MDP02 = int(Protocol.MDP02)
 MDP = MDP01 | MDP02
+#: Beside the protocols that a broker allows: dialects of them, too.
+DIALECTS = 16
+#: Of a command, and how a worker is answered: as the RFC has it; PPP with READY and HEARTBEAT as words;
+#: MDP 0.2 with an empty frame in front.
+STRICT, WORDS, LED = 0, 1, 2
 
 
 class Says(Enum):
@@ -34,6 +52,8 @@ class Says(Enum):
     LEAVING = auto()
     MALFORMED = auto()
     TOO_DEEP = auto()
+    #: On a socket for clients: what a worker of MDP says.
+    WORKER = auto()
 
 
 class Command(NamedTuple):
@@ -52,3 +72,5 @@ class Command(NamedTuple):
     capacity: int = 1
     #: Its heartbeat interval in milliseconds; 0 when it leaves that to the broker.
     interval: int = 0
+    #: STRICT, WORDS or LED.
+    dialect: int = 0

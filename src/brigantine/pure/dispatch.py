@@ -72,7 +72,9 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         if identity is None:
             return None
         worker = board.workers[identity]
-        head = codec.to_worker(identity, board.tickets.token(request.slot), worker.protocol)
+        head = codec.to_worker(
+            identity, board.tickets.token(request.slot), worker.protocol, worker.dialect
+        )
         sent = board.send([*head, *request.body])
         if sent == Sent.OK:
             break

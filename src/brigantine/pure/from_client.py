@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..wire_mdp import MMI_PREFIX
+from ..config import SENT_AWAY_EVERY
+from ..wire import READY_WORDS
+from ..wire_mdp import CLIENT_01, CLIENT_02, MMI_PREFIX
 from . import codec
 from .board import Board
 from .commands import MDP, REQ, Command, Says
@@ -26,12 +28,17 @@ def from_client(board: Board, frames: list[bytes], now: float) -> None:
         board.count["drop_too_deep"] += 1
         notice_message(board, "not_a_request", "drop_too_deep", frames)
         return
+    if command.says is Says.WORKER:
+        _worker_at_frontend(board, frames, command, now)
+        return
     if command.says is not Says.REQUEST:
         board.count["drop_malformed_request"] += 1
         notice_message(board, "not_a_request", "drop_malformed_request", frames)
         _tell_misdirected(board, frames)
         return
     board.count["accepted"] += 1
+    if command.service < 0 and _is_foreign(frames, command):
+        notice_message(board, "foreign_request", None, frames)
     name = service_name(board, frames, command)
     if board.protocols & MDP and name.startswith(MMI_PREFIX):
         _reply_mmi(board, frames, command, name)
@@ -60,6 +67,31 @@ def _tell_misdirected(board: Board, frames: list[bytes]) -> None:
     command = codec.parse_client(frames, board.config.max_depth, REQ | MDP)
     if command.says is Says.REQUEST:
         tell_refused(board, frames, command, "drop_malformed_request")
+
+
+def _is_foreign(frames: list[bytes], command: Command) -> bool:
+    """Whether a plain request is most likely none: a READY of REQ workers, or a request of MDP.
+
+    It may be one all the same, and is passed on.
+    """
+    if len(frames) == command.body + 1:
+        return frames[command.body] in READY_WORDS
+    return frames[command.body] in (CLIENT_01, CLIENT_02)
+
+
+def _worker_at_frontend(board: Board, frames: list[bytes], command: Command, now: float) -> None:
+    """A worker at the clients' socket: what it says is never a request.
+
+    It is told DISCONNECT, so that it tries again when it has been given the right endpoint; not often, for
+    it comes back at once.
+    """
+    board.count["drop_wrong_side"] += 1
+    notice_message(board, "wrong_side", "drop_wrong_side", frames)
+    if command.protocol & board.protocols and now - board.sent_away_at >= SENT_AWAY_EVERY:
+        board.sent_away_at = now
+        board.count["disconnects"] += 1
+        goodbye = codec.disconnect(frames[0], command.protocol, command.dialect)
+        board.outbox(board.client_port, goodbye)
 
 
 def dropped_from_client(board: Board, frames: list[bytes], reason: str) -> None:

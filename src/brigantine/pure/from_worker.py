@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import codec
 from .board import Board
-from .commands import MDP, NONE, REQ, Command, Says
+from .commands import MDP, NONE, REQ, STRICT, Command, Says
 from .endings import finish
 from .noticing import notice_message
 from .records import NO_CONNECTION, Worker
@@ -100,7 +100,7 @@ def _malformed(
     if worker.lost:
         return
     if command.protocol & MDP and worker.protocol == command.protocol and not dropped:
-        send_disconnect(board, frames[0], command.protocol)
+        send_disconnect(board, frames[0], command.protocol, command.dialect)
         lose(board, worker, "drop_malformed_worker")
         return
     if slot < 0:
@@ -138,7 +138,7 @@ def _unexpected(board: Board, identity: bytes, command: Command) -> None:
     """RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT."""
     board.count["drop_unexpected"] += 1
     if command.protocol & MDP and command.says is not Says.DISCONNECT:
-        send_disconnect(board, identity, command.protocol)
+        send_disconnect(board, identity, command.protocol, command.dialect)
 
 
 def _on_ready(
@@ -155,7 +155,7 @@ def _on_ready(
         if worker.protocol != command.protocol:
             return
         if worker.protocol & MDP:  # RFC 7: READY is sent once a connection
-            send_disconnect(board, identity, worker.protocol)
+            send_disconnect(board, identity, worker.protocol, worker.dialect)
             lose(board, worker, "ready_again")
             return
         if worker.protocol == REQ:
@@ -166,6 +166,8 @@ def _on_ready(
                 set_free(board, worker)
             return
         lose(board, worker, "ready_again")  # RFC 6: a new conversation
+    if command.dialect != STRICT:
+        notice_message(board, "dialect", None, frames)
     register(board, identity, name, command, now, connection)
 
 
@@ -198,7 +200,7 @@ def _on_reply(
             # comes on a new connection.
             register(board, identity, board.default_service, command, now, connection)
         elif command.protocol & MDP and not dropped:
-            send_disconnect(board, identity, command.protocol)
+            send_disconnect(board, identity, command.protocol, command.dialect)
         return
     if not partial and not matched:
         _give_expired_place(worker, slot)

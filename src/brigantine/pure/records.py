@@ -44,8 +44,8 @@ class Worker:
     """
 
     __slots__ = (
-        "address", "capacity", "connection", "heard", "heard_at", "identity", "joined_at", "live",
-        "longest", "lost", "occupied", "protocol", "requests", "service", "stopping", "turn",
+        "address", "capacity", "connection", "dialect", "heard", "heard_at", "identity", "joined_at",
+        "live", "longest", "lost", "occupied", "protocol", "requests", "service", "stopping", "turn",
     )  # fmt: skip
 
     def __init__(self, identity: bytes) -> None:
@@ -69,8 +69,9 @@ class Worker:
         #: Requests of this conversation that have not ended.
         self.live = 0
 
-    def joined(self, now: float, address: str | None) -> None:
-        """It said READY, from that address."""
+    def joined(self, now: float, dialect: int, address: str | None) -> None:
+        """It said READY, in that dialect and from that address."""
+        self.dialect = dialect
         self.address = address
         #: When it did, when it was last heard of, the longest time between two words, and how many came.
         self.joined_at = self.heard_at = now

@@ -189,7 +189,7 @@ class Switchboard:
             return
         for worker in list(board.workers.values()):
             if worker.protocol & MDP and not worker.lost:
-                board.send(codec.disconnect(worker.identity, worker.protocol))
+                board.send(codec.disconnect(worker.identity, worker.protocol, worker.dialect))
 
     # -- what can be seen ---------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def register(
         watch(board, "refused", "drop_ready_refused", identity, name)
         notice_ready(board, "drop_ready_refused", identity, name)
         if command.protocol & MDP:
-            send_disconnect(board, identity, command.protocol)
+            send_disconnect(board, identity, command.protocol, command.dialect)
         return
     if connection != NO_CONNECTION:
         board.connections[connection] = identity
@@ -70,7 +70,7 @@ def register(
     if worker is None:
         worker = board.workers[identity] = Worker(identity)
     worker.register(service, command.protocol, command.capacity, connection)
-    worker.joined(now, board.address())
+    worker.joined(now, command.dialect, board.address())
     service.workers += 1
     service.unoccupied += 1
     service.users += 1
@@ -128,7 +128,7 @@ def heard(board: Board, worker: Worker, now: float) -> None:
 
 def heartbeat(board: Board, worker: Worker, now: float) -> None:
     """Nothing was sent to the worker for an interval."""
-    sent = board.send(codec.heartbeat(worker.identity, worker.protocol))
+    sent = board.send(codec.heartbeat(worker.identity, worker.protocol, worker.dialect))
     if sent == Sent.GONE:
         leave(board, worker)
         return
@@ -136,10 +136,10 @@ def heartbeat(board: Board, worker: Worker, now: float) -> None:
     board.beats.refresh(worker.identity, now)
 
 
-def send_disconnect(board: Board, identity: bytes, protocol: int) -> None:
+def send_disconnect(board: Board, identity: bytes, protocol: int, dialect: int) -> None:
     """DISCONNECT for who speaks MDP, known or not."""
     board.count["disconnects"] += 1
-    board.send(codec.disconnect(identity, protocol))
+    board.send(codec.disconnect(identity, protocol, dialect))
 
 
 def let_go(board: Board, worker: Worker, now: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from typing import Any
 
 import pytest
 import zmq
@@ -203,3 +204,31 @@ def test_a_block_that_is_cancelled_while_it_waits_for_handlers_cancels_them(peer
         assert gate.cancelled == 2
 
     run(main())
+
+
+def test_a_signal_handler_that_raises_in_a_callback_costs_no_request(peers: Peers) -> None:
+    """asyncio logs what is raised there, and goes on: the request that had come is handled all the same."""
+    raw = HeartbeatBroker(peers, wire="0.2")
+
+    async def shout(body: bytes) -> bytes:
+        return body.upper()
+
+    async def program() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+        async with aio.MajordomoWorker(raw.endpoint, "service", shout, ready_timeout=0.0) as worker:
+            peer = await off(raw.ready)
+
+            def lose(callback: Any, *_: Any, **__: Any) -> asyncio.Handle:
+                del callback
+                return call_soon(lambda: None)
+
+            call_soon, loop.call_soon_threadsafe = loop.call_soon_threadsafe, lose  # type: ignore
+            try:
+                raw.request(peer, b"q")
+                wait_until(lambda: worker.stats()["requests"] == 1, "the request")
+            finally:
+                loop.call_soon_threadsafe = call_soon  # type: ignore[method-assign]
+            assert await off(raw.reply, peer) == [b"Q"]
+
+    asyncio.run(program())

@@ -5,6 +5,7 @@ Real signals at moments spread over each life, for only these come where Python 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import threading
@@ -30,6 +31,7 @@ from brigantine import (
     ParanoidPirateBroker,
     ParanoidPirateWorker,
     QueueDevice,
+    aio,
 )
 from brigantine.control_client import ControlClient
 from brigantine.load.generator import Generator
@@ -217,6 +219,24 @@ def test_a_client_that_gets_no_answer_can_be_closed_whatever_was_interrupted(
             client.request(b"x")
 
     live(life, files=False)
+
+
+@pytest.mark.parametrize("served", ["mdp"], indirect=True)
+def test_asyncio_peers_can_be_stopped_whatever_was_interrupted(live: Live, served: Any) -> None:
+    async def shout(body: bytes) -> bytes:
+        await asyncio.sleep(0.001)
+        return body.upper()
+
+    async def program(left: Left) -> None:
+        worker = aio.MajordomoWorker(served.backend, "s", shout, capacity=3)
+        left.keep(worker)
+        client = aio.MajordomoClient(served.frontend, timeout=0.1, retries=0)
+        async with worker, client:
+            with answers():
+                await client.request("s", b"x")
+                await asyncio.gather(*(client.request("s", b"x") for _ in range(3)))
+
+    live(lambda left: asyncio.run(program(left)), files=False)
 
 
 @pytest.mark.parametrize("served", ["mdp"], indirect=True)

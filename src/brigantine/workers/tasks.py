@@ -16,6 +16,7 @@ from ..body import from_frames
 from ..calls import ForTasks
 from ..errors import WrongUse
 from .base import Worker
+from .inbox_aio import TaskInbox
 from .io_thread import Given, WorkerIO
 from .kinds import is_async_generator, is_coroutine, name_of
 
@@ -168,23 +169,16 @@ class TaskWorker(Worker[Given], ForTasks):
             _log.critical("%r has ended", self, exc_info=error)
 
     async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        requests: asyncio.Queue[Given | None] = asyncio.Queue()
-        ended = loop.create_future()
+        inbox: TaskInbox[Given] = TaskInbox()
         try:
             link = self._make_link()
         except BaseException:
             self._readiness.end()
             raise
 
-        def take(request: Given | None) -> None:
-            requests.put_nowait(request)
-            if request is None:
-                ended.set_result(None)
-
         def give(request: Given | None) -> None:  # in the I/O thread
             try:
-                loop.call_soon_threadsafe(take, request)
+                inbox.put(request)
             except RuntimeError:  # the loop was closed without a word
                 link.hurry()
 
@@ -195,22 +189,17 @@ class TaskWorker(Worker[Given], ForTasks):
             if self._stopping:  # stop() came before there was a link to stop
                 return
             link.start()
-            await self._dispatch(link, requests, ended)
+            await self._dispatch(link, inbox)
         finally:
             link.cut()
             atexit.unregister(link.cut)
             self._readiness.end()
 
-    async def _dispatch(
-        self,
-        link: WorkerIO[Given, Any],
-        requests: asyncio.Queue[Given | None],
-        ended: asyncio.Future[None],
-    ) -> None:
+    async def _dispatch(self, link: WorkerIO[Given, Any], inbox: TaskInbox[Given]) -> None:
         """Begin a task for each request until the I/O thread has ended, or else end it."""
         tasks: set[asyncio.Task[list[bytes]]] = set()
         try:
-            while (request := await requests.get()) is not None:
+            while (request := await inbox.get()) is not None:
                 task = asyncio.get_running_loop().create_task(self._handle(link, request))
                 tasks.add(task)
                 task.add_done_callback(partial(self._done, link, request))
@@ -230,7 +219,7 @@ class TaskWorker(Worker[Given], ForTasks):
             cancel()
             await _settled(tasks, cancel)
             link.hurry()
-            await _settled([ended], lambda: None)
+            await inbox.until_over()
             raise
 
     async def _handle(self, link: WorkerIO[Given, Any], request: Given) -> list[bytes]:

@@ -87,7 +87,7 @@ def test_a_long_life_sees_all_there_is(rooms: ModuleType, busy_liveness: int) ->
         (4, 100),
         (6, 100),
         (13, 100),
-        (18, 100),
+        (19, 100),
     ):
         twins = live(
             rooms, random.Random(seed), 2000, ports=(FRONTEND, BACKEND), protocols=ALL, retries=1,

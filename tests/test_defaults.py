@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +158,15 @@ def test_the_clients_of_both_shells_have_the_same_defaults() -> None:
             name: each.default for name, each in other.items()
         }
     assert asyncio.iscoroutinefunction(aio.LazyPirateClient.request)
+
+
+def test_the_page_on_the_clocks_has_the_figures_of_the_code() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "timeouts.md").read_text(encoding="utf-8")
+    timeout, mdp = default(MajordomoClient, "timeout"), MajordomoBroker.options()
+    for words in (
+        f"A client's one try ({timeout:g} s)",
+        f"({mdp.heartbeat_interval:g} s x {mdp.liveness})",
+        f"All tries of a client ({2 * timeout:g} s)",
+        f"`request_ttl` ({mdp.request_ttl:g} s)",
+    ):
+        assert words in page

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .calls import called_rightly
-from .checks import number, whole
+from .checks import flag, number, whole
 from .errors import ConfigError
 from .protocols import Protocol
 
@@ -153,8 +153,7 @@ class BrokerConfig:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.strict, bool):
-            raise ConfigError(f"strict must be True or False, not {self.strict!r}")
+        flag("strict", self.strict)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and _DEFAULTS[name] is None:

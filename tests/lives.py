@@ -57,7 +57,8 @@ class Life:
             (2 * trouble, partial(self.reply, wrong=True)),
             (1 * trouble, partial(self.reply, wrong=True, part=True)),
             (1 * trouble, self.leave), (4 * trouble, self.mutated), (2 * trouble, self.nonsense),
-            (2 * trouble, self.hang_up), (2 * trouble, self.refuse), (1 * trouble, self.mmi),
+            (2 * trouble, self.hang_up), (2 * trouble, self.client_leaves),
+            (2 * trouble, self.refuse), (1 * trouble, self.mmi),
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -154,7 +155,12 @@ class Life:
         self.twins.receive(self.twins.ports[-1], frames, self.connection(frames[0]))
 
     def ask(self) -> None:
-        self.twins.receive(self.client_port(), self.request(), NO_CONNECTION)
+        connection = self.rng.choice(CONNECTIONS)
+        self.twins.receive(self.client_port(), self.request(), connection)
+
+    def client_leaves(self) -> None:
+        how = self.rng.choice(["client_leaves", "client_closes", "client_connects"])
+        self.twins.do(how, self.rng.choice(CONNECTIONS[2:]))
 
     def mmi(self) -> None:
         rng = self.rng

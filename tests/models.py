@@ -230,6 +230,24 @@ class Rig:
         self.board.connection_closed(connection, self.now)
         return self.wait(0)
 
+    def client_leaves(self, connection: int) -> list[Call]:
+        """The loop hears of a client's close, reads all that is there, and hears no more."""
+        self.board.client_left(connection, self.now)
+        self.board.clients_read()
+        self.board.clients_caught_up()
+        return self.wait(0)
+
+    def client_closes(self, connection: int) -> list[Call]:
+        """Of which the loop hears, and has yet to read what is there."""
+        self.board.client_left(connection, self.now)
+        return self.settled()
+
+    def client_connects(self, connection: int) -> list[Call]:
+        self.board.client_connected(connection)
+        self.board.clients_read()
+        self.board.clients_caught_up()
+        return self.settled()
+
     def abort(self) -> list[Call]:
         self.board.abort()
         return self.settled()

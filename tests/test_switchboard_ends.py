@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import test_clients_that_leave as leaving
 import test_large_replies as large
 import test_malformed_replies as malformed
 import test_switchboard_cut_replies as cut
@@ -182,6 +183,7 @@ REACHED_BY: dict[str, Callable[..., None]] = {
     "failed_expired_queued": requests.test_a_request_that_waits_for_its_ttl_fails_and_is_never_sent,
     "failed_expired_in_flight": requests.test_a_late_reply_is_never_delivered,
     "failed_client_gone": requests.test_a_reply_to_a_client_that_is_gone_is_counted,
+    "failed_client_left": leaving.test_what_waits_of_a_client_of_ours_is_forgotten_when_it_leaves,
     "failed_stopped": test_a_broker_that_stops_fails_all_that_is_left,
     "drop_malformed_request": partial(
         test_messages_that_are_none_of_the_protocol_are_dropped_and_counted, frames=[C]

@@ -231,7 +231,7 @@ class Broker(LoopHandle):
         return self._loop_class(
             self._sockets.frontend, self._sockets.backend, self._sockets.control, self.config,
             self._sockets.monitor, int(self._spoken), self._default_service, self._sockets.events,
-            self._notices.queue,
+            self._notices.queue, self._sockets.client_monitor,
         )  # fmt: skip
 
     @property

@@ -23,17 +23,19 @@ class BrokerSockets:
     frontend: zmq.Socket[bytes]
     #: None where the frontend is for workers, too.
     backend: zmq.Socket[bytes] | None
-    #: The loop's ends of the PAIRs, and the monitor of the workers' side.
+    #: The loop's ends of the PAIRs, and the monitors of the workers' side, and of the clients' if that is
+    #: another.
     control: zmq.Socket[bytes]
     monitor: zmq.Socket[bytes]
+    client_monitor: zmq.Socket[bytes] | None
     events: zmq.Socket[bytes]
 
     def __init__(self, context: zmq.Context[Any]) -> None:
         self._context = context
         #: In the order they were made.
         self._made: list[zmq.Socket[bytes]] = []
-        #: Where workers are: the one with the monitor.
-        self._watched: zmq.Socket[bytes] | None = None
+        #: The sockets that have a monitor.
+        self._watched: list[zmq.Socket[bytes]] = []
         #: Real endpoints.
         self.frontends: tuple[str, ...] = ()
         self.backends: tuple[str, ...] = ()
@@ -58,10 +60,15 @@ class BrokerSockets:
         self.control = self._keep(self._context.socket(zmq.PAIR))
         self.control.rcvhwm = 0  # see LoopLine
         self.control.connect(control)
-        self._watched = self.backend or self.frontend
-        self.monitor = self._keep(watch_connections(self._watched))
+        self.monitor = self._watch(self.backend or self.frontend)
+        self.client_monitor = None if single else self._watch(self.frontend)
         self.events = self._keep(events_pair(self._context))
         self.events.bind(events)
+
+    def _watch(self, router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        monitor = self._keep(watch_connections(router))
+        self._watched.append(router)
+        return monitor
 
     def _keep(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         self._made.append(socket)
@@ -81,8 +88,8 @@ class BrokerSockets:
         sides = zip(self._made, (self.frontends, self.backends), strict=False)
         bound = [(socket, each) for socket, endpoints in sides for each in endpoints]
         with closing(self._context, bound, shared=shared):
-            if self._watched is not None:
+            for watched in self._watched:
                 with contextlib.suppress(zmq.ZMQError):
-                    self._watched.disable_monitor()
+                    watched.disable_monitor()
             for socket in reversed(self._made):
                 socket.close()

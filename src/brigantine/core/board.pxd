@@ -17,6 +17,7 @@ its ticket.  Invariants between two calls:
 """
 
 from libc.stdint cimport int64_t
+from libcpp.map cimport map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
@@ -32,7 +33,7 @@ from .lru cimport LRUOrder
 from .notices cimport NoticeGate
 from .outbox cimport Outbox
 from .pace cimport PaceOrder
-from .records cimport Request, Service, Worker
+from .records cimport Departure, Request, Service, Worker
 from .tickets cimport TicketTable
 from .untold cimport Untold
 
@@ -56,6 +57,11 @@ cdef class Board:
     # those that wait for a service without a worker, and whose clients want to be told, and not late
     cdef ExpiryOrder vacancies
     cdef Untold untold                  # ends that their clients had no room to be told of
+    # Requests by the connection that they came on, as far as that matters: see clients.pxd.
+    cdef unordered_map[int, Chain] asked_on
+    cdef vector[Link] asked_links
+    cdef map[int, Departure] departures  # in the order in which they are looked at
+    cdef int64_t turn                   # of the loop: how often it has ticked
     cdef int64_t orphans                # requests in flight whose worker was lost
     # services, by index
     cdef Identities service_names

@@ -61,7 +61,8 @@ cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
             make_room(board, slot)
     # Unless it was sent or shed.
     if board.count[QUEUED] > COMPACT_AFTER and request.worker == NIL and request.frames.count:
-        frames_compact(&request.frames, 0, request.frames.count)
+        # Not the first: it shares nothing, and knows its connection.
+        frames_compact(&request.frames, 1, request.frames.count)
     return 0
 
 

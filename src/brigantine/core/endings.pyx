@@ -2,6 +2,7 @@
 
 from . cimport zmqapi
 from .chain cimport NIL, Link, chain_has, chain_remove
+from .clients cimport leave_connection
 from .counters cimport IN_FLIGHT, QUEUED, QUEUED_BYTES, SHED
 from .envelope cimport frames_clear
 from .events cimport EVENT_FAILED, EVENT_SHED
@@ -42,6 +43,8 @@ cdef int finish(Board board, int slot, int end, int reason, int verdict) except 
         if board.outbox.watched:
             watch_request(board, EVENT_SHED if end == SHED else EVENT_FAILED, reason, request)
         tell(board, &request.frames, request.head, request.protocol, reason)
+    if chain_has(board.asked_links.data(), slot):
+        leave_connection(board, slot)
     frames_clear(&request.frames)
     frames_clear(&request.partial)
     board.deadlines.remove(slot)

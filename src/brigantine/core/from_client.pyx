@@ -47,7 +47,7 @@ zmqapi.bind(&brigantine_zmq)
 cdef int64_t SENT_AWAY_EVERY = nanoseconds(_SENT_AWAY_EVERY)
 
 
-cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
+cdef int from_client(Board board, Frames *frames, int64_t now, int connection) except -1 nogil:
     cdef int slot, service
     cdef const char *name
     cdef size_t size
@@ -85,7 +85,7 @@ cdef int from_client(Board board, Frames *frames, int64_t now) except -1 nogil:
     service = find_service(board, name, size, False)
     if service == NIL:
         return refuse(board, frames, &command, SHED, SHED_SERVICES)
-    slot = open_request(board, frames, &command, service, now)
+    slot = open_request(board, frames, &command, service, now, connection)
     if vacant:
         board.vacancies.refresh(slot, now)
     return enqueue(board, slot, now)

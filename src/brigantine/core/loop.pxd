@@ -38,11 +38,15 @@ cdef class Loop(Routers):
     # Handle up to BATCH messages of one side; whether there may be more.
     cdef int read(self, int side, int64_t now) except -1 nogil
     # Tell which connections were opened and closed up to now, in that order.
-    cdef int read_monitor(self, int64_t now) except -1 nogil
+    cdef int read_monitor(self, int which, int64_t now) except -1 nogil
     # Read what workers had said before the end was asked for.
     cdef int read_last_words(self) except -1 nogil
+    # All that is new of connections; what it settles of clients whose connections have closed.
+    cdef int read_monitors(self, int64_t now) except -1 nogil
+    # What one event of a monitor tells.
+    cdef int tell_connection(self, int which, int event, int connection, int64_t now) except -1 nogil
     cdef bint must_look(self) noexcept nogil
-    cdef int catch_up(self) except -1 nogil
+    cdef int catch_up(self, int side) except -1 nogil
     cdef int read_control(self, int64_t now) except -1 nogil
     # Answer the question that stands in `event`.
     cdef int reply_control(self, const string *answer) except -1 nogil

@@ -37,8 +37,8 @@ from .expiry cimport nanoseconds
 from .from_worker cimport NEEDS_CONNECTIONS
 from .notices cimport Notice, pack_notice
 from .outbox cimport BACKEND, BOTH, FRONTEND
-from .records cimport NO_CONNECTION
-from .routers cimport CONTROL, EVENTS, MONITOR, SOCKETS, Routers
+from .records cimport LATER, NO_CONNECTION
+from .routers cimport CLIENT_MONITOR, CONTROL, EVENTS, MONITOR, SOCKETS, Routers
 from .switchboard cimport Switchboard
 from .words cimport is_word
 from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
@@ -82,14 +82,15 @@ cdef enum:
 
 cdef class Loop(Routers):
     """Loop(frontend, backend, control, config, monitor=None, protocols=1, \
-default_service=b"", events=None, notices=None)\n--\n
+default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
     Runs one switchboard on a frontend and a backend ROUTER until told to stop, without the GIL.
 
     With ``backend`` None the frontend is for workers, too, which only Majordomo can tell apart.
     The sockets are bound by the caller and used by :meth:`run` alone while it runs.  ``control`` is
     a PAIR that receives a word of ``brigantine.control``.  ``monitor``, where given, is the
     monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
-    bound; without it a lost worker is noticed when the next request is sent to it.  ``protocols``
+    bound; without it a lost worker is noticed when the next request is sent to it.  ``client_monitor`` is
+    the same of the clients' side, where that is another.  ``protocols``
     and ``default_service`` are those of :class:`~brigantine.core.Switchboard`.  ``events`` is a PAIR on
     which events leave after WATCH, as ``brigantine.events`` reads them.  ``notices`` is a
     :class:`NoticeQueue` for what a person should know.
@@ -99,7 +100,7 @@ default_service=b"", events=None, notices=None)\n--\n
 
     def __cinit__(
         self, frontend, backend, control, config, monitor=None, int protocols=REQ,
-        default_service=b"", events=None, notices=None,
+        default_service=b"", events=None, notices=None, client_monitor=None,
     ):
         frames_init(&self.event)
         frames_init(&self.notice)
@@ -162,15 +163,11 @@ default_service=b"", events=None, notices=None)\n--\n
                     self.news[index] = self.handles[index] != NULL
             more = 0
             # Before what workers sent: a close counts when they were found to have no more to say.
-            if self.news[MONITOR]:
-                self.lock.begin()
-                try:
-                    self.read_monitor(now)
-                finally:
-                    self.lock.end()
-            if self.news[self.workers_side] or self.switchboard.c_has_leaving():
+            if self.news[MONITOR] or self.news[CLIENT_MONITOR] or self.must_look():
+                self.read_monitors(now)
+            if self.news[self.workers_side] or self.must_look():
                 more = self.read(self.workers_side, now)
-            if not self.single and (self.news[FRONTEND] or self.drain_from != NO_DEADLINE):
+            if not self.single and (self.news[FRONTEND] or self.must_look()):
                 more |= self.read(FRONTEND, now)
             if self.drain_from != NO_DEADLINE and (
                 self.quiet[FRONTEND] or now - self.drain_from >= LAST_WORDS
@@ -195,7 +192,21 @@ default_service=b"", events=None, notices=None)\n--\n
 
     cdef bint must_look(self) noexcept nogil:
         """Whether something waits for a socket to be found empty."""
-        return self.switchboard.c_has_leaving() or self.drain_from != NO_DEADLINE
+        return (
+            self.switchboard.c_has_leaving()
+            or self.switchboard.c_has_departures()
+            or self.drain_from != NO_DEADLINE
+        )
+
+    cdef int read_monitors(self, int64_t now) except -1 nogil:
+        self.lock.begin()
+        try:
+            self.read_monitor(MONITOR, now)
+            self.read_monitor(CLIENT_MONITOR, now)
+            self.switchboard.c_clients_caught_up()
+        finally:
+            self.lock.end()
+        return 0
 
     cdef int read_last_words(self) except -1 nogil:
         cdef int64_t began = monotonic()
@@ -248,13 +259,15 @@ default_service=b"", events=None, notices=None)\n--\n
         cdef bint watched = side == self.workers_side and self.handles[MONITOR] != NULL
         cdef int port = BOTH if self.single else side
         cdef int _turn, count, connection = NO_CONNECTION
+        if side == FRONTEND and self.handles[CLIENT_MONITOR] != NULL:
+            connection = LATER
         for _turn in range(BATCH):
             if self.discarding[side] and not self.discard(side):
                 return 1
             count = self.receive(side)
             if count == 0:
-                if side == self.workers_side and self.switchboard.c_has_leaving():
-                    self.catch_up()
+                if self.must_look():
+                    self.catch_up(side)
                 return 0
             if watched:
                 # -1 (NO_CONNECTION) for a peer over inproc, which has no descriptor.
@@ -264,7 +277,7 @@ default_service=b"", events=None, notices=None)\n--\n
                 if self.switchboard.c_take(
                     port, &self.inbox, now, connection, False
                 ) == NEEDS_CONNECTIONS:
-                    self.read_monitor(now)
+                    self.read_monitor(MONITOR, now)
                     self.switchboard.c_take(port, &self.inbox, now, connection, True)
             finally:
                 self.lock.end()
@@ -272,23 +285,26 @@ default_service=b"", events=None, notices=None)\n--\n
                 return 1  # it takes as long as many messages, and others want a turn meanwhile
         return 1
 
-    cdef int catch_up(self) except -1 nogil:
-        """Where workers are nothing was left, when all that is known of connections was known."""
+    cdef int catch_up(self, int side) except -1 nogil:
+        """On one side nothing was left, when all that is known of connections was known."""
         self.lock.begin()
         try:
-            self.switchboard.c_caught_up()
+            if side == self.workers_side:
+                self.switchboard.c_caught_up()
+            if side == FRONTEND:
+                self.switchboard.c_clients_read()
         finally:
             self.lock.end()
         return 0
 
-    cdef int read_monitor(self, int64_t now) except -1 nogil:
+    cdef int read_monitor(self, int which, int64_t now) except -1 nogil:
         cdef zmq_msg_t *frame = self.event.at
         cdef uint16_t event = 0
         cdef uint32_t value = 0
-        if self.handles[MONITOR] == NULL:
+        if self.handles[which] == NULL:
             return 0
         while True:
-            if zmq_msg_recv(&frame[0], self.handles[MONITOR], ZMQ_DONTWAIT) < 0:
+            if zmq_msg_recv(&frame[0], self.handles[which], ZMQ_DONTWAIT) < 0:
                 if zmq_errno() == EAGAIN:
                     return 0
                 if zmq_errno() == EINTR:
@@ -298,12 +314,24 @@ default_service=b"", events=None, notices=None)\n--\n
             if zmq_msg_size(&frame[0]) == EVENT_SIZE:
                 memcpy(&event, zmq_msg_data(&frame[0]), sizeof(event))
                 memcpy(&value, <char *>zmq_msg_data(&frame[0]) + VALUE_AT, sizeof(value))
-            while zmq_msg_more(&frame[0]) and zmq_msg_recv(&frame[0], self.handles[MONITOR], 0) >= 0:
+            while zmq_msg_more(&frame[0]) and zmq_msg_recv(&frame[0], self.handles[which], 0) >= 0:
                 pass
-            if event == ZMQ_EVENT_ACCEPTED:
-                self.switchboard.c_connection_opened(<int>value)
-            elif event == ZMQ_EVENT_DISCONNECTED:
-                self.switchboard.c_connection_closed(<int>value, now)
+            self.tell_connection(which, event, <int>value, now)
+
+    cdef int tell_connection(self, int which, int event, int connection, int64_t now) except -1 nogil:
+        cdef bint workers = which == MONITOR
+        cdef bint clients = which == CLIENT_MONITOR or self.single
+        if event == ZMQ_EVENT_ACCEPTED:
+            if workers:
+                self.switchboard.c_connection_opened(connection)
+            if clients:
+                self.switchboard.c_client_connected(connection)
+        elif event == ZMQ_EVENT_DISCONNECTED:
+            if workers:
+                self.switchboard.c_connection_closed(connection, now)
+            if clients:
+                self.switchboard.c_client_left(connection, now)
+        return 0
 
     cdef int read_control(self, int64_t now) except -1 nogil:
         cdef zmq_msg_t *frame = &self.event.at[0]

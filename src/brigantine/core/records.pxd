@@ -7,6 +7,7 @@ from .envelope cimport Frames
 
 cdef enum:
     NO_CONNECTION = -1  # of a peer that has none to name (inproc, and tests)
+    LATER = -2          # not looked at yet: the first frame of the message tells
 
 cdef struct Service:
     Chain free         # workers that could take a request now, least recently used at the head
@@ -48,4 +49,12 @@ cdef struct Request:
     int retries        # how often it may still be sent to another worker
     bint taken_back    # it was at a worker before, which was lost
     bint orphan        # in flight, but its worker was lost
+    int connection     # the descriptor that it came on, NO_CONNECTION or LATER
+    bint filed         # it has been put beside the others of its connection, if that matters
+    int64_t turn       # of the loop, in which it came
     int64_t charge     # bytes that it counts for while it waits
+
+# A client's connection that has closed.
+cdef struct Departure:
+    bint taken         # its descriptor has been given away since
+    bint read          # the clients' side was found empty since

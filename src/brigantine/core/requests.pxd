@@ -9,7 +9,7 @@ from .envelope cimport Frames
 
 # Take the frames into a new waiting request; returns its slot.
 cdef int open_request(
-    Board board, Frames *frames, Command *command, int service, int64_t now
+    Board board, Frames *frames, Command *command, int service, int64_t now, int connection
 ) except -1 nogil
 # Put a request whose worker was lost at the head of the queue, under a new ticket.
 cdef int take_back(Board board, int slot) except -1 nogil

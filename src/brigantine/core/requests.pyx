@@ -44,7 +44,7 @@ cdef int64_t NAME_COPIES = _NAME_COPIES
 
 
 cdef int open_request(
-    Board board, Frames *frames, Command *command, int service, int64_t now
+    Board board, Frames *frames, Command *command, int service, int64_t now, int connection
 ) except -1 nogil:
     cdef Request fresh
     cdef Request *request
@@ -55,6 +55,7 @@ cdef int open_request(
         link.prev = OFF
         link.next = NIL
         board.request_links.push_back(link)
+        board.asked_links.push_back(link)
         board.arrivals.reserve(slot + 1)
         board.deadlines.reserve(slot + 1)
         board.vacancies.reserve(slot + 1)
@@ -72,6 +73,9 @@ cdef int open_request(
     request.worker = NIL
     request.retries = board.retries
     request.taken_back = request.orphan = False
+    request.connection = connection
+    request.filed = False
+    request.turn = board.turn
     board.services[service].users += 1
     board.count[QUEUED] += 1
     board.count[QUEUED_BYTES] += request.charge

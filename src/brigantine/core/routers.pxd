@@ -19,10 +19,11 @@ cdef enum:
     SIDES = 2  # FRONTEND and BACKEND of outbox.pxd index what follows
     # What is polled: both routers by their side, then these.
     CONTROL = 2
-    MONITOR = 3
-    SOCKETS = 4  # beside them, never polled: EVENTS, on which events leave
-    EVENTS = 4
-    HANDLES = 5
+    MONITOR = 3         # of the socket where workers are
+    CLIENT_MONITOR = 4  # of the clients', where that is another
+    SOCKETS = 5  # beside them, never polled: EVENTS, on which events leave
+    EVENTS = 5
+    HANDLES = 6
 
 
 cdef class Routers(Outbox):

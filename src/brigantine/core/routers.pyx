@@ -43,7 +43,7 @@ cdef class Routers(Outbox):
 
     def __cinit__(
         self, frontend, backend, control, config, monitor=None, protocols=None,
-        default_service=None, events=None, notices=None,
+        default_service=None, events=None, notices=None, client_monitor=None,
     ):
         frames_init(&self.inbox)
         self.single = backend is None
@@ -53,9 +53,10 @@ cdef class Routers(Outbox):
             if socket.type != zmq.ROUTER:
                 raise TypeError(f"{name} must be a ROUTER socket, not {socket.type!r}")
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.sockets = (frontend, backend, control, monitor, events)
+        self.sockets = (frontend, backend, control, monitor, events, client_monitor)
         for index, socket in (
-            (FRONTEND, frontend), (BACKEND, backend), (CONTROL, control), (MONITOR, monitor)
+            (FRONTEND, frontend), (BACKEND, backend), (CONTROL, control), (MONITOR, monitor),
+            (CLIENT_MONITOR, client_monitor),
         ):
             self.handles[index] = NULL
             self.signals[index] = pollfd(-1, 0, 0)  # poll passes over it

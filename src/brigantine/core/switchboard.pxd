@@ -30,6 +30,13 @@ cdef class Switchboard(Board):
     cdef int c_connection_opened(self, int connection) except -1 nogil
     # Its worker gets nothing more, and is lost in c_caught_up.
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil
+    # The same of clients.  What waits of one is forgotten when it is sure that it came on that connection:
+    # when nothing was left unread where clients are, and then all was told of connections.
+    cdef int c_client_connected(self, int connection) except -1 nogil
+    cdef int c_client_left(self, int connection, int64_t now) except -1 nogil
+    cdef bint c_has_departures(self) noexcept nogil
+    cdef int c_clients_read(self) noexcept nogil
+    cdef int c_clients_caught_up(self) except -1 nogil
     # Whether a worker's connection is gone, and c_caught_up has yet to come.
     cdef bint c_has_leaving(self) noexcept nogil
     # Where workers are nothing is left unread: what was closed before that is over.

@@ -4,6 +4,7 @@ from cython.operator cimport dereference
 
 from . cimport zmqapi
 from .chain cimport NIL
+from .clients cimport client_connected, client_left, clients_caught_up, clients_read
 from .codec cimport disconnect_head, is_worker
 from .commands cimport MDP
 from .counters cimport (
@@ -68,7 +69,7 @@ cdef class Switchboard(Board):
         if frames.count > self.max_frames or self.taken > self.max_message_bytes:
             return self.take_large(port, frames, now, connection, synced)
         elif port == FRONTEND or (port == BOTH and not is_worker(frames)):
-            from_client(self, frames, now)
+            from_client(self, frames, now, connection)
         else:
             return from_worker(self, frames, now, connection, False, synced)
         return 0
@@ -119,6 +120,22 @@ cdef class Switchboard(Board):
         if worker != NIL:
             leave(self, worker)
         return 0
+
+    cdef int c_client_connected(self, int connection) except -1 nogil:
+        return client_connected(self, connection)
+
+    cdef int c_client_left(self, int connection, int64_t now) except -1 nogil:
+        self.present = now
+        return client_left(self, connection)
+
+    cdef bint c_has_departures(self) noexcept nogil:
+        return not self.departures.empty()
+
+    cdef int c_clients_read(self) noexcept nogil:
+        return clients_read(self)
+
+    cdef int c_clients_caught_up(self) except -1 nogil:
+        return clients_caught_up(self)
 
     cdef bint c_has_leaving(self) noexcept nogil:
         return self.leaving.chain.length != 0
@@ -223,6 +240,29 @@ cdef class Switchboard(Board):
         was heard of it for ``heartbeat_interval * liveness``.
         """
         self.c_connection_closed(connection, nanoseconds(now))
+
+    def client_connected(self, int connection):
+        """A peer connected where clients do."""
+        self.c_client_connected(connection)
+
+    def client_left(self, int connection, double now):
+        """A client's connection is gone.  What waits of a client of ours on it is to be forgotten.
+
+        At once what came two ticks ago or earlier, and the rest at :meth:`clients_caught_up`.
+        """
+        self.c_client_left(connection, nanoseconds(now))
+
+    def has_departures(self):
+        """Whether :meth:`clients_read` and :meth:`clients_caught_up` are waited for."""
+        return self.c_has_departures()
+
+    def clients_read(self):
+        """All that clients had sent was handed in."""
+        self.c_clients_read()
+
+    def clients_caught_up(self):
+        """After :meth:`clients_read` all was told of clients' connections that was known then."""
+        self.c_clients_caught_up()
 
     def has_leaving(self):
         """Whether :meth:`caught_up` is waited for."""

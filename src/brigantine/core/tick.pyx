@@ -19,6 +19,7 @@ from .workers cimport heartbeat, lose, set_free
 cdef int do_due(Board board, int64_t now) except -1 nogil:
     cdef int index = board.deadlines.expired(now)
     board.present = now
+    board.turn += 1
     if board.vacated < 0:
         board.vacated = now
     while index != NIL:

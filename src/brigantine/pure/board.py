@@ -18,7 +18,7 @@ from .lru import LRUQueue
 from .noticing import NoticeGate
 from .outbox import Outbox, Port
 from .pace import PaceOrder
-from .records import Request, Service, Worker
+from .records import Departure, Request, Service, Worker
 from .tickets import TicketTable
 from .untold import Untold
 
@@ -65,6 +65,11 @@ class Board:
         self.deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
         #: Ends that their clients had no room to be told of.
         self.untold = Untold()
+        #: Requests by the connection that they came on, as far as that matters: see ``clients``.
+        self.asked_on: dict[int, dict[int, None]] = {}
+        self.departures: dict[int, Departure] = {}
+        #: Turns of the loop: how often it has ticked.
+        self.turn = 0
         #: Requests in flight whose worker was lost.
         self.orphans = 0
 

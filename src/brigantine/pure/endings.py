@@ -9,7 +9,7 @@ from __future__ import annotations
 from .board import Board
 from .commands import Command
 from .queues import left_queue
-from .records import Request, State, Worker
+from .records import NO_CONNECTION, Request, State, Worker
 from .services import leave_service, service_name
 from .telling import tell
 from .tickets import Verdict
@@ -34,6 +34,11 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
         count[reason] += 1
         watch_request(board, end, reason, request)
     tell(board, request.address, request.service.name, request.protocol, reason)
+    if request.connection != NO_CONNECTION:
+        asked = board.asked_on[request.connection]
+        del asked[request.slot]
+        if not asked:
+            del board.asked_on[request.connection]
     del board.requests[request.slot]
     board.deadlines.remove(request.slot)
     board.vacancies.remove(request.slot)

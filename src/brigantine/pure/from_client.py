@@ -7,6 +7,7 @@ from ..wire import READY_WORDS
 from ..wire_mdp import CLIENT_01, CLIENT_02, MMI_PREFIX
 from . import codec
 from .board import Board
+from .clients import file_request
 from .commands import MDP, REQ, Command, Says
 from .dispatch import enqueue
 from .endings import refuse, tell_refused
@@ -21,7 +22,7 @@ from .watching import watch
 __all__ = ["dropped_from_client", "from_client"]
 
 
-def from_client(board: Board, frames: list[bytes], now: float) -> None:
+def from_client(board: Board, frames: list[bytes], now: float, connection: int) -> None:
     """Handle one message."""
     command = codec.parse_client(frames, board.config.max_depth, board.client_protocols)
     if command.says is Says.TOO_DEEP:
@@ -57,6 +58,7 @@ def from_client(board: Board, frames: list[bytes], now: float) -> None:
         refuse(board, frames, command, "shed", "shed_services")
         return
     request = open_request(board, frames, command, service, now)
+    file_request(board, request, connection)
     if vacant:
         board.vacancies.refresh(request.slot, now)
     enqueue(board, request, now)

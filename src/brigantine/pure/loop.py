@@ -31,6 +31,7 @@ from .notice_queue import NoticeQueue
 from .outbox import Port, Sent
 from .records import NO_CONNECTION
 from .switchboard import Switchboard
+from .telling import announced
 
 __all__ = ["Loop"]
 
@@ -45,7 +46,8 @@ class Loop:
     The sockets are bound by the caller and used by :meth:`run` alone while it runs.  ``control`` is
     a PAIR that receives a word of ``brigantine.control``.  ``monitor``, where given, is the
     monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
-    bound; without it a lost worker is noticed when the next request is sent to it.  ``protocols``
+    bound; without it a lost worker is noticed when the next request is sent to it.  ``client_monitor`` is
+    the same of the clients' side, where that is another.  ``protocols``
     and ``default_service`` are those of :class:`~brigantine.pure.Switchboard`.  ``events`` is a PAIR on
     which events leave after WATCH, as ``brigantine.events`` reads them.  ``notices`` is a
     :class:`NoticeQueue` for what a person should know.
@@ -62,6 +64,7 @@ class Loop:
         default_service: bytes | None = b"",
         events: zmq.Socket[bytes] | None = None,
         notices: NoticeQueue | None = None,
+        client_monitor: zmq.Socket[bytes] | None = None,
     ) -> None:
         """Raises ``TypeError`` unless both sides are ROUTER sockets."""
         for name, socket in (("frontend", frontend), ("backend", backend)):
@@ -76,6 +79,7 @@ class Loop:
             self._sockets = {Port.BACKEND: backend, Port.FRONTEND: frontend}
         self._control = control
         self._monitor = monitor
+        self._client_monitor = client_monitor
         self._events = events
         self._watched = False
         #: Events since the last one that was sent.
@@ -123,7 +127,7 @@ class Loop:
         """Route until STOP, or until DRAIN is done.  Then every request has ended."""
         poller = zmq.Poller()
         poller.register(self._control, zmq.POLLIN)
-        for socket in (*self._sockets.values(), self._monitor):
+        for socket in (*self._sockets.values(), self._monitor, self._client_monitor):
             if socket is not None:
                 poller.register(socket, zmq.POLLIN)
         well = False
@@ -148,9 +152,11 @@ class Loop:
             self._worked = time.thread_time_ns()
             more = False
             # Before what workers sent: a close counts when they were found to have no more to say.
-            if self._monitor in ready:
+            if self._monitor in ready or self._client_monitor in ready or self._must_look():
                 with self._lock:
                     self._read_monitor(now)
+                    self._read_client_monitor(now)
+                    self._switchboard.clients_caught_up()
             for port, socket in self._sockets.items():  # workers first: a free one may be needed
                 if socket in ready or self._must_look():
                     left = self._read(port, now)
@@ -172,7 +178,11 @@ class Loop:
 
     def _must_look(self) -> bool:
         """Whether something waits for a socket to be found empty."""
-        return self._drain_from is not None or self._switchboard.has_leaving()
+        return (
+            self._drain_from is not None
+            or self._switchboard.has_leaving()
+            or self._switchboard.has_departures()
+        )
 
     def _drain_if_asked(self, left: bool, now: float) -> None:
         """What had come before the broker was told to drain is still accepted."""
@@ -244,11 +254,10 @@ class Loop:
                     frames = [first.bytes]
                 else:
                     self._first = None
-                    frames = [socket.recv(_DONTWAIT)]
+                    connection, frames = self._receive_first(socket)
             except zmq.Again:
-                if workers and self._switchboard.has_leaving():
-                    with self._lock:
-                        self._switchboard.caught_up(now)
+                if self._must_look():
+                    self._catch_up(port, now)
                 return False
             while socket.getsockopt(_RCVMORE):
                 if len(frames) == most_frames:
@@ -316,6 +325,40 @@ class Loop:
                 self._switchboard.connection_opened(connection)
             elif event == zmq.EVENT_DISCONNECTED:
                 self._switchboard.connection_closed(connection, now)
+            if self._workers_port == Port.BOTH:
+                self._tell_client_connection(event, connection, now)
+
+    def _read_client_monitor(self, now: float) -> None:
+        """The same of the clients' side, where that is another."""
+        monitor = self._client_monitor
+        if monitor is None:
+            return
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event, connection = monitor_event(monitor.recv_multipart(_DONTWAIT))
+                self._tell_client_connection(event, connection, now)
+
+    def _tell_client_connection(self, event: int, connection: int, now: float) -> None:
+        if event == zmq.EVENT_ACCEPTED:
+            self._switchboard.client_connected(connection)
+        elif event == zmq.EVENT_DISCONNECTED:
+            self._switchboard.client_left(connection, now)
+
+    def _catch_up(self, port: int, now: float) -> None:
+        """On one side nothing was left, when all that is known of connections was known."""
+        with self._lock:
+            if port == self._workers_port:
+                self._switchboard.caught_up(now)
+            if port == self._clients_port:
+                self._switchboard.clients_read()
+
+    def _receive_first(self, socket: zmq.Socket[bytes]) -> tuple[int, list[bytes]]:
+        """A client's routing id, and its connection where that matters."""
+        if self._client_monitor is None:
+            return NO_CONNECTION, [socket.recv(_DONTWAIT)]
+        first = socket.recv(_DONTWAIT, copy=False)
+        client = first.bytes
+        return _connection(first) if announced(client) else NO_CONNECTION, [client]
 
     def _read_control(self, now: float) -> None:
         command = self._control.recv(_DONTWAIT)

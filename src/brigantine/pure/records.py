@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from .lru import LRUQueue
 
-__all__ = ["NO_CONNECTION", "Request", "Service", "State", "Worker"]
+__all__ = ["NO_CONNECTION", "Departure", "Request", "Service", "State", "Worker"]
 
 #: The connection of a peer that has none to name (inproc, and tests).
 NO_CONNECTION = -1
@@ -108,8 +108,8 @@ class Request:
     """An accepted request."""
 
     __slots__ = (
-        "address", "body", "charge", "orphan", "partial", "protocol", "retries", "service", "slot",
-        "state", "taken_back", "worker",
+        "address", "body", "charge", "connection", "orphan", "partial", "protocol", "retries",
+        "service", "slot", "state", "taken_back", "turn", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -136,5 +136,20 @@ class Request:
         self.orphan = False
         #: What came as PARTIAL for a client that can take one reply only.
         self.partial: list[bytes] = []
+        #: The descriptor that it came on, where that matters: see ``clients``; and the turn of the loop.
+        self.connection = NO_CONNECTION
+        self.turn = 0
         #: Bytes that it counts for while it waits.
         self.charge = charge
+
+
+class Departure:
+    """A client's connection that has closed."""
+
+    __slots__ = ("read", "taken")
+
+    def __init__(self) -> None:
+        #: Its descriptor has been given away since.
+        self.taken = False
+        #: The clients' side was found empty since.
+        self.read = False

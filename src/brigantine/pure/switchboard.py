@@ -11,6 +11,7 @@ from ..config import REPLY_BYTES, REPLY_FRAMES, BrokerConfig
 from ..notices import Notice
 from . import codec
 from .board import Board, Events
+from .clients import client_connected, client_left, clients_caught_up, clients_read
 from .commands import MDP, REQ
 from .dispatch import settle
 from .endings import finish
@@ -92,7 +93,7 @@ class Switchboard:
         if reason is not None:
             dropped_from_client(board, frames, reason)
         else:
-            from_client(board, frames, now)
+            from_client(board, frames, now, connection)
         return True
 
     def _beyond(self, frames: list[bytes], client: bool) -> str | None:
@@ -130,6 +131,30 @@ class Switchboard:
         identity = self._board.connections.pop(connection, None)
         if identity is not None:
             leave(self._board, self._board.workers[identity])
+
+    def client_connected(self, connection: int) -> None:
+        """A peer connected where clients do."""
+        client_connected(self._board, connection)
+
+    def client_left(self, connection: int, now: float) -> None:
+        """A client's connection is gone.  What waits of a client of ours on it is to be forgotten.
+
+        At once what came two ticks ago or earlier, and the rest at :meth:`clients_caught_up`.
+        """
+        self._board.begin(now)
+        client_left(self._board, connection)
+
+    def has_departures(self) -> bool:
+        """Whether :meth:`clients_read` and :meth:`clients_caught_up` are waited for."""
+        return bool(self._board.departures)
+
+    def clients_read(self) -> None:
+        """All that clients had sent was handed in."""
+        clients_read(self._board)
+
+    def clients_caught_up(self) -> None:
+        """After :meth:`clients_read` all was told of clients' connections that was known then."""
+        clients_caught_up(self._board)
 
     def has_leaving(self) -> bool:
         """Whether :meth:`caught_up` is waited for."""

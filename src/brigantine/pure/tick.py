@@ -15,6 +15,7 @@ __all__ = ["do_due", "next_due"]
 
 def do_due(board: Board, now: float) -> None:
     """Do all that is due by now, and hand out what waits."""
+    board.turn += 1
     for slot in board.deadlines.sweep(now):
         request = board.requests[slot]
         # A worker at work on it stays busy until it says something: it may still be at work.

@@ -1,0 +1,68 @@
+"""Clients of ours whose connection has closed: what of theirs still waits is forgotten.
+
+Nobody takes the replies, and nobody comes back for them: a client of ours has a routing id for itself, and
+a new one on a new connection.  Of others nothing is known: they may have left on purpose, or come back.
+
+A descriptor is used again, at once as a rule, and what its former owner sent may be read after its close
+is known.  So a close counts for requests that came well before it, and for all that came on that
+descriptor when the clients' side was found empty after it, unless the descriptor has been given away
+meanwhile.
+"""
+
+from __future__ import annotations
+
+from .board import Board
+from .endings import finish
+from .records import NO_CONNECTION, Departure, Request, State
+from .telling import announced
+from .tickets import Verdict
+
+__all__ = ["client_connected", "client_left", "clients_caught_up", "clients_read", "file_request"]
+
+#: Turns of the loop: a request that came in the one before this may be on a connection whose beginning is
+#: told in this one.
+_SURE = 2
+
+
+def file_request(board: Board, request: Request, connection: int) -> None:
+    """Put a request beside the others of its connection, if its client of ours asks without a hop."""
+    request.turn = board.turn
+    if connection != NO_CONNECTION and len(request.address) == 1 and announced(request.address[0]):
+        request.connection = connection
+        board.asked_on.setdefault(connection, {})[request.slot] = None
+
+
+def client_connected(board: Board, connection: int) -> None:
+    """A descriptor has been given away."""
+    if connection in board.departures:
+        board.departures[connection].taken = True
+
+
+def client_left(board: Board, connection: int) -> None:
+    """A connection has closed."""
+    _forget_waiting(board, connection, board.turn - _SURE)
+    board.departures[connection] = Departure()
+
+
+def clients_read(board: Board) -> None:
+    """Where clients are nothing was left unread."""
+    for departure in board.departures.values():
+        departure.read = True
+
+
+def clients_caught_up(board: Board) -> None:
+    """All is told of connections that were opened or closed until after that."""
+    for connection in sorted(board.departures):
+        departure = board.departures[connection]
+        if departure.read:
+            del board.departures[connection]
+            if not departure.taken:
+                _forget_waiting(board, connection, board.turn)
+
+
+def _forget_waiting(board: Board, connection: int, until: int) -> None:
+    """End what waits of a connection and came until that turn of the loop."""
+    for slot in list(board.asked_on.get(connection, ())):
+        request = board.requests[slot]
+        if request.state is State.QUEUED and request.turn <= until:
+            finish(board, request, "failed", "failed_client_left", Verdict.LATE)

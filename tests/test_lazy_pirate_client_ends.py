@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,7 +29,7 @@ from harness import PATIENCE, Peers, wait_until
 
 from brigantine import BrigantineError, NoReply
 from brigantine.backoff import Backoff
-from brigantine.clients.channel import Channel
+from brigantine.clients.channel import Channel, KnownSocket, Maker
 from brigantine.clients.lazy_pirate import LazyPirateClient
 from brigantine.errors import ClientClosed
 from brigantine.wakeup import Wakeup
@@ -285,7 +286,7 @@ def test_a_forgotten_client_is_closed(raw: RawBroker, threads: ThreadPoolExecuto
 
 FORKED = """
 import os, sys, warnings
-from brigantine.clients.channel import Channel
+from brigantine.clients.channel import Channel, KnownSocket, Maker
 from brigantine.clients.lazy_pirate import LazyPirateClient
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
 client = LazyPirateClient(sys.argv[1], timeout=10.0, retries=0)
@@ -317,7 +318,7 @@ def test_a_forked_child_uses_sockets_of_its_own(raw: RawBroker) -> None:
 
 FORGETFUL = """
 import sys, threading
-from brigantine.clients.channel import Channel
+from brigantine.clients.channel import Channel, KnownSocket, Maker
 from brigantine.clients.lazy_pirate import LazyPirateClient
 client = LazyPirateClient(sys.argv[1], timeout=3600.0)
 client.request(b"used")
@@ -340,13 +341,15 @@ def test_a_program_may_end_without_closing_its_client(raw: RawBroker) -> None:
 def test_close_is_looked_for_before_what_a_broker_sends(peers: Peers) -> None:
     """Which may be without end."""
     raw, wakeup = RawBroker(peers), Wakeup()
-    socket = peers.context.socket(zmq.DEALER)
-    channel = Channel(socket, raw.endpoint, wakeup)
+    make = Maker(peers.context, zmq.DEALER, weakref.WeakSet(), KnownSocket)
+    channel = Channel(make, raw.endpoint, wakeup)
     channel.send([b"q"])
     peer, _ = raw.receive()
     raw.send(peer, b"one")
     raw.send(peer, b"two")
     assert channel.receive(time.monotonic() + PATIENCE) == [b"one"]
+    socket = channel._dialing.socket
+    assert socket is not None
     assert socket.poll(int(PATIENCE * 1000))
     wakeup.set()
     with pytest.raises(ClientClosed):

@@ -137,7 +137,7 @@ def test_each_connection_is_a_new_peer_that_says_ready_first(peers: Peers, worke
     second = RawBroker(peers, first.endpoint)
     after = second.ready_worker()
     assert second.ask(after, b"q") == [b"Q"]
-    # The same routing id would be in use until the old connection is given up.
+    # The old one would be in use until the broker gives its connection up.
     assert before != after
 
 

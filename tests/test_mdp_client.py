@@ -201,7 +201,7 @@ def test_a_second_reply_never_answers_the_next_request(
 
 def _readable(client: MajordomoClient) -> bool:
     ((channel,),) = client._pool()._idle
-    return bool(channel._socket.poll(0))
+    return bool(channel._dialing.socket.poll(0))
 
 
 def test_many_threads_get_each_their_own_reply(

@@ -6,6 +6,7 @@ would wait for as long as the traceback lives: so all are known before libzmq kn
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import weakref
 from functools import partial
@@ -49,7 +50,13 @@ class OwnContext(zmq.Context[zmq.Socket[bytes]]):
 
 def close_all(known: Sockets) -> None:
     """Close what is open of them; none may be in use by another thread."""
-    for socket in list(known):
+    sockets = [each for each in list(known) if not each.closed]
+    for socket in sockets:
+        # libzmq would wait for a monitor whose reader was closed before what it watches.
+        if socket.type != zmq.PAIR:
+            with contextlib.suppress(zmq.ZMQError):  # the context was terminated
+                socket.monitor(None, 0)
+    for socket in sockets:
         socket.close(0)
 
 

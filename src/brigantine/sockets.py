@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "device_socket",
     "frontend_router",
     "keep_alive",
+    "one_connection",
     "watch_connections",
 ]
 
@@ -32,6 +34,12 @@ CONTROL_HIGH_WATER_MARK, CONTROL_FRAME_BYTES = 16, 1024
 SIDES = ((zmq.ROUTER, zmq.DEALER), (zmq.XSUB, zmq.XPUB), (zmq.PULL, zmq.PUSH))
 #: The longest time that a socket option can hold, 24.8 days: an int of 32 bits.
 MOST_MILLISECONDS = 2**31 - 1
+#: Milliseconds to libzmq's own next try to connect: 12 days, in which it is not needed.  With -1 it
+#: would also throw away what has come in when a connection ends, and was not taken yet.
+NO_RECONNECTION = 2**30
+#: Random bytes of a routing id, in hexadecimal digits: no two connections have the same.  With the
+#: announcement it is as long as libzmq keeps within a message without another allocation.
+ROUTING_ID_BYTES = 8
 
 
 def frontend_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
@@ -137,6 +145,15 @@ def keep_alive(socket: zmq.Socket[Any]) -> None:
     socket.tcp_keepalive_cnt = KEEPALIVE_PROBES
     # Keepalive does not ask while something is on its way.
     socket.tcp_maxrt = _milliseconds(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
+
+
+def one_connection(socket: zmq.Socket[Any], prefix: bytes = b"") -> None:
+    """Give a socket that is not connected yet a routing id, which is for one connection only.
+
+    It can be printed: peers keep ids as C strings, and those that libzmq makes up begin with NUL.
+    """
+    socket.routing_id = prefix + os.urandom(ROUTING_ID_BYTES).hex().encode()
+    socket.reconnect_ivl = NO_RECONNECTION
 
 
 @contextlib.contextmanager

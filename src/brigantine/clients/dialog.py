@@ -91,6 +91,8 @@ class Dialog:
         self.trouble = ""
         #: Whether what the broker has said to this try was not of this protocol.
         self._foreign = False
+        #: What the channel of this try has seen of the broker.
+        self.sight = Sight.UNKNOWN
         #: The error answer to this try.
         self._said: ErrorAnswer | None = None
         #: Bodies of PARTIALs of this try that wait for the FINAL.
@@ -120,9 +122,14 @@ class Dialog:
 
     def sent(self, now: float) -> None:
         """The try begins."""
-        self._partial, self._said, self._foreign, self.trouble = [], None, False, ""
+        self._partial, self._said, self._foreign = [], None, False
+        self.sight, self.trouble = Sight.UNKNOWN, ""
         self.started = now
         self.resumed(now)
+
+    def saw(self, sight: Sight, words: str) -> None:
+        """What the channel of this try has seen of the broker, and what keeps it from connecting."""
+        self.sight, self.trouble = sight, words
 
     def wait_on(self) -> bool:
         """Nothing was heard until ``until``: whether the try goes on, and the broker is to be looked at.

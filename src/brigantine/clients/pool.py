@@ -19,6 +19,7 @@ from ..wakeup import Wakeup
 from .channel import (
     CONTEXT_GONE,
     Channel,
+    Maker,
     SocketScout,
     make_context,
     unreachable,
@@ -26,6 +27,7 @@ from .channel import (
 from .codec import ClientCodec
 from .dialog import Dialog
 from .roster import Roster
+from .sight import Sight
 from .witness import Witnesses, better_leave
 
 __all__ = ["SocketPool"]
@@ -79,6 +81,7 @@ class SocketPool:
         self._stats = dict.fromkeys(stats, 0)
         #: Made at the first request, so that a client that is never used costs nothing.
         self._own_context: zmq.Context[Any] | None = None
+        self._make: Maker | None = None
         self._wakeup: Wakeup | None = None
         self._known: Sockets = weakref.WeakSet()
         self._roster = Roster(len(endpoints), self._watch)
@@ -123,11 +126,12 @@ class SocketPool:
             self._witnesses.look(context, dialog.broker, service)
             return better_leave(dialog, self._roster, self._witnesses)
 
-    def gave_up(self, dialog: Dialog) -> None:
-        """A try of that request is over, and there is no reply."""
+    def gave_up(self, dialog: Dialog, sight: Sight) -> None:
+        """A try of that request is over, and there is no reply; its channel has seen that much."""
         now = time.monotonic()
-        with self._lock:
-            sight = self._witnesses.seen(dialog.broker, dialog.service)
+        if sight is Sight.UNKNOWN:
+            with self._lock:
+                sight = self._witnesses.seen(dialog.broker, dialog.service)
         if not dialog.gave_up(now, sight):
             return
         self.drop_idle(dialog.broker)
@@ -234,11 +238,12 @@ class SocketPool:
                     self._wakeup = Wakeup()
                 if context is None:
                     context = self._own_context = make_context()
+                if self._make is None:
+                    self._make = Maker(context, self._kind, self._known, KnownSocket)
             except (OSError, zmq.ZMQError) as error:
                 raise unreachable(endpoint, error) from error
         try:
-            socket = context.socket(self._kind, partial(KnownSocket, known=self._known))
-            return Channel(socket, endpoint, self._wakeup)
+            return Channel(self._make, endpoint, self._wakeup)
         except zmq.ZMQError as error:
             if error.errno in CONTEXT_GONE:
                 raise

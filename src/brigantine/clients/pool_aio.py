@@ -9,25 +9,29 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import zmq
 import zmq.asyncio
 
 from ..contexts import KnownSocket, Sockets, close_all, end_context
+from ..dialing import Dialing
 from ..errors import BrigantineError, ClientClosed
 from .channel import (
+    CONNECT_PATIENCE,
     CONTEXT_GONE,
+    Maker,
     SocketScout,
     can_send,
     make_context,
-    open_socket,
+    seen_by,
     unreachable,
 )
 from .codec import ClientCodec
 from .dialog import Dialog
 from .pool import MAX_IDLE
 from .roster import Roster
+from .sight import Sight
 from .witness import Witnesses, better_leave
 
 __all__ = ["AsyncChannel", "LoopPool"]
@@ -42,55 +46,146 @@ class _KnownAsyncSocket(zmq.asyncio.Socket):
 
 
 class AsyncChannel:
-    """A socket connected to one broker, for one request at a time."""
+    """A socket connected to one broker, for one request at a time; see :class:`.channel.Channel`."""
 
-    def __init__(self, socket: zmq.asyncio.Socket, endpoint: str) -> None:
-        self._socket = socket
+    def __init__(self, make: Maker, endpoint: str) -> None:
+        self._loop = asyncio.get_running_loop()
         self._heard_at = time.monotonic()
-        open_socket(socket, endpoint)
+        self._frames: list[bytes] = []
+        self._closed = False
+        #: What has gone wrong in a turn that nobody waited for.
+        self._error: BaseException | None = None
+        #: Who waits for something to happen to the connection.
+        self._changed: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: The descriptor of the monitor that the loop watches.
+        self._watched = -1
+        self._dialing: Dialing[zmq.asyncio.Socket] = Dialing(
+            endpoint, make, self._wake, patience=CONNECT_PATIENCE,
+            opened=self._send, closing=self._unwatch, again=True,
+        )  # fmt: skip
+        self._turn()
+        if self._error is not None:
+            self.close()
+            raise self._error
 
-    async def send(self, frames: list[bytes]) -> bool:
-        """Send a message; ``False`` if an inproc broker went away since the socket was made."""
+    # -- its connection -----------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        """From another thread: a name was looked up."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        """Something has happened to the connection, or is due."""
+        if self._closed:
+            return
         try:
-            await self._socket.send_multipart(frames, zmq.DONTWAIT)
-        except zmq.Again:
-            return False
-        return True
+            self._dialing.turn(time.monotonic())
+            self._watch()
+        except BaseException as error:
+            self._error = error
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._changed.set_result(None)
+
+    def _watch(self) -> None:
+        monitor = self._dialing.monitor
+        if monitor is not None and self._watched < 0:
+            self._watched = cast(int, monitor.getsockopt(zmq.FD))
+            self._loop.add_reader(self._watched, self._turn)
+            # Its descriptor tells of nothing before it was once found empty.
+            self._loop.call_soon(self._turn)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (due := self._dialing.due()) is not None:
+            self._timer = self._loop.call_later(due - time.monotonic(), self._turn)
+
+    def _unwatch(self) -> None:
+        watched, self._watched = self._watched, -1
+        if watched >= 0 and not self._loop.is_closed():
+            self._loop.remove_reader(watched)
+
+    # -- what it carries ----------------------------------------------------------------------
+
+    def _send(self, socket: zmq.asyncio.Socket) -> bool:
+        # With DONTWAIT it is done at once.
+        sent = socket.send_multipart(self._frames, zmq.DONTWAIT) if self._frames else None
+        error = None if sent is None else asyncio.ensure_future(sent).exception()
+        if error is None or isinstance(error, zmq.Again):
+            return error is None
+        raise error
+
+    def send(self, frames: list[bytes]) -> bool:
+        """Send a message; ``False`` if an inproc broker went away since the socket was made."""
+        self._frames = frames
+        return self._dialing.socket is None or self._send(self._dialing.socket)
 
     async def receive(self, deadline: float) -> list[bytes] | None:
         """The next message, or ``None`` when none came until ``deadline`` on the monotonic clock.
 
-        After that, and when cancelled, the socket is half-used and must be closed.
+        Also when the connection has ended.  After that, and when cancelled, the socket is half-used
+        and must be closed.
         Raises :class:`~brigantine.errors.ClientClosed` when the socket is closed meanwhile.
         """
-        if self._socket.closed:
+        if self._closed:
             raise ClientClosed("the client was closed while a stream was read")
         while True:
-            frames = await self._wait(deadline)
-            if frames is not None or time.monotonic() >= deadline:
+            over = self._dialing.over
+            frames = await self._wait(deadline, zmq.DONTWAIT if over else 0)
+            if frames is not None:
+                self._heard_at = time.monotonic()
                 return frames
+            if over or time.monotonic() >= deadline:
+                return None
 
-    async def _wait(self, deadline: float) -> list[bytes] | None:
-        message: asyncio.Future[list[bytes]] = asyncio.ensure_future(self._socket.recv_multipart())
+    async def _wait(self, deadline: float, flags: int) -> list[bytes] | None:
+        """A message, or ``None`` when something else has happened."""
+        self._changed = changed = self._loop.create_future()
+        socket = self._dialing.socket
+        message: asyncio.Future[list[bytes]] | None = None
+        if socket is not None:
+            message = asyncio.ensure_future(socket.recv_multipart(flags))
+        waits = [changed] if message is None else [changed, message]
         try:
             # Unlike wait_for, this can't lose a cancellation that comes at the same time.
-            await asyncio.wait((message,), timeout=max(0.0, deadline - time.monotonic()))
-            if message.cancelled():
+            await asyncio.wait(
+                waits,
+                timeout=max(0.0, deadline - time.monotonic()),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if self._closed:
                 raise ClientClosed("the client was closed while the request waited for its reply")
-            if not message.done():
+            if self._error is not None:
+                raise self._error
+            if message is None or not message.done() or message.cancelled():
                 return None
-            self._heard_at = time.monotonic()
             return message.result()
         except zmq.Again:
             return None  # it was no reply to a REQ socket, and libzmq threw it away
         finally:
-            message.cancel()
+            changed.cancel()
+            if message is not None:
+                message.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether its connection has ended, so that nothing more will come."""
+        return self._dialing.over
+
+    def sight(self) -> tuple[Sight, str]:
+        """See :meth:`.channel.Channel.sight`."""
+        return seen_by(self._dialing)
 
     def usable(self) -> bool:
         """Whether a request can be sent; if not, the channel is closed."""
         usable = False
         try:
-            usable = can_send(self._socket, self._heard_at)
+            usable = can_send(self._dialing, self._heard_at)
         finally:
             if not usable:
                 self.close()
@@ -98,7 +193,11 @@ class AsyncChannel:
 
     def close(self) -> None:
         """Give the socket back; a request that waits in it is dropped.  May be called again."""
-        self._socket.close()
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._dialing.close()
+        self._tell()
 
 
 class LoopPool:
@@ -120,11 +219,10 @@ class LoopPool:
             self._own_context = make_context() if context is None else None
         except zmq.ZMQError as error:
             raise unreachable(endpoints[0], error) from error
-        self._context = context or self._own_context
+        self._context: zmq.Context[Any] = context or self._own_context  # type: ignore[assignment]
         self._stats = stats
-        #: The type of the sockets: REQ, or DEALER.
-        self._kind = kind
         self._known: Sockets = weakref.WeakSet()
+        self._make = Maker(self._context, kind, self._known, _KnownAsyncSocket)
         self._roster = Roster(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
@@ -167,17 +265,18 @@ class LoopPool:
         self._witnesses.look(self._context, dialog.broker, service)
         return better_leave(dialog, self._roster, self._witnesses)
 
-    def gave_up(self, dialog: Dialog) -> None:
-        """A try of that request is over, and there is no reply."""
+    def gave_up(self, dialog: Dialog, sight: Sight) -> None:
+        """A try of that request is over, and there is no reply; its channel has seen that much."""
         now = time.monotonic()
-        if dialog.gave_up(now, self._witnesses.seen(dialog.broker, dialog.service)):
+        if sight is Sight.UNKNOWN:
+            sight = self._witnesses.seen(dialog.broker, dialog.service)
+        if dialog.gave_up(now, sight):
             self.drop_idle(dialog.broker)
             if not self._closed:
                 self._roster.silent(dialog.broker, dialog.waiting_since, now)
 
     def _watch(self, broker: int) -> SocketScout | None:
         """Watch a silent broker from outside."""
-        assert self._context is not None
         try:
             socket = self._context.socket(zmq.DEALER, partial(KnownSocket, known=self._known))
             return SocketScout(socket, self._endpoints[broker])
@@ -218,15 +317,13 @@ class LoopPool:
 
     def _open(self, broker: int) -> AsyncChannel:
         endpoint = self._endpoints[broker]
-        assert self._context is not None
         self._stats["sockets_opened"] += 1
         try:
-            socket = self._context.socket(self._kind, partial(_KnownAsyncSocket, known=self._known))
+            return AsyncChannel(self._make, endpoint)
         except zmq.ZMQError as error:
             if error.errno in CONTEXT_GONE:
                 raise
             raise unreachable(endpoint, error) from error
-        return AsyncChannel(socket, endpoint)
 
     def give_back(self, broker: int, channel: AsyncChannel, *, clean: bool) -> None:
         """The request has ended; ``clean`` when its channel has nothing more to say."""

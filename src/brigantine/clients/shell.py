@@ -156,7 +156,7 @@ class ClientShell(ForThreads):
                 pool.count("tries")
                 answered = yield from self._one_try(pool, dialog)
                 if not answered:
-                    pool.gave_up(dialog)
+                    pool.gave_up(dialog, dialog.sight)
         except BaseException:
             if os.getpid() == process:  # see _parts
                 pool.left(dialog)
@@ -172,7 +172,12 @@ class ClientShell(ForThreads):
             waits = channel.send(dialog.frames)
             while waits and last is None:
                 frames = channel.receive(dialog.until)
-                if frames is None and dialog.wait_on() and not pool.look(dialog):
+                if (
+                    frames is None
+                    and not channel.over
+                    and dialog.wait_on()
+                    and not pool.look(dialog)
+                ):
                     continue
                 if frames is None:
                     return False
@@ -192,6 +197,7 @@ class ClientShell(ForThreads):
                     return False  # junk without end is silence, too
         finally:
             if os.getpid() == process:  # see _parts
+                dialog.saw(*channel.sight())
                 pool.give_back(dialog.broker, channel, clean=last is not None)
         if last is None or last.says is Says.ERROR:
             return False

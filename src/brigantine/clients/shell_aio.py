@@ -157,7 +157,7 @@ class AsyncClientShell(ForTasks):
                 reply = None
                 try:
                     dialog.sent(time.monotonic())
-                    if await channel.send(dialog.frames):
+                    if channel.send(dialog.frames):
                         reply = await self._next(pool, channel, dialog)
                     while reply is not None and reply.says is Says.PARTIAL:
                         yield from_frames(reply.body)
@@ -165,9 +165,10 @@ class AsyncClientShell(ForTasks):
                         reply = await self._next(pool, channel, dialog)
                 finally:
                     clean = reply is not None and reply.says.ends
+                    dialog.saw(*channel.sight())
                     pool.give_back(dialog.broker, channel, clean=clean)
                 if reply is None or reply.says is Says.ERROR:
-                    pool.gave_up(dialog)
+                    pool.gave_up(dialog, dialog.sight)
             body = from_frames(checked(reply, dialog.service).body)
             end = "replies"
             if not dialog.only_ends(reply):
@@ -189,7 +190,7 @@ class AsyncClientShell(ForTasks):
         while True:
             frames = await channel.receive(dialog.until)
             if frames is None:
-                if dialog.wait_on() and not pool.look(dialog):
+                if not channel.over and dialog.wait_on() and not pool.look(dialog):
                     continue
                 return None
             reply = dialog.receive(frames)

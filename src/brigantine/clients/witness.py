@@ -9,9 +9,7 @@ that protocol answers by itself: that tells a slow worker from an endpoint that 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import itertools
-import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,11 +18,12 @@ from typing import Any
 import zmq
 
 from ..contexts import KnownSocket, Sockets
-from ..endpoints import connect
+from ..dialing import Dialing
 from ..errors import BrigantineError
-from ..monitor import monitor_event
 from ..receiving import message_if_there
+from ..sockets import keep_alive, one_connection
 from ..wire_mdp import MMI_SERVICE
+from .channel import CONNECT_PATIENCE
 from .codec import ClientCodec, Says
 from .dialog import Dialog
 from .roster import Roster
@@ -32,26 +31,10 @@ from .sight import OUT_OF_REACH, Sight
 
 __all__ = ["Witness", "Witnesses", "better_leave"]
 
-#: Milliseconds between tries to connect, and the bound to which they grow.
-RECONNECT_MS = 100
-RECONNECT_MAX_MS = 1_000
-#: What the monitor reports -> what it means until the next report.
-_MEANS: dict[int, Sight] = {
-    zmq.EVENT_CONNECTED: Sight.MUTE,
-    zmq.EVENT_CONNECT_RETRIED: Sight.REFUSED,
-    zmq.EVENT_HANDSHAKE_SUCCEEDED: Sight.CONNECTED,
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: Sight.HUNG_UP,
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: Sight.HUNG_UP,
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: Sight.HUNG_UP,
-    zmq.EVENT_DISCONNECTED: Sight.HUNG_UP,
-}
-_WATCHED = sum(_MEANS)
 #: Services of which an answer is kept.
 MOST_ANSWERS = 256
 #: What mmi.service answers -> what it means.
 _ANSWERS = {b"200": Sight.SERVED, b"404": Sight.UNSERVED}
-
-_numbers = itertools.count(1)
 
 
 class Witness:
@@ -68,26 +51,48 @@ class Witness:
         service_codec: Callable[[bytes], ClientCodec] | None,
         known: Sockets,
     ) -> None:
+        self._context, self._known = context, known
         self._codec = None if service_codec is None else service_codec(MMI_SERVICE)
-        self._seen = Sight.UNREACHED
+        #: Whether the last connection that stood has ended.
+        self._cut = False
         #: Services that were asked for and not answered yet, in that order; what was answered last.
         self._asked: deque[bytes] = deque()
         self._answers: dict[bytes, Sight] = {}
-        kind = partial(KnownSocket, known=known)
-        self._socket: zmq.Socket[bytes] = context.socket(zmq.DEALER, kind)
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._dialing = self._dial(endpoint)
+
+    def _dial(self, endpoint: str) -> Dialing[zmq.Socket[bytes]]:
+        dialing: Dialing[zmq.Socket[bytes]] = Dialing(
+            endpoint, self._make, lambda: None,
+            patience=CONNECT_PATIENCE, opened=self._say, again=True,
+        )  # fmt: skip
         try:
-            self._monitor = context.socket(zmq.PAIR, kind)
-            self._socket.linger = self._monitor.linger = 0
-            self._socket.reconnect_ivl = RECONNECT_MS
-            self._socket.reconnect_ivl_max = RECONNECT_MAX_MS
-            events = f"inproc://brigantine-witness-{os.getpid()}-{next(_numbers)}"
-            self._socket.monitor(events, _WATCHED)
-            self._monitor.connect(events)
-            connect(self._socket, endpoint)
+            dialing.turn(time.monotonic())
         except BaseException:
-            self.close()
+            dialing.close()
             raise
+        return dialing
+
+    def _make(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        kind = partial(KnownSocket, known=self._known)
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER, kind)
+        try:
+            socket.linger = 0
+            one_connection(socket)
+            keep_alive(socket)
+            return socket, self._context.socket(zmq.PAIR, kind)
+        except BaseException:
+            socket.close()
+            raise
+
+    def _say(self, socket: zmq.Socket[bytes]) -> None:
+        """Ask on a socket that begins to connect what was not answered on those before it."""
+        for service in self._asked:
+            self._question(socket, service)
+
+    def _question(self, socket: zmq.Socket[bytes], service: bytes) -> None:
+        assert self._codec is not None
+        with contextlib.suppress(zmq.Again):  # many wait already
+            socket.send_multipart(self._codec.request([service]), zmq.DONTWAIT)
 
     def ask(self, service: bytes | None) -> None:
         """Have the broker tell whether it has workers for a service, where the protocol can."""
@@ -95,34 +100,36 @@ class Witness:
         if self._codec is None or service is None or service in self._asked:
             return
         self._answers.pop(service, None)
-        with contextlib.suppress(zmq.Again):  # an inproc broker is gone, or many wait already
-            self._socket.send_multipart(self._codec.request([service]), zmq.DONTWAIT)
-            self._asked.append(service)
+        self._asked.append(service)
+        if self._dialing.socket is not None:
+            self._question(self._dialing.socket, service)
 
     def seen(self, service: bytes | None) -> Sight:
         """How it is with the broker now."""
         self._read()
-        if self._seen is not Sight.CONNECTED or service is None:
-            return self._seen
+        dialing = self._dialing
+        if not dialing.connected:
+            if self._cut and not dialing.met:
+                return Sight.CUT
+            return Sight.UNRESOLVED if dialing.unresolved() else Sight(dialing.met or "unreached")
+        if service is None:
+            return Sight.CONNECTED
         waits = Sight.UNHEARD if service in self._asked else Sight.CONNECTED
         return self._answers.get(service, waits)
 
     def _read(self) -> None:
-        assert self._monitor is not None
-        while (event := message_if_there(self._monitor)) is not None:
-            self._note(monitor_event(event)[0])
-        while (frames := message_if_there(self._socket)) is not None:
-            self._hear(frames)
-
-    def _note(self, event: int) -> None:
-        """The connection has changed."""
-        before = self._seen
-        if event == zmq.EVENT_CONNECT_RETRIED and before in (Sight.HUNG_UP, Sight.CUT):
-            return  # it is the pause before the next try
-        cut = event == zmq.EVENT_DISCONNECTED and before is Sight.CONNECTED
-        self._seen = Sight.CUT if cut else _MEANS.get(event, before)
-        if self._seen is Sight.CUT:
+        dialing = self._dialing
+        dialing.turn(time.monotonic())
+        if dialing.connected and not dialing.over:
+            self._cut = False
+            assert dialing.socket is not None
+            while (frames := message_if_there(dialing.socket)) is not None:
+                self._hear(frames)
+        elif dialing.over:
+            self._cut = True
             self._asked.clear()
+            dialing.close()
+            self._dialing = self._dial(dialing.endpoint)
 
     def _hear(self, frames: list[bytes]) -> None:
         """The broker has said something: to the oldest question, if it answers in order."""
@@ -136,13 +143,7 @@ class Witness:
 
     def close(self) -> None:
         """Stop watching.  May be called again."""
-        if not self._socket.closed:
-            # In this order: libzmq would wait for a monitor whose reader has gone.
-            with contextlib.suppress(zmq.ZMQError):  # the context was terminated
-                self._socket.disable_monitor()
-        if self._monitor is not None:
-            self._monitor.close(0)
-        self._socket.close(0)
+        self._dialing.close()
 
 
 class Witnesses:
@@ -162,8 +163,8 @@ class Witnesses:
     def look(self, context: zmq.Context[Any], broker: int, service: bytes | None) -> None:
         """Have a broker watched from now on, and asked for a service."""
         endpoint = self._endpoints[broker]
-        if endpoint.startswith("inproc://") or not _is_cheap(endpoint):
-            return  # where there is nothing to see, or a look could take time
+        if endpoint.startswith("inproc://"):
+            return  # where there is nothing to see
         # What can't be seen, for want of sockets, say, is not told; the request goes on.
         with contextlib.suppress(zmq.ZMQError, BrigantineError):
             if broker not in self._made:
@@ -172,7 +173,7 @@ class Witnesses:
 
     def seen(self, broker: int, service: bytes | None) -> Sight:
         """What was seen of a broker since."""
-        with contextlib.suppress(zmq.ZMQError):
+        with contextlib.suppress(zmq.ZMQError, BrigantineError):
             if broker in self._made:
                 return self._made[broker].seen(service)
         return Sight.UNKNOWN
@@ -181,18 +182,6 @@ class Witnesses:
         """Stop watching.  May be called again."""
         while self._made:
             self._made.popitem()[1].close()
-
-
-def _is_cheap(endpoint: str) -> bool:
-    """Whether no name has to be looked up: libzmq would do nothing else for as long as that takes."""
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    if not endpoint.startswith("tcp://") or host == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def better_leave(dialog: Dialog, roster: Roster, witnesses: Witnesses) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -54,8 +55,7 @@ class Conversation(Connection):
     connected again by libzmq but unknown to the new broker.
 
     With a new socket for each conversation nothing of the old one can reach the new one: neither
-    a request that was read but not handed out, nor a reply, nor a second READY.  READY is handed to
-    libzmq at once and sent as soon as the connection stands, as with a REQ socket.
+    a request that was read but not handed out, nor a reply, nor a second READY.
 
     The protocol has no heartbeat, so ZMTP's tell that the broker is there.  libzmq fails an assertion
     of its own when they find a connection silent that it has stopped to read because the queue is
@@ -65,11 +65,16 @@ class Conversation(Connection):
     """
 
     def __init__(
-        self, context: zmq.Context[Any], endpoint: str, interval_ms: int, timeout_ms: int
+        self,
+        context: zmq.Context[Any],
+        endpoint: str,
+        interval_ms: int,
+        timeout_ms: int,
+        wake: Callable[[], object],
     ) -> None:
         self._interval_ms = interval_ms
         self._timeout_ms = timeout_ms
-        #: Whether READY was handed to libzmq.
+        #: Whether READY was said, or will be when the connection stands.
         self.ready = False
         #: The broker is one of brigantine, as its tickets tell.
         self.is_ours = False
@@ -82,20 +87,19 @@ class Conversation(Connection):
         self.waiting: deque[Request] = deque()
         #: Whether the log was told of messages that no broker should send.
         self.warned = False
-        super().__init__(context, endpoint, interval_ms + timeout_ms)
+        super().__init__(context, endpoint, interval_ms + timeout_ms, wake)
 
-    def _prepare(self) -> None:
-        self.socket.rcvhwm = 0
-        self.socket.heartbeat_ivl = self._interval_ms
-        self.socket.heartbeat_timeout = self._timeout_ms
+    def _prepare(self, socket: zmq.Socket[bytes]) -> None:
+        socket.rcvhwm = 0
+        socket.heartbeat_ivl = self._interval_ms
+        socket.heartbeat_timeout = self._timeout_ms
         # A TTL would make the broker hang up on a worker that was only stopped for a while.
-        self.socket.heartbeat_ttl = 0
+        socket.heartbeat_ttl = 0
 
     def say_ready(self) -> None:
         """Ask for the first request.  To be called once."""
         self.ready = True
-        # Not taken: by an inproc broker that has just gone.
-        self.send_frames([EMPTY, READY])
+        self.greet([EMPTY, READY])
 
     def leave(self, now: float) -> None:
         """Ask a broker of brigantine for no more requests; it says when all have come."""

@@ -134,7 +134,7 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         """Wait for something to happen, and deal with it."""
         if not self._stopping:
             for line in self._lines.values():
-                line.open(context, round(self._interval * 1000), time.monotonic())
+                line.open(context, round(self._interval * 1000), time.monotonic(), self._wakeup.set)
         ready = self._poll()
         self._wakeup.clear()
         for line in self._lines.values():
@@ -157,10 +157,14 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         for line in self._lines.values():
             talk, due = line.connection, line.dialog.next_due()
             if talk is not None:
-                poller.register(talk.monitor, zmq.POLLIN)
-                poller.register(talk.socket, zmq.POLLIN | (zmq.POLLOUT if line.backlog else 0))
+                if talk.monitor is not None:
+                    poller.register(talk.monitor, zmq.POLLIN)
+                if talk.socket is not None:
+                    poller.register(talk.socket, zmq.POLLIN | (zmq.POLLOUT if line.backlog else 0))
                 if talk.silent:
                     due_at.append(self._now + self._interval)
+                elif talk.due is not None:
+                    due_at.append(talk.due)
             elif self._stopping:
                 continue
             if due is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,10 +15,7 @@ from ..signals import longest_wait
 from ..wakeup import Wakeup
 from .readiness import Readiness
 
-__all__ = ["NO_FILES", "Given", "HasBody", "WorkerIO"]
-
-#: What libzmq answers when files or sockets are used up, which may pass.
-NO_FILES = (errno.EMFILE, errno.ENFILE)
+__all__ = ["Given", "HasBody", "WorkerIO"]
 
 
 class HasBody(Protocol):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import zmq
 
 from .connection import FLUSH_MS, GOODBYE_MS, Connection
 from .dialog import Dialog, Due, Job
-from .io_thread import NO_FILES
-from .readiness import REFUSED, Readiness
+from .readiness import Readiness
 from .wire import Says
 
 __all__ = ["STATS", "Answer", "Desk", "Line"]
@@ -35,7 +34,7 @@ STATS: dict[str, str] = {
     "disconnects": "connections that ended before the worker did, and handshakes that failed",
     "expired": "connections that were closed because the broker was silent",
     "dismissed": "connections that were closed because the broker said DISCONNECT",
-    "readies": "READY sent (over inproc, or before connecting: handed to libzmq)",
+    "readies": "READY said, or to be said as soon as the connection stands",
     "heartbeats": "heartbeats sent",
 }
 
@@ -86,24 +85,21 @@ class Line:
         #: Whether the log was told of a malformed message.
         self._warned = False
 
-    def open(self, context: zmq.Context[Any], patience_ms: int, now: float) -> None:
+    def open(
+        self,
+        context: zmq.Context[Any],
+        patience_ms: int,
+        now: float,
+        wake: Callable[[], object],
+    ) -> None:
         """Begin to connect when it is time to."""
         dialog = self.dialog
         if self.connection is not None or dialog.due(now) is not Due.OPEN:
             return
-        try:
-            talk = Connection(context, self.endpoint, patience_ms)
-        except zmq.ZMQError as error:
-            if error.errno not in NO_FILES:
-                raise
-            _log.warning("can't open a socket to %s: %s; trying again", self.endpoint, error)
-            dialog.closed(now)
-            return
-        self.connection = talk
+        self.connection = talk = Connection(context, self.endpoint, patience_ms, wake)
         self._warned = False
         self._stats["readies"] += 1
-        # Not taken: by an inproc broker that has just gone.
-        talk.send_frames(dialog.opened())
+        talk.greet(dialog.opened())
         if talk.silent:
             talk.connected = True
             dialog.established(now)
@@ -115,9 +111,9 @@ class Line:
         if talk is None:
             return
         has_connected, is_over = talk.read_events()
-        if talk.refused:
-            self._readiness.lose(self.endpoint, REFUSED)
-        talk.tell_refused(_log)
+        if talk.trouble:
+            self._readiness.lose(self.endpoint, talk.trouble)
+        talk.tell_trouble(_log)
         if has_connected:
             self._readiness.connect(self.endpoint)
             self._stats["connects"] += 1

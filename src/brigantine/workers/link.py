@@ -13,8 +13,8 @@ from ..backoff import Backoff
 from ..config import LEAVE_WAIT
 from .connection import FLUSH_MS
 from .conversation import Conversation, Request
-from .io_thread import NO_FILES, WorkerIO
-from .readiness import REFUSED, Readiness
+from .io_thread import WorkerIO
+from .readiness import Readiness
 
 __all__ = ["STATS", "WorkerLink"]
 
@@ -38,7 +38,7 @@ STATS: dict[str, str] = {
     "drop_excess": "requests from a broker that sent far more than one at a time",
     "connects": "connections made, handshake included",
     "disconnects": "connections lost, and handshakes that failed",
-    "readies": "READY sent (over inproc, or before connecting: handed to libzmq)",
+    "readies": "READY said, or to be said as soon as the connection stands",
 }
 
 _log = logging.getLogger("brigantine.worker")
@@ -124,13 +124,17 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         sleep: float | None = None
         talk = self._conversation
         if talk is not None:
-            poller.register(talk.monitor, zmq.POLLIN)
-            poller.register(talk.socket, zmq.POLLIN)
+            for socket in (talk.monitor, talk.socket):
+                if socket is not None:
+                    poller.register(socket, zmq.POLLIN)
+            now = time.monotonic()
+            due = [] if talk.due is None else [talk.due]
             if talk.silent:
-                sleep = self._interval_ms / 1000
+                due.append(now + self._interval_ms / 1000)
             if talk.leaving_at is not None:
-                left = max(0.0, talk.leaving_at + LEAVE_WAIT - time.monotonic())
-                sleep = left if sleep is None else min(sleep, left)
+                due.append(talk.leaving_at + LEAVE_WAIT)
+            if due:
+                sleep = max(0.0, min(due) - now)
         elif not self._stopping:
             sleep = max(0.0, self._open_at - time.monotonic())
         ready = poller.poll(None if sleep is None else math.ceil(sleep * 1000))
@@ -140,14 +144,9 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         """Begin a conversation when it is time to, with READY unless a request is still out."""
         if time.monotonic() < self._open_at:
             return
-        try:
-            talk = Conversation(context, self._endpoint, self._interval_ms, self._timeout_ms)
-        except zmq.ZMQError as error:
-            if error.errno not in NO_FILES:
-                raise
-            _log.warning("can't open a socket to %s: %s; trying again", self._endpoint, error)
-            self._open_at = time.monotonic() + self._backoff.next()
-            return
+        talk = Conversation(
+            context, self._endpoint, self._interval_ms, self._timeout_ms, self._wakeup.set
+        )
         self._opened_at = time.monotonic()
         self._conversation = talk
         if talk.silent:
@@ -161,9 +160,9 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
 
     def _read_events(self, talk: Conversation) -> None:
         has_connected, is_over = talk.read_events()
-        if talk.refused:
-            self._readiness.lose(self._endpoint, REFUSED)
-        talk.tell_refused(_log)
+        if talk.trouble:
+            self._readiness.lose(self._endpoint, talk.trouble)
+        talk.tell_trouble(_log)
         if has_connected:
             self._readiness.confirm(self._endpoint)
             self._stats["connects"] += 1

@@ -1,0 +1,1 @@
+"""Where peers are, on the network."""

@@ -1,0 +1,340 @@
+"""Names of brokers: looked up beside everything else, in both families, anew at each connection."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+from client_shells import SHELLS, EchoBroker, face
+from doubles import RawBroker, free_endpoint, outcome, program, worker_maker
+from harness import PATIENCE, Peers, wait_until
+from heartbeat_doubles import HeartbeatBroker, heartbeat_worker_maker
+
+from brigantine import NoReply
+from brigantine.net import names
+
+shells = pytest.mark.parametrize("shell", SHELLS)
+#: A time that nothing here takes unless it waits for what it should not.
+SOON = 1.0
+SHORT = 0.5
+
+Answer = Callable[[], "list[tuple[int, str]]"]
+
+
+class Names:
+    """Stands in for the system's resolver: name -> what gives its families and addresses."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[str] = []
+        self.go = threading.Event()
+
+    def never(self) -> list[tuple[int, str]]:
+        """No answer before the end of the test."""
+        self.go.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    def unknown(self) -> list[tuple[int, str]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def getaddrinfo(self, host: str, *_: Any, **__: Any) -> list[Any]:
+        self.asked.append(host)
+        found = self.answers[host]()
+        return [(family, socket.SOCK_STREAM, 6, "", (address, 0)) for family, address in found]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    made = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", made.getaddrinfo)
+    yield made
+    made.go.set()
+
+
+def v4(*addresses: str) -> Answer:
+    return lambda: [(socket.AF_INET, each) for each in addresses]
+
+
+def named(endpoint: str, name: str = "broker.test") -> str:
+    return f"tcp://{name}:{endpoint.rpartition(':')[2]}"
+
+
+# -- what is looked up ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "tcp://127.0.0.1:1",
+        "tcp://[::1]:1",
+        "tcp://[fe80::1%lo]:1",
+        "ipc:///x",
+        "inproc://localhost",
+    ],
+)
+def test_numbers_are_not_looked_up(endpoint: str) -> None:
+    assert names.is_numeric(endpoint)
+
+
+def test_an_address_to_connect_from_is_kept(resolver: Names) -> None:
+    resolver.answers["broker.test"] = lambda: [
+        (socket.AF_INET6, "::1"),
+        (socket.AF_INET, "1.2.3.4"),
+    ]
+    done = threading.Event()
+    lookup = names.look_up("tcp://eth0;broker.test:5555", done.set)
+    assert done.wait(PATIENCE)
+    assert lookup.endpoints == ("tcp://eth0;[::1]:5555", "tcp://eth0;1.2.3.4:5555")
+
+
+def test_look_ups_that_never_end_are_bounded(
+    resolver: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "SHARED_FOR", 0.0)
+    resolver.answers["dead.test"] = resolver.never
+    before = threading.active_count()
+    asked = [names.look_up("tcp://dead.test:1", lambda: None) for _ in range(100)]
+    assert threading.active_count() - before == names.MOST_OF_A_NAME
+    for each in asked[:-1]:
+        each.cancel()
+    resolver.go.set()
+    wait_until(lambda: asked[-1].endpoints == (), "the answer")
+    assert asked[-1].error == "can't look up dead.test: Temporary failure in name resolution"
+    assert asked[0].endpoints is None
+
+
+def test_no_more_threads_is_an_answer(resolver: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    lookup = names.look_up("tcp://broker.test:1", lambda: None)
+    assert (lookup.endpoints, lookup.error) == (
+        (),
+        "can't look up broker.test: can't start new thread",
+    )
+
+
+# -- clients ----------------------------------------------------------------------------------------
+
+
+@shells
+def test_a_name_that_is_never_answered_slows_no_healthy_broker(
+    peers: Peers, resolver: Names, shell: str
+) -> None:
+    resolver.answers["dead.test"] = resolver.never
+    good = EchoBroker(peers, b"good")
+    with face(shell, "plain", ("tcp://dead.test:1", good.endpoint), timeout=SHORT) as client:
+        assert client.request(b"q") == [b"good", b"q"]
+        took = []
+        for _ in range(50):
+            began = time.monotonic()
+            assert client.request(b"q") == [b"good", b"q"]
+            took.append(time.monotonic() - began)
+        assert max(took) < SHORT  # none of them has tried the other
+        assert client.stats()["tries"] == 52
+        began = time.monotonic()
+    assert time.monotonic() - began < SOON
+    good.stop()
+
+
+@shells
+def test_no_reply_tells_of_a_name_that_has_no_answer(resolver: Names, shell: str) -> None:
+    resolver.answers["dead.test"] = resolver.never
+    with (
+        face(shell, "plain", "tcp://dead.test:1", timeout=SHORT, retries=0) as client,
+        pytest.raises(NoReply, match=r"can't look up dead\.test: no answer yet"),
+    ):
+        client.request(b"q")
+
+
+@shells
+def test_no_reply_tells_of_a_name_that_does_not_exist(resolver: Names, shell: str) -> None:
+    resolver.answers["wrong.test"] = resolver.unknown
+    with (
+        face(shell, "plain", "tcp://wrong.test:1", timeout=SHORT, retries=0) as client,
+        pytest.raises(NoReply, match=r"can't look up wrong\.test: Name or service not known"),
+    ):
+        client.request(b"q")
+
+
+@shells
+def test_no_reply_tells_that_nobody_accepts_connections(shell: str) -> None:
+    with (
+        face(shell, "plain", free_endpoint(), timeout=SHORT, retries=0) as client,
+        pytest.raises(NoReply, match=r"\(1 try, waited .* s, nobody accepts connections\)"),
+    ):
+        client.request(b"q")
+
+
+@shells
+def test_the_next_address_is_tried_when_one_refuses(
+    peers: Peers, resolver: Names, shell: str
+) -> None:
+    echo = EchoBroker(peers, b"one")
+    resolver.answers["broker.test"] = v4("127.0.0.3", "127.0.0.2", "127.0.0.1")
+    with face(shell, "plain", named(echo.endpoint), retries=0) as client:
+        assert client.request(b"q") == [b"one", b"q"]
+        assert client.stats()["sockets_opened"] == 1
+    echo.stop()
+
+
+@shells
+def test_a_name_that_moves_is_followed_within_one_try(
+    peers: Peers, resolver: Names, shell: str
+) -> None:
+    echo = EchoBroker(peers, b"one")
+    resolver.answers["broker.test"] = lambda: v4(
+        "127.0.0.1" if len(resolver.asked) > 2 else "127.0.0.2"
+    )()
+    with face(shell, "plain", named(echo.endpoint), retries=0) as client:
+        assert client.request(b"q") == [b"one", b"q"]
+        assert client.stats()["tries"] == 1
+    echo.stop()
+
+
+@shells
+def test_a_name_that_is_answered_late_is_connected_to(
+    peers: Peers, resolver: Names, shell: str
+) -> None:
+    echo = EchoBroker(peers, b"one")
+    go = threading.Event()
+
+    def late() -> list[tuple[int, str]]:
+        go.wait(PATIENCE)
+        return v4("127.0.0.1")()
+
+    resolver.answers["broker.test"] = late
+    timer = threading.Timer(SHORT / 2, go.set)
+    with face(shell, "plain", named(echo.endpoint), retries=0) as client:
+        timer.start()
+        assert client.request(b"q") == [b"one", b"q"]
+    echo.stop()
+
+
+@shells
+def test_the_return_of_a_named_broker_is_noticed(
+    peers: Peers, resolver: Names, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    monkeypatch.setattr("brigantine.clients.roster.TRIAL_AFTER", 0.05)
+    monkeypatch.setattr("brigantine.clients.channel.SCOUT_ASKS", 0.05)
+    one, two = EchoBroker(peers, b"one"), EchoBroker(peers, b"two")
+    resolver.answers["broker.test"] = v4("127.0.0.2")
+    with face(shell, "plain", (named(one.endpoint), two.endpoint), timeout=SHORT) as client:
+        assert client.request(b"q") == [b"two", b"q"]
+        resolver.answers["broker.test"] = v4("127.0.0.1")
+        wait_until(lambda: client.request(b"q") == [b"one", b"q"], "the move back")
+    one.stop()
+    two.stop()
+
+
+def ipv6(peers: Peers) -> zmq.Socket[bytes]:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    router = peers.socket(zmq.ROUTER, ipv6=1)
+    try:
+        router.bind("tcp://[::1]:*")
+    except zmq.ZMQError:
+        pytest.skip("no IPv6")
+    return router
+
+
+@shells
+def test_a_client_reaches_a_name_with_ipv6_only(peers: Peers, resolver: Names, shell: str) -> None:
+    resolver.answers["six.test"] = lambda: [(socket.AF_INET6, "::1")]
+    router = ipv6(peers)
+    endpoint = named(router.getsockopt_string(zmq.LAST_ENDPOINT), "six.test")
+
+    def serve() -> None:
+        peer, *frames = router.recv_multipart()
+        router.send_multipart([peer, *frames])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with face(shell, "plain", endpoint, retries=0) as client:
+        assert client.request(b"q") == b"q"
+    thread.join(PATIENCE)
+
+
+# -- workers ----------------------------------------------------------------------------------------
+
+
+def test_lru_workers_find_ipv6_and_follow_a_name_that_moves(
+    peers: Peers, resolver: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = RawBroker(peers)
+    resolver.answers["broker.test"] = resolver.unknown
+    with worker_maker() as workers:
+        workers(named(raw.endpoint), bytes.upper)
+        said = "can't look up broker.test: Name or service not known; trying again"
+        wait_until(lambda: said in caplog.messages, "the word in the log")
+        resolver.answers["broker.test"] = v4("127.0.0.2", "127.0.0.1")
+        assert raw.ask(raw.ready_worker(), b"q") == [b"Q"]
+    assert caplog.messages.count(said) == 1
+    router = ipv6(peers)
+    resolver.answers["six.test"] = lambda: [(socket.AF_INET6, "::1")]
+    with worker_maker() as workers:
+        workers(named(router.getsockopt_string(zmq.LAST_ENDPOINT), "six.test"), bytes.upper)
+        assert router.recv_multipart()[1:] == [b"", b"READY"]
+
+
+@pytest.mark.parametrize("wire", ["ppp", "0.1", "0.2"])
+def test_a_name_that_is_never_answered_keeps_no_worker_from_its_other_broker(
+    peers: Peers, resolver: Names, wire: str
+) -> None:
+    resolver.answers["dead.test"] = resolver.never
+    broker = HeartbeatBroker(peers, wire=wire)
+    with heartbeat_worker_maker() as workers:
+        worker = workers(wire, ["tcp://dead.test:1", broker.endpoint], bytes.upper)
+        peer = broker.ready()
+        broker.request(peer, b"q")
+        assert broker.reply(peer) == [b"Q"]
+        began = time.monotonic()
+        worker.stop()
+        assert time.monotonic() - began < SOON
+
+
+# -- the end ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "brigantine.LRUWorker('tcp://dead.test:1', bytes.upper).start()",
+        "brigantine.MajordomoWorker('tcp://dead.test:1', 's', bytes.upper).start()",
+        "ask(brigantine.LazyPirateClient('tcp://dead.test:1', timeout=0.1, retries=0))",
+        "asyncio.run(ask_aio(aio.LazyPirateClient('tcp://dead.test:1', timeout=0.1, retries=0)))",
+    ],
+)
+def test_a_program_ends_at_once_whatever_is_being_looked_up(use: str) -> None:
+    source = f"""
+        import asyncio, socket, threading, time
+        import brigantine
+        from brigantine import aio
+        asked = threading.Event()
+        def never(*_, **__):
+            asked.set()
+            time.sleep(3600)
+        socket.getaddrinfo = never
+        def ask(client):
+            try:
+                client.request(b"q")
+            except brigantine.NoReply as error:
+                assert "can't look up dead.test: no answer yet" in str(error), error
+        async def ask_aio(client):
+            try:
+                await client.request(b"q")
+            except brigantine.NoReply as error:
+                assert "can't look up dead.test: no answer yet" in str(error), error
+            await client.close()
+        {use}
+        assert asked.wait(10)
+    """
+    with program(source) as process:
+        code, _, errors = outcome(process)
+    assert code == 0, errors

@@ -137,7 +137,8 @@ class Dialing(Generic[Made]):
                         self.over = True
                     else:
                         failed = "hung_up"
-        if self.silent and not self._can_send():
+        # A REQ socket that waits for its reply can't send either, so clients look when they are idle.
+        if self.silent and not self._again and not self._can_send():
             self.over = True  # the pipe went with the broker's socket
         if self.connected or self.over:
             return

@@ -118,7 +118,7 @@ def test_a_request_whose_connection_is_cut_is_tried_again_at_once(
 ) -> None:
     with (
         Relay(raw.endpoint) as relay,
-        face(shell, protocol, relay.endpoint, timeout=100 * PATIENCE) as client,
+        face(shell, protocol, relay.endpoint, timeout=9 * PATIENCE) as client,
     ):
         asking = threads.submit(client.request, b"q")
         first = take(raw, protocol, b"q")
@@ -139,7 +139,7 @@ def test_a_stream_whose_connection_is_cut_ends_with_an_error_after_what_came(
     raw.socket.router_mandatory = 0
     with (
         Relay(raw.endpoint) as relay,
-        face(shell, "0.2", relay.endpoint, timeout=100 * PATIENCE) as client,
+        face(shell, "0.2", relay.endpoint, timeout=9 * PATIENCE) as client,
     ):
         got: list[bytes] = []
         reading = threads.submit(client.parts, b"q", got.append)

@@ -151,9 +151,11 @@ class Dialing(Generic[Made]):
 
     def unresolved(self) -> str:
         """Why the name of the host has no address, in words; empty if it has, or nothing is known."""
-        if self._lookup is not None:
-            return f"can't look up {name_in(self.endpoint)}: no answer yet"
-        return self.trouble if self.met == "unresolved" else ""
+        if self.met == "unresolved":
+            return self.trouble
+        if self._lookup is None:
+            return ""
+        return f"can't look up {name_in(self.endpoint)}: no answer yet"
 
     def _failed(self, met: str, now: float, words: str = "") -> None:
         """A try has failed: the next address is tried at once, if there is one."""

@@ -21,6 +21,7 @@ ALLOWED = {
     "cli/serving.py": "Thread, which nobody waits for",
     "cli/stopping.py": "Thread, which nobody waits for",
     "cli/worker.py": "Thread and Event, which nobody waits for",
+    "net/names.py": "Thread, which nobody waits for",
     "demo/load.py": "Thread, which nobody waits for",
 }
 

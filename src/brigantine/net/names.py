@@ -43,9 +43,7 @@ class Lookup:
     def cancel(self) -> None:
         """The answer is of no interest any more.  From any thread."""
         self._done = None
-        with _table.lock:
-            for each in _table.running.get(_host_and_port(self._endpoint)[0], ()):
-                each.asked.discard(self)
+        _table.forget(name_in(self._endpoint), self)
 
     def take(self, addresses: tuple[str, ...], error: str) -> None:
         """The answer, from the thread that has it."""
@@ -69,9 +67,27 @@ class _Table:
     """The look-ups that run in this process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Reentrant: a signal handler may close a client whatever it has interrupted.
+        self.lock = threading.RLock()
         #: By name, the newest last.
         self.running: dict[str, list[_Query]] = {}
+
+    def forget(self, host: str, lookup: Lookup) -> None:
+        """Somebody does not want the answer any more."""
+        with self.lock:
+            queries = tuple(self.running.get(host, ()))
+        for query in queries:
+            query.asked.discard(lookup)
+
+    def ended(self, host: str, query: _Query) -> list[Lookup]:
+        """A look-up has its answer; who wants that."""
+        with self.lock:
+            queries = self.running.get(host, [])
+            if query in queries:  # not where an exception out of the blue came first
+                queries.remove(query)
+            if not queries:
+                self.running.pop(host, None)
+            return list(query.asked)
 
 
 _table = _Table()
@@ -122,6 +138,8 @@ def look_up(endpoint: str, done: Callable[[], object]) -> Lookup:
         refused = _begin(host, query)
         if not refused:
             queries.append(query)
+        elif not queries:
+            del _table.running[host]
     if refused:
         lookup.take((), f"can't look up {host}: {refused}")
     return lookup
@@ -144,12 +162,7 @@ def _begin(host: str, query: _Query) -> str:
 def _run(table: _Table, host: str, query: _Query) -> None:
     leave_signals_to_main_thread()
     addresses, error = _ask(host)
-    with table.lock:
-        table.running[host].remove(query)
-        if not table.running[host]:
-            del table.running[host]
-        asked = list(query.asked)
-    for lookup in asked:
+    for lookup in table.ended(host, query):
         lookup.take(addresses, error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -11,6 +12,7 @@ import pytest
 import zmq
 from figures import measured, table
 from harness import Peers
+from name_doubles import Names
 
 from brigantine import LRUBroker
 from brigantine._impl import implementation
@@ -81,6 +83,15 @@ def broker(impl: str) -> Iterator[Callable[..., LRUBroker]]:
     yield start
     for each in running:
         each.stop()
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    """What answers in place of the system's resolver."""
+    made = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", made.getaddrinfo)
+    yield made
+    made.go.set()
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import zmq
@@ -14,6 +12,7 @@ from client_shells import SHELLS, EchoBroker, face
 from doubles import RawBroker, free_endpoint, outcome, program, worker_maker
 from harness import PATIENCE, Peers, wait_until
 from heartbeat_doubles import HeartbeatBroker, heartbeat_worker_maker
+from name_doubles import Names, named, v4
 
 from brigantine import NoReply
 from brigantine.net import names
@@ -22,47 +21,6 @@ shells = pytest.mark.parametrize("shell", SHELLS)
 #: A time that nothing here takes unless it waits for what it should not.
 SOON = 1.0
 SHORT = 0.5
-
-Answer = Callable[[], "list[tuple[int, str]]"]
-
-
-class Names:
-    """Stands in for the system's resolver: name -> what gives its families and addresses."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.asked: list[str] = []
-        self.go = threading.Event()
-
-    def never(self) -> list[tuple[int, str]]:
-        """No answer before the end of the test."""
-        self.go.wait()
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    def unknown(self) -> list[tuple[int, str]]:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    def getaddrinfo(self, host: str, *_: Any, **__: Any) -> list[Any]:
-        self.asked.append(host)
-        found = self.answers[host]()
-        return [(family, socket.SOCK_STREAM, 6, "", (address, 0)) for family, address in found]
-
-
-@pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
-    made = Names()
-    monkeypatch.setattr(socket, "getaddrinfo", made.getaddrinfo)
-    yield made
-    made.go.set()
-
-
-def v4(*addresses: str) -> Answer:
-    return lambda: [(socket.AF_INET, each) for each in addresses]
-
-
-def named(endpoint: str, name: str = "broker.test") -> str:
-    return f"tcp://{name}:{endpoint.rpartition(':')[2]}"
-
 
 # -- what is looked up ------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from .contexts import OwnContext
 from .control_server import OK
 from .endpoints import connect
 from .errors import BrigantineError, NoReply
+from .net.names import is_numeric
+from .net.reach import reach
 from .signals import longest_wait
 
 __all__ = ["ControlClient", "ControlRefused"]
@@ -37,32 +39,49 @@ class ControlClient:
     """Sends commands to one control endpoint and takes its answers, in the order they come.
 
     Raises :class:`~brigantine.errors.ConfigError` or :class:`~brigantine.errors.ConnectError` for an
-    endpoint that can't be connected to.  For one thread.
+    endpoint that can't be connected to.  A name is looked up when the first answer is waited for.
+    For one thread.
     """
 
     def __init__(self, endpoint: str) -> None:
         [self.endpoint] = as_targets(endpoint, "EP", shared=False)
+        self._connected = False
+        #: What waits for the connection to be begun.
+        self._unsent: list[str] = []
         self._context = OwnContext()
         try:
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.linger = 0
-            connect(self._socket, self.endpoint)
+            if is_numeric(self.endpoint):
+                self._connect(self.endpoint)
         except BaseException:
             self.close()
             raise
 
     def send(self, command: str) -> None:
         """Send a command, whose answer is then to be received."""
-        self._socket.send_multipart([EMPTY, command.encode()])
+        if self._connected:
+            self._socket.send_multipart([EMPTY, command.encode()])
+        else:
+            self._unsent.append(command)
+
+    def _connect(self, endpoint: str) -> None:
+        connect(self._socket, endpoint)
+        self._connected = True
+        while self._unsent:
+            self.send(self._unsent.pop(0))
 
     def receive(self, timeout: float) -> dict[Any, Any]:
         """The next answer.
 
-        Raises :class:`~brigantine.errors.NoReply` when none came within ``timeout`` seconds, and
+        Raises :class:`~brigantine.errors.NoReply` when none came within ``timeout`` seconds,
+        :class:`~brigantine.errors.ConnectError` when the name of the host can't be looked up, and
         :class:`ControlRefused` for an error.
         """
         number("timeout", timeout, 0.0, MAX_SECONDS)
         began = time.monotonic()
+        if not self._connected:
+            self._connect(reach(self.endpoint, timeout))
         while True:
             left = began + timeout - time.monotonic()
             bounds = [each for each in (max(left, 0.0), longest_wait()) if each is not None]

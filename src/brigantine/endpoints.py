@@ -213,7 +213,8 @@ def _taken(endpoint: str) -> bool:
 
 def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
     """Start to connect.  Raises :class:`~brigantine.errors.ConnectError` when it can't be tried."""
-    socket.ipv6 = endpoint.startswith("tcp://[")
+    # Not only at its beginning: an address to connect from may stand there.
+    socket.ipv6 = endpoint.startswith("tcp://") and "[" in endpoint
     try:
         socket.connect(endpoint)
     except zmq.ZMQError as error:

@@ -14,7 +14,9 @@ from zmq.utils.monitor import recv_monitor_message
 from ..core.load_line import peer_name
 from ..endpoints import connect
 from ..errors import BrigantineError, ConfigError
+from ..net.reach import reach
 from ..wire import ANNOUNCEMENT
+from .plan import Plan
 
 __all__ = ["Connections", "ConnectionsFailed", "allow_files"]
 
@@ -25,8 +27,9 @@ SPARE_FILES = 64
 TICK = 0.05
 #: Seconds that the last words of workers may take.
 LINGER = 0.5
-#: Random bytes in the routing ids of clients that announce themselves.
-_NONCE = 6
+#: Random bytes in the routing ids of clients that announce themselves, and of the others, whose ids
+#: are kept short.
+_ANNOUNCED_NONCE, _NONCE = 6, 4
 #: A connection whose handshake fails is told of twice: that, and that it is closed.
 _FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -60,13 +63,21 @@ def allow_files(connections: int) -> None:
 class Connections:
     """``count`` peers on one ROUTER, each with a connection of its own to ``endpoint``.
 
+    A name in it is looked up here, for at most ``timeout`` seconds.
     Raises :class:`~brigantine.errors.ConnectError` when connecting can't be tried.
     """
 
     def __init__(
-        self, context: zmq.Context[Any], endpoint: str, count: int, *, announce: bool = False
+        self,
+        context: zmq.Context[Any],
+        endpoint: str,
+        count: int,
+        *,
+        timeout: float = Plan.connect_timeout,
+        announce: bool = False,
     ) -> None:
         self.endpoint = endpoint
+        self._address = reach(endpoint, timeout)
         self.count = count
         #: Connections that are open now, and that were lost up to now.
         self.open = self.lost = 0
@@ -94,13 +105,14 @@ class Connections:
         if self._watched:
             self._monitor = socket.get_monitor_socket(_EVENTS)
             self._monitor.rcvhwm = 0
-        prefix = ANNOUNCEMENT + os.urandom(_NONCE).hex().encode()
+        prefix = ANNOUNCEMENT if announce else b""
+        prefix += os.urandom(_ANNOUNCED_NONCE if announce else _NONCE).hex().encode()
         for number in range(self.count):
-            if announce:
-                # Every connection tells the routing id that the socket had when it was begun.
-                socket.setsockopt(zmq.ROUTING_ID, prefix + b"-%d" % number)
+            # Every connection tells the routing id that the socket had when it was begun.  One that
+            # can be printed: some brokers keep them as C strings, and those of libzmq begin with NUL.
+            socket.setsockopt(zmq.ROUTING_ID, prefix + b"-%d" % number)
             socket.setsockopt(zmq.CONNECT_ROUTING_ID, peer_name(number))
-            connect(socket, self.endpoint)
+            connect(socket, self._address)
 
     def wait(self, timeout: float, who: str) -> None:
         """Return when all are connected.

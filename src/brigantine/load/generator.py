@@ -60,7 +60,9 @@ class Generator:
         # Workers first: their READY is on its way before any request.
         if plan.workers:
             assert plan.backend_or_frontend is not None
-            self._workers = Connections(self._context, plan.backend_or_frontend, plan.workers)
+            self._workers = Connections(
+                self._context, plan.backend_or_frontend, plan.workers, timeout=plan.connect_timeout
+            )
             workers = Workers(
                 Line(self._workers.socket, plan.workers),
                 protocol, service, plan.capacity, plan.interval, plan.liveness,
@@ -70,8 +72,9 @@ class Generator:
         if plan.clients:
             assert plan.frontend is not None
             self._clients = Connections(
-                self._context, plan.frontend, plan.clients, announce=plan.announce
-            )
+                self._context, plan.frontend, plan.clients,
+                timeout=plan.connect_timeout, announce=plan.announce,
+            )  # fmt: skip
             clients = Clients(
                 Line(self._clients.socket, plan.clients),
                 protocol, plan.window, plan.size, service, plan.timeout,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from ..signals import leave_signals_to_main_thread
 
-__all__ = ["Lookup", "is_numeric", "look_up", "name_in"]
+__all__ = ["Lookup", "is_numeric", "look_up", "name_in", "port_in"]
 
 #: Seconds for which a look-up that runs already answers whoever asks for the same name.
 SHARED_FOR = 5.0
@@ -116,6 +116,11 @@ def is_numeric(endpoint: str) -> bool:
 def name_in(endpoint: str) -> str:
     """The host of a TCP endpoint; after the address to connect from, if that is in it."""
     return _host_and_port(endpoint)[0]
+
+
+def port_in(endpoint: str) -> str:
+    """The port of a TCP endpoint, as it stands there."""
+    return _host_and_port(endpoint)[1]
 
 
 def _host_and_port(endpoint: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from brigantine import (
     AnyBroker,
     ConfigError,
     LRUBroker,
+    LRUWorker,
     MajordomoBroker,
     ParanoidPirateBroker,
 )
@@ -108,22 +109,76 @@ def test_a_worker_at_the_clients_endpoint_is_sent_away_and_told_of_in_the_log(
 
 
 @pytest.mark.parametrize("word", [b"READY", b"\x01"])
-def test_a_ready_that_may_be_a_request_is_passed_on_and_told_of_once(
-    rooms: ModuleType, word: bytes
+@pytest.mark.parametrize("behind", [[], [b"hop"]])
+@pytest.mark.parametrize("port", [FRONTEND, BOTH])
+@pytest.mark.parametrize("kind", BROKERS)
+def test_the_ready_of_a_req_worker_is_never_a_request(
+    rooms: ModuleType, kind: str, port: int, behind: list[bytes], word: bytes
 ) -> None:
-    """A client may ask with that body: nobody but a person can tell."""
+    rig = Rig(rooms, protocols=BROKERS[kind])
+    rig.notice()
+    assert rig.receive(port, [b"w", *behind, b"", word]) == [], "a REQ worker knows no DISCONNECT"
+    assert (rig["accepted"], rig["drop_wrong_side"], rig["workers"]) == (0, 1, 0)
+    assert [(each.kind, each.peer) for each in rig.noticed()] == [("wrong_side", b"w")]
+    rig.receive(port, [b"w", *behind, b"", word])
+    assert rig.noticed() == [], "once a peer"
+    for number, body in enumerate(([word, b"more"], [word + b"?"], [b"ready"]), 1):
+        rig.receive(port, [b"c", *behind, b"", *body])
+        assert rig["accepted"] == number
+    assert rig.noticed() == []
+
+
+def test_the_ready_of_a_worker_of_ours_is_never_a_request(rooms: ModuleType) -> None:
+    rig = Rig(rooms)
+    rig.notice()
+    for hops in ([b"brigantine/1:worker-0011"], [b"hop", b"brigantine/1:worker-0011"]):
+        assert rig.receive(FRONTEND, [*hops, b"", b"READY"]) == []
+    assert (rig["accepted"], rig["drop_wrong_side"]) == (0, 2)
+
+
+def test_an_lru_worker_at_the_clients_endpoint_is_told_of(
+    impl: str, log: Callable[..., list[str]]
+) -> None:
+    with LRUBroker(ANY, ANY, impl=impl) as broker:
+        with LRUWorker(broker.frontend, lambda body: body, ready_timeout=0):
+            wait_until(lambda: broker.stats()["drop_wrong_side"])
+            assert wait_until(lambda: log("clients' endpoint", broker.backend))
+        assert broker.stats()["accepted"] == 0
+
+
+@pytest.mark.parametrize("word", [b"READY", b"\x01"])
+def test_a_client_of_ours_asks_with_any_body(rooms: ModuleType, word: bytes) -> None:
     rig = Rig(rooms)
     rig.notice()
     rig.ready(b"w")
-    [call] = rig.ask(b"c", word)
+    [call] = rig.ask(b"brigantine/1:00112233", word)
     assert call.frames[-1] == word
-    assert [(each.kind, each.peer) for each in rig.noticed()] == [("foreign_request", b"c")]
     rig.reply(b"w", call.ticket, b"x")
-    rig.ask(b"c", word)
+    [call] = rig.receive(FRONTEND, [b"proxy", b"brigantine/1:00112233", b"", word])
+    assert call.frames[-1] == word
     assert rig.noticed() == []
-    rig.ask(b"d", b"READY?")
-    rig.ask(b"e", word, b"more")
-    assert rig.noticed() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (LRUBroker, ("Workers connect to", "backend")),
+        (ParanoidPirateBroker, ("REQ worker", "LRUBroker", "AnyBroker")),
+        (AnyBroker, ("Workers connect to", "backend")),
+        (None, ("one endpoint", "backend of its own")),
+    ],
+)
+def test_a_req_worker_where_clients_are_is_told_of_with_the_place_where_it_belongs(
+    impl: str, peers: Peers, log: Callable[..., list[str]], kind: Any, words: tuple[str, ...]
+) -> None:
+    made = AnyBroker(ANY, impl=impl) if kind is None else kind(ANY, ANY, impl=impl)
+    with made as broker:
+        worker = peers.req(broker.frontend, identity=b"lost")
+        worker.send(b"READY")
+        [line] = wait_until(lambda: log('"lost"', "clients' endpoint"))
+        assert all((broker.backend if word == "backend" else word) in line for word in words), line
+        assert broker.stats()["drop_wrong_side"] == 1
+        assert broker.stats()["accepted"] == 0
 
 
 def test_a_majordomo_request_at_a_broker_without_services_is_passed_on_and_told_of(

@@ -22,7 +22,7 @@ from brigantine import ParanoidPirateBroker
 #: Seconds; nothing in the tests that do not look at heartbeats takes as long.
 QUIET = 60.0
 QUICK = 0.1
-BODIES = [[b"Hello"], [b"a", b"b", b"c"], [b""], [b"", b"x", b""], [b"\x01"], [b"\x02", b"\0"]]
+BODIES = [[b"Hello"], [b"a", b"b", b"c"], [b""], [b"", b"x", b""], [b"\x02"], [b"\x02", b"\0"]]
 
 
 @pytest.fixture

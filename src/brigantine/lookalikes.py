@@ -8,7 +8,7 @@ from typing import NamedTuple
 from . import wire, wire_mdp, wire_ppp
 from .protocols import Protocol
 
-__all__ = ["Here", "advice", "shown", "shown_frames", "workers_connect"]
+__all__ = ["Here", "advice", "belongs", "shown", "shown_frames", "workers_connect"]
 
 #: A frame as notices have it: its size, and its first bytes.
 Frame = tuple[int, bytes]
@@ -49,6 +49,19 @@ def shown_frames(frames: Sequence[Frame], count: int) -> str:
 def workers_connect(here: Here) -> str:
     """Where workers belong."""
     return f"Workers connect to {' or '.join(here.backends)}"
+
+
+def belongs(frames: Sequence[Frame], here: Here) -> str:
+    """Where a worker belongs that has come to the clients' endpoint."""
+    plain = bool(frames) and frames[-1][1] in _READY
+    if plain and here.frontends == here.backends:
+        return (
+            "Where one endpoint is for both sides, workers are those of the Majordomo Protocol; others "
+            "need a broker with a backend of its own, such as AnyBroker(frontend, backend)"
+        )
+    if plain and Protocol.REQ not in here.protocols:
+        return f"It looks like a REQ worker. {_other_broker(Protocol.REQ, here)}"
+    return workers_connect(here)
 
 
 def clients_connect(here: Here) -> str:

@@ -15,7 +15,7 @@ import msgpack
 
 from .config import NOTICE_BYTES, NOTICE_FRAMES
 from .counters import COUNTERS
-from .lookalikes import Here, advice, shown, shown_frames, workers_connect
+from .lookalikes import Here, advice, belongs, shown, shown_frames
 
 __all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
 
@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = {
     "not_a_command": Kind(logging.WARNING, once=True),
     # a READY was refused
     "refused": Kind(logging.WARNING, once=True),
-    # a worker of MDP at the clients' endpoint
+    # a worker at the clients' endpoint
     "wrong_side": Kind(logging.WARNING, once=True),
     # a worker that speaks a published dialect, and is understood
     "dialect": Kind(logging.INFO, once=True),
@@ -189,7 +189,7 @@ def _refused(notice: Notice, _here: Here) -> str:
 def _wrong_side(notice: Notice, here: Here) -> str:
     return (
         f"a worker has come to the clients' endpoint: {_message(notice)} from {_who(notice)}. Nothing "
-        f"that it says there is taken for a request. {workers_connect(here)}"
+        f"that it says there is taken for a request. {belongs(notice.frames, here)}"
     )
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "READY_BYTE",
     "READY_WORDS",
     "UNREADABLE",
+    "WORKER_ANNOUNCEMENT",
     "ErrorAnswer",
     "broker_error",
     "read_broker_error",
@@ -52,6 +53,8 @@ ERROR_TYPE_BYTES = 256
 #: What a routing id begins with by which a client says that it understands error answers of a
 #: broker.  To every other broker a routing id is an address and nothing else.
 ANNOUNCEMENT = b"brigantine/1:"
+#: What that of a worker of ours begins with: what it says where clients are is not a request.
+WORKER_ANNOUNCEMENT = ANNOUNCEMENT + b"worker-"
 #: "Send me nothing more", of a worker that stops, to a broker of ours; the answer repeats it, behind all
 #: requests that were on the way.  Alone in the place of a ticket, or behind a HEARTBEAT of MDP.
 LEAVING = ANNOUNCEMENT + b"leaving"

@@ -27,7 +27,7 @@ from .counters cimport (
 )
 from .dispatch cimport enqueue
 from .endings cimport refuse
-from .envelope cimport data_of, frame_is, frame_set, frame_size
+from .envelope cimport data_of, frame_is, frame_set, frame_size, frame_starts
 from .events cimport NO_CAUSE
 from .expiry cimport nanoseconds
 from .mmi cimport answer_mmi, is_mmi
@@ -41,10 +41,12 @@ from .watching cimport watch_refusal
 from .zmqapi cimport brigantine_zmq
 
 from ..config import SENT_AWAY_EVERY as _SENT_AWAY_EVERY
+from ..wire import WORKER_ANNOUNCEMENT as _WORKER_ANNOUNCEMENT
 
 zmqapi.bind(&brigantine_zmq)
 
 cdef int64_t SENT_AWAY_EVERY = nanoseconds(_SENT_AWAY_EVERY)
+cdef string WORKER_ANNOUNCEMENT = _WORKER_ANNOUNCEMENT
 
 
 cdef int from_client(Board board, Frames *frames, int64_t now, int connection) except -1 nogil:
@@ -62,15 +64,19 @@ cdef int from_client(Board board, Frames *frames, int64_t now, int connection) e
         board.count[DROP_MALFORMED_REQUEST] += 1
         notice_message(board, NOTICE_NOT_A_REQUEST, DROP_MALFORMED_REQUEST, frames)
         return tell_misdirected(board, frames)
-    board.count[ACCEPTED] += 1
     if command.service == NONE:
-        if is_foreign(board, frames, &command):
-            notice_message(board, NOTICE_FOREIGN_REQUEST, NO_CAUSE, frames)
+        if frame_size(frames, command.body) <= HEADER_SIZE:  # rare
+            if is_ready(frames, &command):
+                board.count[DROP_WRONG_SIDE] += 1
+                return notice_message(board, NOTICE_WRONG_SIDE, DROP_WRONG_SIDE, frames)
+            if board.outbox.noticed and is_foreign(frames, &command):
+                notice_message(board, NOTICE_FOREIGN_REQUEST, NO_CAUSE, frames)
         name = board.default_service.data()
         size = board.default_service.size()
     else:
         name = data_of(&frames.at[command.service])
         size = zmq_msg_size(&frames.at[command.service])
+    board.count[ACCEPTED] += 1
     if board.protocols & MDP and is_mmi(name, size):
         return reply_mmi(board, frames, &command, name, size)
     if board.draining:
@@ -99,20 +105,25 @@ cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
     return tell(board, frames, command.body, command.protocol, DROP_MALFORMED_REQUEST)
 
 
-cdef bint is_foreign(Board board, const Frames *frames, const Command *command) noexcept nogil:
-    """Whether a plain request is most likely none: a READY of REQ workers, or a request of MDP.
-
-    It may be one all the same, and is passed on.
-    """
-    cdef size_t size = frame_size(frames, command.body)
-    if size > HEADER_SIZE or not board.outbox.noticed:
+cdef bint is_ready(const Frames *frames, const Command *command) noexcept nogil:
+    """Whether that is the READY of a REQ worker.  A client of ours may ask with any body."""
+    if frames.count != command.body + 1:
         return False
-    if frames.count == command.body + 1:
-        return frame_is(frames, command.body, b"READY", 5) or (
-            frame_is(frames, command.body, b"\x01", 1)
-        )
-    return frame_is(frames, command.body, b"MDPC01", HEADER_SIZE) or (
-        frame_is(frames, command.body, b"MDPC02", HEADER_SIZE)
+    if not frame_is(frames, command.body, b"READY", 5):
+        if not frame_is(frames, command.body, b"\x01", 1):
+            return False
+    if not announced(frames, command.body, command.protocol):
+        return True
+    return frame_starts(
+        frames, command.address - 1, WORKER_ANNOUNCEMENT.data(), WORKER_ANNOUNCEMENT.size()
+    )
+
+
+cdef bint is_foreign(const Frames *frames, const Command *command) noexcept nogil:
+    """Whether a plain request is most likely one of MDP.  It may be none, and is passed on."""
+    return frames.count > command.body + 1 and (
+        frame_is(frames, command.body, b"MDPC01", HEADER_SIZE)
+        or frame_is(frames, command.body, b"MDPC02", HEADER_SIZE)
     )
 
 

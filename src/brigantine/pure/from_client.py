@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config import SENT_AWAY_EVERY
-from ..wire import READY_WORDS
+from ..wire import READY_WORDS, WORKER_ANNOUNCEMENT
 from ..wire_mdp import CLIENT_01, CLIENT_02, MMI_PREFIX
 from . import codec
 from .board import Board
@@ -37,9 +37,14 @@ def from_client(board: Board, frames: list[bytes], now: float, connection: int) 
         notice_message(board, "not_a_request", "drop_malformed_request", frames)
         _tell_misdirected(board, frames)
         return
+    if command.service < 0:
+        if _is_ready(frames, command):
+            board.count["drop_wrong_side"] += 1
+            notice_message(board, "wrong_side", "drop_wrong_side", frames)
+            return
+        if _is_foreign(frames, command):
+            notice_message(board, "foreign_request", None, frames)
     board.count["accepted"] += 1
-    if command.service < 0 and _is_foreign(frames, command):
-        notice_message(board, "foreign_request", None, frames)
     name = service_name(board, frames, command)
     if board.protocols & MDP and name.startswith(MMI_PREFIX):
         _reply_mmi(board, frames, command, name)
@@ -71,14 +76,17 @@ def _tell_misdirected(board: Board, frames: list[bytes]) -> None:
         tell_refused(board, frames, command, "drop_malformed_request")
 
 
-def _is_foreign(frames: list[bytes], command: Command) -> bool:
-    """Whether a plain request is most likely none: a READY of REQ workers, or a request of MDP.
+def _is_ready(frames: list[bytes], command: Command) -> bool:
+    """Whether that is the READY of a REQ worker.  A client of ours may ask with any body."""
+    if len(frames) != command.body + 1 or frames[command.body] not in READY_WORDS:
+        return False
+    peer = frames[command.address - 1]
+    return not announced(peer) or peer.startswith(WORKER_ANNOUNCEMENT)
 
-    It may be one all the same, and is passed on.
-    """
-    if len(frames) == command.body + 1:
-        return frames[command.body] in READY_WORDS
-    return frames[command.body] in (CLIENT_01, CLIENT_02)
+
+def _is_foreign(frames: list[bytes], command: Command) -> bool:
+    """Whether a plain request is most likely one of MDP.  It may be none, and is passed on."""
+    return len(frames) > command.body + 1 and frames[command.body] in (CLIENT_01, CLIENT_02)
 
 
 def _worker_at_frontend(board: Board, frames: list[bytes], command: Command, now: float) -> None:

@@ -12,7 +12,7 @@ import zmq
 
 from ..dialing import Dialing
 from ..sockets import one_connection
-from ..wire import ANNOUNCEMENT
+from ..wire import WORKER_ANNOUNCEMENT
 from .readiness import REFUSED
 
 __all__ = ["FLUSH_MS", "GOODBYE_MS", "Connection"]
@@ -73,7 +73,7 @@ class Connection:
         try:
             socket.linger = 0
             # By its id brokers of brigantine know that this worker waits for an answer to READY.
-            one_connection(socket, ANNOUNCEMENT)
+            one_connection(socket, WORKER_ANNOUNCEMENT)
             self._prepare(socket)
             return socket, None if self._dialing.silent else self._context.socket(zmq.PAIR)
         except BaseException:

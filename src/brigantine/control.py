@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "DRAIN",
     "IGNORE",
+    "MOVE",
     "PAUSE",
     "RESUME",
     "SERVICES",
@@ -33,5 +34,7 @@ SERVICES = b"SERVICES"
 #: To a device: pass nothing on until RESUME; go on.  The answers are empty.
 PAUSE = b"PAUSE"
 RESUME = b"RESUME"
+#: To a device, with what is to be done behind it: connect a socket elsewhere, see device_names.py.
+MOVE = b"MOVE"
 #: What tells one question from another.
 TAG_BYTES = 8

@@ -2,69 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import zmq
 
 from ._impl import chosen, implementation
-from .arguments import as_targets
 from .calls import called_rightly
 from .checks import whole
 from .closing import closing
 from .config import BrokerConfig, bounds, unit_of
-from .control import PAUSE, RESUME, STOP
+from .control import MOVE, PAUSE, RESUME, STOP
 from .control_server import Answer, pack
-from .endpoints import as_endpoints, as_several, bind, check_distinct, connect
-from .errors import ConfigError
+from .device_ends import CONNECT, End, as_ends, check_loop
+from .device_names import BUSY, LATER, Move, NameFollower, same_place
+from .endpoints import bind, check_distinct, connect, disconnect
+from .errors import ConfigError, ConnectError
 from .loop_handle import LoopHandle
+from .net.named_end import WATCHED
+from .net.names import is_numeric
 from .sockets import device_socket
 
 __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
 
-#: In front of an endpoint: bind it, as without; connect to it.
-BIND, CONNECT = "@", ">"
 #: Options of a device, which are fields of BrokerConfig with the same defaults and bounds.
 OPTIONS = ("high_water_mark", "max_message_bytes", "io_threads")
 _DEFAULTS = BrokerConfig()
-
-
-class End(NamedTuple):
-    """An endpoint, and what is done with it."""
-
-    endpoint: str
-    connects: bool
-
-
-def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End, ...]:
-    """One endpoint or several, each checked, with what is in front of it taken off.
-
-    ``shared`` tells whether the caller passed a context.  Raises
-    :class:`~brigantine.errors.ConfigError` for one that can't be used.
-    """
-    ends: list[End] = []
-    for text in as_several(value, what):
-        if isinstance(text, str) and text.startswith(CONNECT):
-            [endpoint] = as_targets(text[len(CONNECT) :], what, shared=shared)
-            if End(endpoint, connects=True) not in ends:  # a second connection would double it all
-                ends.append(End(endpoint, connects=True))
-        else:
-            bare = text.removeprefix(BIND) if isinstance(text, str) else text
-            [endpoint] = as_endpoints((bare,), what)
-            ends.append(End(endpoint, connects=False))
-    if not ends:
-        raise ConfigError(f"{what}: at least one endpoint is needed, such as tcp://127.0.0.1:5555")
-    return tuple(ends)
-
-
-def _check_loop(what: str, ends: Sequence[End], bound: Sequence[str]) -> None:
-    """Raises :class:`~brigantine.errors.ConfigError` where a device would be connected to itself."""
-    for end in ends:
-        if end.connects and end.endpoint in bound:
-            raise ConfigError(
-                f"{what}: {CONNECT}{end.endpoint} is where this device itself is bound: what it passes "
-                "on would come back for ever. Connect to another endpoint"
-            )
 
 
 class Device(LoopHandle):
@@ -128,11 +93,16 @@ class Device(LoopHandle):
         )
         front, back = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
         check_distinct(frontend=front, backend=back, control=self._controls_wanted)
-        _check_loop("frontend", self._wanted[0], [*front, *back])
-        _check_loop("backend", self._wanted[1], [*front, *back])
+        check_loop("frontend", self._wanted[0], [*front, *back])
+        check_loop("backend", self._wanted[1], [*front, *back])
         #: In the order they were made, and where they are bound.
         self._made: list[zmq.Socket[bytes]] = []
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
+        #: Who looks up the names that it connects to, what tells of the connections, and how often each
+        #: address of a side is wanted: two names may lead there.
+        self._follower: NameFollower | None = None
+        self._monitors: list[zmq.Socket[bytes]] = []
+        self._wanted_at: Counter[tuple[int, str]] = Counter()
         self._start()
 
     @classmethod
@@ -180,23 +150,77 @@ class Device(LoopHandle):
         control.connect(self._line.endpoint)
         self._line.begin()
         self.frontends, self.backends = (
-            tuple(self._attach(socket, end) for end in ends)
-            for socket, ends in zip(self._made[:2], self._wanted, strict=True)
+            tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
         )
         self._bind_control(_DEFAULTS)
-        return self._relay_class(*self._made, self._peer_bytes)
+        self._follow_names()
+        return self._relay_class(*self._made, self._peer_bytes, self._move)
 
-    def _attach(self, socket: zmq.Socket[bytes], end: End) -> str:
-        """Bind or connect; returns the real endpoint."""
+    def _attach(self, side: int, end: End) -> str:
+        """Bind or connect; returns the real endpoint.  Names are looked up later."""
+        socket = self._made[side]
         if end.connects:
-            connect(socket, end.endpoint)
+            if is_numeric(end.endpoint):
+                connect(socket, end.endpoint)
+                self._wanted_at[side, end.endpoint] += 1
             return CONNECT + end.endpoint
         real = bind(socket, end.endpoint)
         self._bound.append((socket, real))
         return real
 
+    def _follow_names(self) -> None:
+        """Look up the names that it connects to, if there are any."""
+        named = [
+            (side, end.endpoint)
+            for side, ends in enumerate(self._wanted)
+            for end in ends
+            if end.connects and not is_numeric(end.endpoint)
+        ]
+        if not named:
+            return
+        for socket in self._made[:2]:
+            monitor = socket.get_monitor_socket(WATCHED)
+            self._monitors.append(monitor)
+            monitor.rcvhwm = 0
+        self._follower = NameFollower(
+            named, self._monitors, lambda move: self._line.ask(MOVE + move)
+        )
+
+    def _move(self, frame: bytes) -> bytes:
+        """Have a socket leave one address for another, in the loop's thread; the follower's answer."""
+        move = Move.unpacked(frame)
+        socket = self._made[move.side]
+        if any(same_place(move.new, real) for _, real in self._bound):
+            return f"{move.new} is where this device itself is bound".encode()
+        if not move.sure and int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            # What has come from the old address would be thrown away with its connection.
+            stats = self._loop.stats()
+            return LATER if stats["paused"] or stats["held"] else BUSY
+        if move.old:
+            self._leave(socket, move.side, move.old)
+        try:
+            if not self._wanted_at[move.side, move.new]:
+                connect(socket, move.new)
+        except ConnectError as error:
+            return str(error.strerror or error).encode()
+        self._wanted_at[move.side, move.new] += 1
+        return b""
+
+    def _leave(self, socket: zmq.Socket[bytes], side: int, address: str) -> None:
+        self._wanted_at[side, address] -= 1
+        if not self._wanted_at[side, address]:
+            with contextlib.suppress(zmq.ZMQError):  # libzmq has given it up
+                disconnect(socket, address)
+
     def _close(self) -> None:
+        if self._follower is not None:
+            self._follower.end()
         with closing(self._context, self._bound, shared=not self._own_context):
+            for watched in self._made[: len(self._monitors)]:
+                with contextlib.suppress(zmq.ZMQError):
+                    watched.disable_monitor()
+            for monitor in self._monitors:
+                monitor.close()
             for socket in reversed(self._made):
                 socket.close()
 

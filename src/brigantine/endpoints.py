@@ -24,6 +24,7 @@ __all__ = [
     "bind_private",
     "check_distinct",
     "connect",
+    "disconnect",
     "wait_until_free",
 ]
 
@@ -213,14 +214,29 @@ def _taken(endpoint: str) -> bool:
 
 def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
     """Start to connect.  Raises :class:`~brigantine.errors.ConnectError` when it can't be tried."""
-    # Not only at its beginning: an address to connect from may stand there.
-    socket.ipv6 = endpoint.startswith("tcp://") and "[" in endpoint
+    socket.ipv6 = _is_ipv6(endpoint)
     try:
         socket.connect(endpoint)
     except zmq.ZMQError as error:
         raise ConnectError(
             error.errno, f"can't connect to {endpoint}: {_reason(error, endpoint)}"
         ) from None
+
+
+def disconnect(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    """End a connection at once.  Raises :class:`zmq.ZMQError` where there is none."""
+    socket.ipv6 = _is_ipv6(endpoint)  # libzmq reads the endpoint again
+    linger = socket.linger
+    socket.linger = 0  # or libzmq would go on connecting for as long, to send what is left
+    try:
+        socket.disconnect(endpoint)
+    finally:
+        socket.linger = linger
+
+
+def _is_ipv6(endpoint: str) -> bool:
+    """Whether it has numbers of IPv6; in front of them may stand an address to connect from."""
+    return endpoint.startswith("tcp://") and "[" in endpoint
 
 
 #: Why an address can't be had, by transport.

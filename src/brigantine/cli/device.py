@@ -6,7 +6,8 @@ import argparse
 import logging
 
 from ..config import BrokerConfig
-from ..devices import BIND, CONNECT, Device, ForwarderDevice, QueueDevice, StreamerDevice
+from ..device_ends import BIND, CONNECT
+from ..devices import Device, ForwarderDevice, QueueDevice, StreamerDevice
 from .as_typed import as_typed
 from .descriptors import raise_file_limit
 from .options import HELP as OPTION_HELP

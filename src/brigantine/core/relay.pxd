@@ -37,6 +37,7 @@ cdef enum:
 
 cdef class Relay:
     cdef object sockets               # keeps alive what the handles are of
+    cdef object move                  # connects a socket elsewhere, at MOVE; see device_names.py
     cdef void *handles[HANDLES]
     cdef bint leads[WAYS]             # whether messages can go that way
     cdef bint routes[WAYS]            # whether a ROUTER stands at its end
@@ -70,5 +71,6 @@ cdef class Relay:
     # What is held when the end comes goes nowhere.
     cdef int let_go(self) noexcept nogil
     cdef int read_control(self) except -1 nogil
+    cdef int asked_to_move(self, zmq_msg_t *word) except -1 nogil
     cdef int interrupted(self) except -1 nogil
     cdef void note(self, int counter, int64_t more) noexcept nogil

@@ -7,6 +7,7 @@ import zmq
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t
+from libc.string cimport memcmp
 from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport (
     ZMQ_DONTWAIT,
@@ -16,6 +17,7 @@ from zmq.backend.cython.libzmq cimport (
     ZMQ_SNDMORE,
     zmq_errno,
     zmq_msg_close,
+    zmq_msg_data,
     zmq_msg_init,
     zmq_msg_more,
     zmq_msg_recv,
@@ -36,6 +38,7 @@ from ..config import BATCH_FRAMES as _BATCH_FRAMES
 from ..config import FRAME_OVERHEAD as _FRAME_OVERHEAD
 from ..config import LIGHT as _LIGHT
 from ..config import MAX_SLEEP, BrokerConfig
+from ..control import MOVE as _MOVE
 from ..control import PAUSE as _PAUSE
 from ..control import RESUME as _RESUME
 from ..control import STOP as _STOP
@@ -54,6 +57,7 @@ cdef int64_t LIGHT = _LIGHT
 cdef int64_t PEER_BYTES = BrokerConfig.peer_bytes
 cdef long SLEEP_MS = round(MAX_SLEEP * 1000)
 cdef string STOP = _STOP
+cdef string MOVE = _MOVE
 cdef string PAUSE = _PAUSE
 cdef string RESUME = _RESUME
 cdef size_t TAG_BYTES = _TAG_BYTES
@@ -63,13 +67,14 @@ if len(DEVICE_COUNTERS) != COUNTER_COUNT:
 
 
 cdef class Relay:
-    """Relay(frontend, backend, control, peer_bytes=67108864)\n--\n
+    """Relay(frontend, backend, control, peer_bytes=67108864, move=None)\n--\n
     Passes messages between two sides until told to stop, without the GIL.
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
     and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
-    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE
-    and RESUME.
+    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE,
+    RESUME and MOVE.  What stands behind the last is given to ``move``, which answers it: it may use
+    the sockets, too.
 
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
@@ -78,7 +83,7 @@ cdef class Relay:
     Raises ``TypeError`` for any other pair of sockets.
     """
 
-    def __cinit__(self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES):
+    def __cinit__(self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES, move=None):
         cdef int way
         self.accounts = Accounts(peer_bytes)
         for way in range(WAYS):
@@ -86,6 +91,7 @@ cdef class Relay:
             self.held[way] = False
         check_sides(frontend, backend)
         self.sockets = (frontend, backend, control)
+        self.move = move
         self.handles[FRONTEND] = handle_of(frontend)
         self.handles[BACKEND] = handle_of(backend)
         self.handles[CONTROL] = handle_of(control)
@@ -299,11 +305,27 @@ cdef class Relay:
             elif is_word(&word, &RESUME, TAG_BYTES):
                 self.note(PAUSED, -self.count[PAUSED])
             else:
-                return 0
+                return self.asked_to_move(&word)
             # The answer is empty.  Nobody takes the answers where there is no room for them.
             zmq_msg_send(&word, self.handles[CONTROL], ZMQ_DONTWAIT)
         finally:
             zmq_msg_close(&word)
+        return 0
+
+    cdef int asked_to_move(self, zmq_msg_t *word) except -1 nogil:
+        cdef const char *said = <const char *>zmq_msg_data(word)
+        cdef size_t size = zmq_msg_size(word)
+        if size < MOVE.size() + TAG_BYTES or memcmp(said, MOVE.data(), MOVE.size()):
+            return 0
+        with gil:
+            if self.move is None:
+                return 0
+            question = said[:size]
+            answer = self.move(question[MOVE.size():size - TAG_BYTES])
+            try:
+                self.sockets[CONTROL].send(question + answer, ZMQ_DONTWAIT)
+            except zmq.Again:  # nobody takes the answers
+                pass
         return 0
 
     cdef void note(self, int counter, int64_t more) noexcept nogil:

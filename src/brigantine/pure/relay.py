@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from collections.abc import Callable
 
 import zmq
 
 from ..config import BATCH, BATCH_FRAMES, LIGHT, MAX_SLEEP, BrokerConfig
-from ..control import PAUSE, RESUME, STOP, TAG_BYTES
+from ..control import MOVE, PAUSE, RESUME, STOP, TAG_BYTES
 from ..counters import DEVICE_COUNTERS
 from ..sockets import check_sides
 from .accounts import Accounts, weigh
@@ -39,8 +40,9 @@ class Relay:
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
     and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
-    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE
-    and RESUME.
+    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE,
+    RESUME and MOVE.  What stands behind the last is given to ``move``, which answers it: it may use
+    the sockets, too.
 
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
@@ -53,6 +55,7 @@ class Relay:
         backend: zmq.Socket[bytes],
         control: zmq.Socket[bytes],
         peer_bytes: int = BrokerConfig.peer_bytes,
+        move: Callable[[bytes], bytes] | None = None,
     ) -> None:
         """Raises ``TypeError`` for any other pair of sockets."""
         check_sides(frontend, backend)
@@ -60,6 +63,7 @@ class Relay:
             _Way(frontend, backend, "to_backend"), _Way(backend, frontend, "to_frontend")
         )  # fmt: skip
         self._control = control
+        self._move = move
         #: Of the peers behind a ROUTER.
         self._accounts = Accounts(peer_bytes)
         self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
@@ -211,8 +215,13 @@ class Relay:
         elif word[:-TAG_BYTES] in (PAUSE, RESUME):
             with self._lock:
                 self._count["paused"] = int(word[:-TAG_BYTES] == PAUSE)
-            with contextlib.suppress(zmq.Again):  # nobody takes the answers
-                self._control.send(word, _DONTWAIT)  # and nothing behind it
+            self._answer(word, b"")
+        elif word.startswith(MOVE) and self._move is not None:
+            self._answer(word, self._move(word[len(MOVE) : -TAG_BYTES]))
+
+    def _answer(self, question: bytes, answer: bytes) -> None:
+        with contextlib.suppress(zmq.Again):  # nobody takes the answers
+            self._control.send(question + answer, _DONTWAIT)
 
 
 def _sent(socket: zmq.Socket[bytes], frames: list[bytes], index: int) -> bool:

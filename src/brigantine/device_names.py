@@ -1,0 +1,158 @@
+"""Names that a device connects to: looked up, and followed where they lead, beside the loop."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import zmq
+
+from .background import Background
+from .errors import BrokerStopped
+from .monitor import monitor_event
+from .net.named_end import NamedEnd
+from .net.names import name_in, port_in
+from .wakeup import Wakeup
+
+__all__ = ["BUSY", "LATER", "Move", "NameFollower", "same_place"]
+
+_log = logging.getLogger("brigantine.device")
+
+#: Answers of the loop: what was received may be unread and nothing is read now; or it is being read.
+LATER, BUSY = b"later", b"busy"
+#: Seconds to the next question then, and how many times BUSY is taken for an answer.
+ASK_AGAIN, MOST_BUSY = 0.3, 3
+#: How a move is written into one frame: no endpoint has a NUL.
+_BETWEEN = b"\0"
+
+
+class Move(NamedTuple):
+    """What the loop is asked for: a socket, by its side, is to leave one address for another."""
+
+    side: int
+    old: str
+    new: str
+    #: Whether nothing that came from the old address can be unread.
+    sure: bool
+
+    def packed(self) -> bytes:
+        """As :meth:`unpacked` takes it."""
+        fields = (str(self.side), self.old, self.new, str(int(self.sure)))
+        return _BETWEEN.join(each.encode() for each in fields)
+
+    @classmethod
+    def unpacked(cls, frame: bytes) -> Move:
+        """As it was."""
+        side, old, new, sure = (each.decode() for each in frame.split(_BETWEEN))
+        return cls(int(side), old, new, sure == "1")
+
+
+class _Followed:
+    """An end, and what the log has been told of it."""
+
+    def __init__(self, side: int, end: NamedEnd) -> None:
+        self.side, self.end = side, end
+        self.busy = 0
+        self.told: set[str] = set()
+
+    def tell(self) -> None:
+        """Each trouble once, until a connection stands."""
+        trouble = self.end.trouble
+        if trouble and trouble not in self.told:
+            self.told.add(trouble)
+            _log.warning("%s; trying again", trouble)
+        elif not trouble and self.told and self.end.used:
+            self.told.clear()
+            _log.info("%s is reached at %s", self.end.endpoint, self.end.address)
+
+
+class NameFollower:
+    """A thread that looks up ``ends``, each a side and an endpoint, and has the loop connect to them.
+
+    ``monitors`` tell of the connections of each side.  ``ask`` gives the loop's answer to a packed
+    :class:`Move`: empty when that is done, LATER, BUSY, or why it can't be.
+    """
+
+    def __init__(
+        self,
+        ends: Sequence[tuple[int, str]],
+        monitors: Sequence[zmq.Socket[bytes]],
+        ask: Callable[[bytes], bytes],
+    ) -> None:
+        self._monitors, self._ask = monitors, ask
+        self._wakeup = Wakeup()
+        self._followed = [
+            _Followed(side, NamedEnd(endpoint, self._wakeup.set)) for side, endpoint in ends
+        ]
+        self._ending = False
+        self._thread = Background(self._serve, "brigantine-device-names")
+        self._thread.start()
+
+    def end(self) -> None:
+        """End, and wait for that; nobody reads the monitors any more."""
+        self._ending = True
+        self._wakeup.set()
+        self._thread.wait()
+        for each in self._followed:
+            each.end.close()
+        self._wakeup.close()
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        for monitor in self._monitors:
+            poller.register(monitor, zmq.POLLIN)
+        try:
+            while not self._ending:
+                self._turn(poller)
+        except (BrokerStopped, zmq.ContextTerminated):
+            pass
+
+    def _turn(self, poller: zmq.Poller) -> None:
+        for each in self._followed:
+            now = time.monotonic()
+            if (address := each.end.turn(now)) is not None:
+                self._move(each, address, now)
+            each.tell()
+        dues = [due for each in self._followed if (due := each.end.due()) is not None]
+        wait = int(max(0.0, min(dues) - time.monotonic()) * 1000) + 1 if dues else None
+        ready = dict(poller.poll(wait))
+        if self._wakeup.fileno() in ready:
+            self._wakeup.clear()
+        for side, monitor in enumerate(self._monitors):
+            while monitor in ready and monitor.poll(0):
+                self._hear(side, monitor.recv_multipart())
+
+    def _move(self, each: _Followed, address: str, now: float) -> None:
+        sure = not each.end.used or each.busy >= MOST_BUSY
+        answer = self._ask(Move(each.side, each.end.address, address, sure).packed())
+        if answer in (LATER, BUSY):
+            each.busy = each.busy + 1 if answer == BUSY else 0
+            each.end.later(now + ASK_AGAIN)
+            return
+        each.busy = 0
+        each.end.moved(now, answer.decode())
+
+    def _hear(self, side: int, frames: list[bytes]) -> None:
+        event, _ = monitor_event(frames)
+        where = frames[1].decode(errors="replace")
+        for each in self._followed:
+            if each.side == side and each.end.address and same_place(each.end.address, where):
+                each.end.heard(event, time.monotonic())
+                each.tell()
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two TCP endpoints of numbers are the same address, however they are written."""
+    return _place(one) == _place(other)
+
+
+def _place(endpoint: str) -> tuple[object, str]:
+    host = name_in(endpoint).strip("[]").partition("%")[0]
+    try:
+        return ipaddress.ip_address(host), port_in(endpoint)
+    except ValueError:
+        return host, port_in(endpoint)

@@ -133,11 +133,15 @@ class TalkRig(Rig):
         assert call[:2] == (BACKEND, self.dialect.job(worker, call.ticket, *body))
         return call.ticket
 
-    def final(self, worker: bytes, ticket: bytes, *body: bytes) -> list[Call]:
-        return self.receive(BACKEND, self.dialect.reply(worker, ticket, *body))
+    def final(
+        self, worker: bytes, ticket: bytes, *body: bytes, connection: int = NO_CONNECTION
+    ) -> list[Call]:
+        return self.receive(BACKEND, self.dialect.reply(worker, ticket, *body), connection)
 
-    def part(self, worker: bytes, ticket: bytes, *body: bytes) -> list[Call]:
-        return self.receive(BACKEND, self.dialect.part(worker, ticket, *body))
+    def part(
+        self, worker: bytes, ticket: bytes, *body: bytes, connection: int = NO_CONNECTION
+    ) -> list[Call]:
+        return self.receive(BACKEND, self.dialect.part(worker, ticket, *body), connection)
 
     def beat(self, worker: bytes) -> list[Call]:
         return self.receive(BACKEND, self.dialect.command(worker, self.dialect.heartbeat))

@@ -5,6 +5,7 @@ Beside the switchboard stands a witness that looks at each message to a client a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -19,6 +20,8 @@ from brigantine.wire import ANNOUNCEMENT, BROKER_ERROR_MARK
 
 SERVICE = b"echo"
 WORKERS = (b"V", b"W")
+#: Of their connections.
+DESCRIPTORS = (7, 8, 9)
 TTL = 8.0
 
 
@@ -82,7 +85,10 @@ class ReplyMachine(RuleBasedStateMachine):
         self.clients: dict[bytes, Client] = {}
         self.jobs: list[Job] = []
         self.there: set[bytes] = set()
+        #: The connection that each worker has; it goes on there without a READY where one has ended.
+        self.at = dict(zip(WORKERS, DESCRIPTORS, strict=False))
         for worker in WORKERS:
+            self.rig.opened(self.at[worker])
             self.join(worker)
 
     def look(self, calls: list[Call]) -> None:
@@ -104,13 +110,35 @@ class ReplyMachine(RuleBasedStateMachine):
     def join(self, worker: bytes) -> None:
         if worker not in self.there:
             self.there.add(worker)
-            self.look(self.rig.join(worker, b"\x20"))
+            self.look(self.rig.join(worker, b"\x20", self.at[worker]))
 
     @rule(worker=st.sampled_from(WORKERS), now=st.sampled_from([False] * 4 + [True]))
     def leave(self, worker: bytes, now: bool) -> None:
         if now:
             self.there.discard(worker)
-            self.look(self.rig.bye(worker))
+            frames = MDP02.command(worker, MDP02.disconnect)
+            self.look(self.rig.receive(BACKEND, frames, self.at[worker]))
+
+    @rule(
+        worker=st.sampled_from(WORKERS),
+        lost=st.integers(0, 2),
+        to=st.sampled_from(DESCRIPTORS),
+        seen=st.booleans(),
+        now=st.sampled_from([False] * 3 + [True]),
+    )
+    def breaks(self, worker: bytes, lost: int, to: int, seen: bool, now: bool) -> None:
+        """Its connection ends, with what it had just sent, and it goes on as before on another."""
+        former = self.at[worker]
+        if not now or (to != former and to in self.at.values()):
+            return
+        for job in [each for each in self.jobs if each.worker == worker][-2:]:
+            for _ in range(lost):
+                job.next_part()
+        self.there.discard(worker)
+        self.at[worker] = to
+        if seen or to == former:  # a ROUTER knows it again only when all that it said has been read
+            self.look(self.rig.closed(former))
+        self.look(self.rig.opened(to))
 
     @precondition(lambda self: self.jobs)
     @rule(
@@ -122,13 +150,18 @@ class ReplyMachine(RuleBasedStateMachine):
         if how == "malformed":
             self.there.discard(job.worker)  # it is sent away
             command = MDP02.command(job.worker, MDP02.final)
-            self.look(self.rig.receive(BACKEND, [*command, job.ticket, b"no empty frame"]))
+            frames = [*command, job.ticket, b"no empty frame"]
+            self.look(self.rig.receive(BACKEND, frames, self.at[job.worker]))
         elif how == "large":
             job.parts.append(b"never passed on")
-            self.look(self.rig.part(job.worker, job.ticket, bytes(2000)))
+            self.look(self.say(job, self.rig.part, bytes(2000)))
         else:
             say = self.rig.part if how == "part" else self.rig.final
-            self.look(say(job.worker, job.ticket, job.next_part()))
+            self.look(self.say(job, say))
+
+    def say(self, job: Job, how: Callable[..., list[Call]], body: bytes = b"") -> list[Call]:
+        body = body or job.next_part()
+        return how(job.worker, job.ticket, body, connection=self.at[job.worker])
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), result=st.sampled_from([OK, OK, FULL, BEHIND, GONE]))
@@ -143,9 +176,9 @@ class ReplyMachine(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(self.jobs[-4:]))
         for answered in (OK, result, OK):
             self.rig.results[FRONTEND, job.client] = answered
-            self.look(self.rig.part(job.worker, job.ticket, job.next_part()))
+            self.look(self.say(job, self.rig.part))
         if finals:
-            self.look(self.rig.final(job.worker, job.ticket, job.next_part()))
+            self.look(self.say(job, self.rig.final))
 
     @rule(seconds=st.sampled_from([0.0, UNTOLD_RETRY, UNTOLD_RETRY, UNTOLD_RETRY, TTL / 2]))
     def wait(self, seconds: float) -> None:

@@ -238,6 +238,7 @@ REACHED_BY_MDP: dict[str, Callable[..., None]] = {
             partial(make, protocols=ALL), malformed=lambda worker, ticket: [worker, b"", ticket]
         )
     ),
+    "failed_worker_lost": partials.test_no_client_gets_the_parts_of_two_workers,
     "drop_ready_refused": partial(
         majordomo.test_a_worker_that_registers_a_service_of_the_broker_is_disconnected,
         name=b"mmi.mine",

@@ -38,6 +38,7 @@ COUNTERS: dict[str, str] = {
     "failed_partials_too_large": "PARTIALs joined for one reply grew beyond a message's bounds",
     "failed_reply_too_large": "the reply was beyond a message's bounds, and dropped",
     "failed_reply_malformed": "the worker answered with what is no reply: no delimiter, or no body",
+    "failed_worker_lost": "the worker was lost before the end of a reply that may come in parts",
     "failed_stopped": "the broker stopped before the reply came",
     # messages dropped; none of them is in the ledger
     "drop_malformed_request": "from a client: no empty delimiter, or no body",

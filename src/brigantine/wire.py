@@ -77,6 +77,7 @@ BROKER_ERRORS: dict[str, str] = {
     "failed_partials_too_large": "too_large",
     "failed_reply_too_large": "too_large",
     "failed_reply_malformed": "malformed_reply",
+    "failed_worker_lost": "worker_lost",
     "drop_malformed_request": "other_protocol",
     "drop_too_many_frames": "too_large",
     "drop_too_large": "too_large",

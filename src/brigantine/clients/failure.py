@@ -25,6 +25,8 @@ MALFORMED_REPLY = "malformed_reply"
 #: The broker had no room for the reply, or for a part of it, since the client had not read what came
 #: before: nothing more of it came.
 SLOW_READER = "slow_reader"
+#: The worker was lost in the middle of its reply, or where that can't be told from its beginning.
+WORKER_LOST = "worker_lost"
 #: Any other error: of a broker of a later version, or one that can't be read.
 OTHER = "other"
 #: The reason of an ``expired`` that no time ran out for.
@@ -42,6 +44,7 @@ _HEADS: dict[type[NoReply] | str, str] = {
     OTHER_PROTOCOL: "the broker does not speak this client's protocol ({protocol})",
     MALFORMED_REPLY: "the worker answered with what is no reply, {times}",
     SLOW_READER: "the reply was cut off, since it was read more slowly than it came, {times}",
+    WORKER_LOST: "the broker lost the worker before the end of its reply, {times}",
     OTHER: "the broker answered with an error that this client doesn't know, {times}",
     Expired: "the request expired at the broker",
     STOPPED: "the broker was stopped before the reply came",
@@ -59,6 +62,8 @@ _ADVICE: dict[type[NoReply] | str, str] = {
     SLOW_READER: "Read faster: don't block the thread or event loop that takes the parts, or a proxy in "
     "between. Or have the worker send fewer and larger parts, or give the broker a larger "
     "high_water_mark or peer_bytes: so many messages and bytes it keeps for one client",
+    WORKER_LOST: "Look at the worker's end and at the network between it and the broker; whether the "
+    "request was carried out is not known",
     OTHER: "The broker may be of a later version than the client: see what is new in it",
     Expired: "Start more workers if requests wait for long, or give the broker a longer "
     "request_ttl if the work takes longer",
@@ -109,8 +114,8 @@ def _broken_off(
 ) -> str:
     parts = "1 part" if delivered == 1 else f"{delivered} parts"
     advice = (
-        _ADVICE[SLOW_READER]
-        if decides is not None and decides.error == SLOW_READER
+        _ADVICE[decides.error]
+        if decides is not None and decides.error in (SLOW_READER, WORKER_LOST)
         else "Check the worker and the broker, and that no part takes longer than the timeout of "
         f"{timeout:g} s"
     )

@@ -88,6 +88,9 @@ cdef class Board:
     cdef ExpiryOrder leaving
     # open connections: descriptor -> worker, or NIL while none said READY on it
     cdef unordered_map[int, int] connections
+    # descriptor -> the number of the connection that was opened on it last, and how many there were
+    cdef unordered_map[int, int64_t] serials
+    cdef int64_t opened
     cdef int64_t sent_away_at           # when last a worker at the clients' socket was told DISCONNECT
     cdef NoticeGate notices             # what a person is told
     cdef bint draining

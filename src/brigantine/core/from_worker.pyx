@@ -7,6 +7,7 @@ from .chain cimport NIL
 from .codec cimport parse_worker
 from .commands cimport (
     MDP,
+    MDP02,
     NONE,
     REQ,
     SAYS_DISCONNECT,
@@ -28,6 +29,7 @@ from .counters cimport (
     FAILED,
     FAILED_REPLY_MALFORMED,
     FAILED_REPLY_TOO_LARGE,
+    FAILED_WORKER_LOST,
     READY_AGAIN,
     WORKERS_DISCONNECTED,
     WORKERS_LOST,
@@ -42,6 +44,7 @@ from .requests cimport give_reply
 from .services cimport give_places
 from .tickets cimport ANSWERED, LATE, UNKNOWN
 from .workers cimport (
+    cut_off,
     heard,
     is_leaving,
     is_unclaimed,
@@ -238,6 +241,10 @@ cdef int on_reply(
     if holder == NIL:
         holder = board.identities.find(data_of(identity), zmq_msg_size(identity))
     matched = slot >= 0 and holder != NIL and board.requests[slot].worker == holder
+    if matched and command.protocol == MDP02 and cut_off(board, slot, connection):
+        finish(board, slot, FAILED, FAILED_WORKER_LOST, LATE)
+        matched = False
+        slot = LATE
     if dropped:
         if matched:  # behind a part the worker is still at work on the rest
             finish(board, slot, FAILED, FAILED_REPLY_TOO_LARGE, LATE if partial else ANSWERED)

@@ -27,6 +27,7 @@ cdef struct Worker:
     int dialect        # likewise
     int capacity       # requests it takes at once
     int connection     # the descriptor it speaks on, or NO_CONNECTION
+    int64_t serial     # tells that connection from others on the same descriptor: see Board.serials
     int occupied       # places taken: live requests, and those that expired while it was at work
     bint stopping      # it has said that it is leaving: it gets nothing more
     bint turn          # it stands at the head of `free` for more than one request
@@ -48,6 +49,7 @@ cdef struct Request:
     int worker         # index of the worker that holds it; NIL while it waits
     int retries        # how often it may still be sent to another worker
     bint taken_back    # it was at a worker before, which was lost
+    bint begun         # a part of its reply has come: the rest must come by the same way
     bint orphan        # in flight, but its worker was lost
     int connection     # the descriptor that it came on, NO_CONNECTION or LATER
     bint filed         # it has been put beside the others of its connection, if that matters

@@ -72,7 +72,7 @@ cdef int open_request(
     request.service = service
     request.worker = NIL
     request.retries = board.retries
-    request.taken_back = request.orphan = False
+    request.taken_back = request.orphan = request.begun = False
     request.connection = connection
     request.filed = False
     request.turn = board.turn
@@ -89,6 +89,7 @@ cdef int take_back(Board board, int slot) except -1 nogil:
     board.vacancies.remove(slot)  # there was a worker: it has until its deadline
     request.retries -= 1
     request.taken_back = True
+    request.begun = False
     frames_clear(&request.partial)
     chain_prepend(&board.services[request.service].queue, board.request_links.data(), slot)
     joined_queue(board, request)
@@ -122,6 +123,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
             board.count[DROP_PARTIAL_SHED] += 1
             return not_taken(board, slot, sent, LATE)
         board.count[PARTIALS] += 1
+        request.begun = True
         request.retries = 0  # its client must not get parts of two workers
         return 0
     if request.protocol == MDP02:
@@ -155,6 +157,7 @@ cdef int join(Board board, int slot, zmq_msg_t *body, int bodies) except -1 nogi
     """Keep a PARTIAL for a client that can take one reply only."""
     cdef Frames *partial = &board.requests[slot].partial
     board.count[PARTIALS] += 1
+    board.requests[slot].begun = True
     frames_move(partial, body, bodies)
     if too_large(board, partial):
         return finish(board, slot, FAILED, FAILED_PARTIALS_TOO_LARGE, LATE)

@@ -105,6 +105,8 @@ cdef class Switchboard(Board):
 
     cdef int c_connection_opened(self, int connection) except -1 nogil:
         self.connections[connection] = NIL
+        self.opened += 1
+        self.serials[connection] = self.opened
         return 0
 
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:

@@ -35,6 +35,9 @@ cdef int lose_leaving(Board board) except -1 nogil
 # A worker is gone: out of every order; its requests go to others, or wait for their end.  `reason` is
 # the counter that says why.
 cdef int lose(Board board, int worker, int reason) except -1 nogil
+# Whether an answer of MDP 0.2 to a request in flight, which came on that connection, may lack what went
+# before it.
+cdef bint cut_off(Board board, int slot, int connection) noexcept nogil
 
 
 cdef inline bint is_leaving(Board board, int worker) noexcept nogil:

@@ -8,11 +8,13 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size
 from . cimport zmqapi
 from .chain cimport NIL, OFF, Link, chain_init, chain_remove
 from .codec cimport disconnect_head, heartbeat_head, leaving_head
-from .commands cimport MDP, REQ
+from .commands cimport MDP, MDP02, REQ
 from .counters cimport (
     DISCONNECTS,
     DROP_READY_GONE,
     DROP_READY_REFUSED,
+    FAILED,
+    FAILED_WORKER_LOST,
     HEARTBEATS,
     WORKER_FULL,
     WORKERS,
@@ -22,7 +24,7 @@ from .counters cimport (
     WORKERS_JOINED,
     WORKERS_LOST,
 )
-from .endings cimport forget_if_empty
+from .endings cimport finish, forget_if_empty
 from .envelope cimport data_of
 from .events cimport EVENT_DISCONNECTED, EVENT_EXPIRED, EVENT_JOINED, EVENT_LOST
 from .lru cimport lru_ready, lru_remove
@@ -34,6 +36,7 @@ from .records cimport NO_CONNECTION, Worker
 from .requests cimport take_back
 from .services cimport find_service, give_places, leave_service, mark
 from .telling cimport is_ours
+from .tickets cimport LATE
 from .watching cimport watch_ready, watch_worker
 from .zmqapi cimport brigantine_zmq
 
@@ -82,6 +85,10 @@ cdef int register(
     if connection != NO_CONNECTION and not take_connection(board, connection):
         board.count[DROP_READY_GONE] += 1
         return watch_ready(board, DROP_READY_GONE, identity, name, size)
+    # Before its service is looked for: that may go with the last request.
+    index = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    if index != NIL and board.workers[index].serial != serial_of(board, connection):
+        end_replies(board, index, True)
     if command.protocol & MDP and is_mmi(name, size):
         board.count[DROP_READY_REFUSED] += 1
         watch_ready(board, DROP_READY_REFUSED, identity, name, size)
@@ -100,6 +107,7 @@ cdef int register(
     worker.dialect = command.dialect
     worker.capacity = command.capacity
     worker.connection = connection
+    worker.serial = serial_of(board, connection)
     worker.occupied = worker.live = 0
     worker.turn = worker.lost = worker.stopping = False
     worker.joined_at = worker.heard_at = now
@@ -304,5 +312,42 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
                 board.orphans += 1
         slot = before
     forget_if_empty(board, index)
+    end_replies(board, index, reason == WORKERS_LOST)
     mark(board, service)
     return leave_service(board, service)
+
+
+cdef int64_t serial_of(Board board, int connection) noexcept nogil:
+    """The number of the connection that was opened last on a descriptor; 0 where there is none."""
+    found = board.serials.find(connection)
+    return 0 if found == board.serials.end() else dereference(found).second
+
+
+cdef bint cut_off(Board board, int slot, int connection) noexcept nogil:
+    # That is so on another connection than the request's worker was lost on, and where its connection has
+    # closed, the descriptor has been given away again, and nobody has said READY there yet.
+    cdef int worker = board.requests[slot].worker
+    if board.workers[worker].lost:
+        return serial_of(board, connection) != board.workers[worker].serial
+    return (
+        board.requests[slot].begun
+        and is_leaving(board, worker)
+        and is_unclaimed(board, connection)
+    )
+
+
+cdef int end_replies(Board board, int index, bint all_of_them) except -1 nogil:
+    """A worker was lost: end its requests whose reply could have a hole.
+
+    Those are the ones of which a part has come.  With ``all_of_them`` its connection has ended: what
+    comes on another may be the rest of a reply whose first parts are gone, if it can send parts at all.
+    """
+    cdef int slot = board.workers[index].requests.head
+    cdef int following
+    all_of_them = all_of_them and board.workers[index].protocol == MDP02
+    while slot != NIL:
+        following = board.request_links[slot].next
+        if all_of_them or board.requests[slot].begun:
+            finish(board, slot, FAILED, FAILED_WORKER_LOST, LATE)
+        slot = following
+    return 0

@@ -102,6 +102,9 @@ class Board:
         self.leaving: ExpiryQueue[bytes] = ExpiryQueue(interval * config.liveness)
         #: Connection -> the worker that speaks on it; None while it has not said READY.
         self.connections: dict[int, bytes | None] = {}
+        #: Descriptor -> the number of the connection that was opened on it last, and how many there were.
+        self.serials: dict[int, int] = {}
+        self.opened = 0
 
         #: Waiting requests for a service without a worker whose clients want to be told, and not late.
         self.vacancies: ExpiryQueue[int] = ExpiryQueue(config.service_grace)

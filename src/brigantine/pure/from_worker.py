@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from . import codec
 from .board import Board
-from .commands import MDP, NONE, REQ, STRICT, Command, Says
+from .commands import MDP, MDP02, NONE, REQ, STRICT, Command, Says
 from .endings import finish
 from .noticing import notice_message
 from .records import NO_CONNECTION, Worker
 from .requests import give_reply
 from .services import service_name
 from .tickets import Verdict
-from .workers import heard, known, let_go, lose, register, send_disconnect, set_free
+from .workers import (
+    cut_off,
+    heard,
+    known,
+    let_go,
+    lose,
+    register,
+    send_disconnect,
+    set_free,
+)
 
 __all__ = ["from_worker"]
 
@@ -180,6 +189,9 @@ def _on_reply(
     slot = board.tickets.resolve(frames[command.ticket])
     holder = board.workers.get(identity)
     matched = slot >= 0 and holder is not None and board.requests[slot].worker is holder
+    if matched and command.protocol == MDP02 and cut_off(board, board.requests[slot], connection):
+        finish(board, board.requests[slot], "failed", "failed_worker_lost", Verdict.LATE)
+        matched, slot = False, Verdict.LATE
     if dropped:
         if matched:  # behind a part the worker is still at work on the rest
             verdict = Verdict.LATE if partial else Verdict.ANSWERED

@@ -45,7 +45,8 @@ class Worker:
 
     __slots__ = (
         "address", "capacity", "connection", "dialect", "heard", "heard_at", "identity", "joined_at",
-        "live", "longest", "lost", "occupied", "protocol", "requests", "service", "stopping", "turn",
+        "live", "longest", "lost", "occupied", "protocol", "requests", "serial", "service", "stopping",
+        "turn",
     )  # fmt: skip
 
     def __init__(self, identity: bytes) -> None:
@@ -53,12 +54,16 @@ class Worker:
         self.requests: dict[int, None] = {}  # slots of those it may answer, as they were sent
         self.lost = True
 
-    def register(self, service: Service, protocol: int, capacity: int, connection: int) -> None:
+    def register(
+        self, service: Service, protocol: int, capacity: int, connection: int, serial: int
+    ) -> None:
         """Begin a conversation; ``requests`` of an earlier one may still be answered."""
         self.service = service
         self.protocol = protocol
         self.capacity = capacity
         self.connection = connection
+        #: What tells that connection from others on the same descriptor: see ``Board.serials``.
+        self.serial = serial
         self.lost = False
         #: Places taken: by live requests, and by those that expired while it was at work on them.
         self.occupied = 0
@@ -108,7 +113,7 @@ class Request:
     """An accepted request."""
 
     __slots__ = (
-        "address", "body", "charge", "connection", "orphan", "partial", "protocol", "retries",
+        "address", "begun", "body", "charge", "connection", "orphan", "partial", "protocol", "retries",
         "service", "slot", "state", "taken_back", "turn", "worker",
     )  # fmt: skip
 
@@ -134,6 +139,8 @@ class Request:
         self.taken_back = False
         #: In flight, but the worker was lost.
         self.orphan = False
+        #: A part of its reply has come, and was passed on or is kept: the rest must come by the same way.
+        self.begun = False
         #: What came as PARTIAL for a client that can take one reply only.
         self.partial: list[bytes] = []
         #: The descriptor that it came on, where that matters: see ``clients``; and the turn of the loop.

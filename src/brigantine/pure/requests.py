@@ -50,6 +50,7 @@ def take_back(board: Board, request: Request) -> None:
     watch_request(board, "redispatched", "redispatched", request)
     request.worker = None
     request.partial = []
+    request.begun = False
     request.state = State.QUEUED
     request.service.queue[request.slot] = None
     request.service.queue.move_to_end(request.slot, last=False)
@@ -77,6 +78,7 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
     sent = board.outbox(board.client_port, [*head, *request.partial, *body])
     if partial and sent == Sent.OK:
         board.count["partials"] += 1
+        request.begun = True
         request.retries = 0  # its client must not get parts of two workers
         return
     # Without a part the reply would have a hole: nothing more of it leaves.  The worker is at work on
@@ -96,6 +98,7 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
 def _join(board: Board, request: Request, body: list[bytes]) -> None:
     """Keep a PARTIAL for a client that can take one reply only."""
     board.count["partials"] += 1
+    request.begun = True
     request.partial += body
     if _too_large(board, request.partial):
         finish(board, request, "failed", "failed_partials_too_large", Verdict.LATE)

@@ -120,6 +120,8 @@ class Switchboard:
     def connection_opened(self, connection: int) -> None:
         """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes."""
         self._board.connections[connection] = None
+        self._board.opened += 1
+        self._board.serials[connection] = self._board.opened
 
     def connection_closed(self, connection: int, now: float) -> None:
         """A connection is gone.  The worker that spoke on it gets nothing more.

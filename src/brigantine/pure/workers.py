@@ -5,17 +5,19 @@ from __future__ import annotations
 from ..wire_mdp import MMI_PREFIX
 from . import codec
 from .board import Board
-from .commands import MDP, REQ, Command
-from .endings import forget_if_empty
+from .commands import MDP, MDP02, REQ, Command
+from .endings import finish, forget_if_empty
 from .noticing import notice_loss, notice_ready
 from .outbox import Sent
-from .records import NO_CONNECTION, Worker
+from .records import NO_CONNECTION, Request, Worker
 from .requests import take_back
 from .services import find_service, leave_service
 from .telling import announced
+from .tickets import Verdict
 from .watching import watch
 
 __all__ = [
+    "cut_off",
     "heard",
     "heartbeat",
     "known",
@@ -55,6 +57,11 @@ def register(
         board.count["drop_ready_gone"] += 1
         watch(board, "refused", "drop_ready_gone", identity, name)
         return
+    # Before its service is looked for: that may go with the last request.
+    serial = board.serials.get(connection, 0)
+    worker = board.workers.get(identity)
+    if worker is not None and worker.serial != serial:
+        end_replies(board, worker, all_of_them=True)
     mmi = command.protocol & MDP and name.startswith(MMI_PREFIX)
     service = None if mmi else find_service(board, name, by_worker=True)
     if service is None:
@@ -69,7 +76,7 @@ def register(
     worker = board.workers.get(identity)
     if worker is None:
         worker = board.workers[identity] = Worker(identity)
-    worker.register(service, command.protocol, command.capacity, connection)
+    worker.register(service, command.protocol, command.capacity, connection, serial)
     worker.joined(now, command.dialect, board.address())
     service.workers += 1
     service.unoccupied += 1
@@ -210,5 +217,32 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
             request.orphan = True
             board.orphans += 1
     forget_if_empty(board, worker)
+    end_replies(board, worker, all_of_them=reason == "workers_lost")
     board.due[service] = None
     leave_service(board, service)
+
+
+def cut_off(board: Board, request: Request, connection: int) -> bool:
+    """Whether an answer of MDP 0.2 that came on ``connection`` may lack what went before it.
+
+    That is so on another connection than the request's worker was lost on, and where its connection has
+    closed, the descriptor has been given away again, and nobody has said READY there yet.
+    """
+    worker = request.worker
+    assert worker is not None
+    if worker.lost:
+        return board.serials.get(connection, 0) != worker.serial
+    leaving = request.begun and worker.identity in board.leaving
+    return leaving and board.connections.get(connection, worker.identity) is None
+
+
+def end_replies(board: Board, worker: Worker, *, all_of_them: bool) -> None:
+    """A worker was lost: end its requests whose reply could have a hole.
+
+    Those are the ones of which a part has come.  With ``all_of_them`` its connection has ended: what
+    comes on another may be the rest of a reply whose first parts are gone, if it can send parts at all.
+    """
+    for slot in list(worker.requests):
+        request = board.requests[slot]
+        if request.begun or (all_of_them and worker.protocol == MDP02):
+            finish(board, request, "failed", "failed_worker_lost", Verdict.LATE)

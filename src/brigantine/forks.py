@@ -13,6 +13,8 @@ import socket
 import stat
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from types import MethodType
+from typing import Any, cast
 
 __all__ = ["close_bound", "close_socket", "leave_to_parent", "socket_number"]
 
@@ -23,15 +25,24 @@ _MAPPED = "::ffff:"
 _ANY_HOST = ("0.0.0.0", "::", "*")
 
 
-_calls: set[weakref.WeakMethod[Callable[[], object]]] = set()
+#: What to call in a child, by the object that it is a method of.  No ``WeakMethod``: the callback of that
+#: one fails, with a message on standard error, where it comes while the interpreter ends.
+_calls: dict[weakref.ref[object], Callable[[Any], object]] = {}
 
 
 def leave_to_parent(let_go: Callable[[], object]) -> None:
     """Call ``let_go``, a method, in each child forked from now on, for as long as its object lives.
 
+    An object has one such method.
+
     It is called right after the fork: no other thread runs, and any lock may be held for ever.
     """
-    _calls.add(weakref.WeakMethod(let_go, _calls.discard))
+    method = cast(MethodType, let_go)
+    _calls[weakref.ref(method.__self__, _forget)] = method.__func__
+
+
+def _forget(gone: weakref.ref[object], calls: dict[weakref.ref[object], Any] = _calls) -> None:
+    calls.pop(gone, None)
 
 
 def socket_number(descriptor: int) -> int:
@@ -96,11 +107,11 @@ def _is_at(name: object, paths: set[str], ports: set[tuple[str, str]]) -> bool:
 
 
 def _in_child() -> None:
-    for each in list(_calls):
-        let_go = each()
-        if let_go is not None:
+    for each, let_go in list(_calls.items()):
+        owner = each()
+        if owner is not None:
             with contextlib.suppress(Exception):  # the program's own hooks come next
-                let_go()
+                let_go(owner)
 
 
 os.register_at_fork(after_in_child=_in_child)

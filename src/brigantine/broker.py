@@ -19,12 +19,13 @@ from .checks import shown, whole
 from .config import EVENTS_WAITING, INTERVALS, LINGER, BrokerConfig
 from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, pack
-from .endpoints import as_endpoints, check_distinct
+from .endpoints import as_endpoints
 from .errors import BrokerStopped, ConfigError, WrongUse
 from .event_hub import EventHub
 from .events import Events
 from .lookalikes import Here
 from .loop_handle import LoopHandle
+from .net.overlap import check_distinct
 from .notice_log import NoticeLog
 from .protocols import Protocol
 

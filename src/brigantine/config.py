@@ -54,6 +54,8 @@ MAX_SECONDS = 4e9
 MAX_PACES = 64
 #: Least and greatest heartbeat interval that a worker may announce, in milliseconds.
 ANNOUNCED_INTERVAL_MS = (10, 3_600_000)
+#: Seconds that looking up the name of an endpoint to bind may take.
+BIND_LOOKUP = 5.0
 #: Seconds after which whoever has asked the loop something looks for its answer anyway.
 ANSWER_CHECK = 0.05
 #: Events of a broker that may wait between its loop and its readers, and by default at one reader.

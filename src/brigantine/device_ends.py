@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .arguments import as_targets
 from .endpoints import as_endpoints, as_several
 from .errors import ConfigError
+from .net.overlap import leads_to
 
 __all__ = ["BIND", "CONNECT", "End", "as_ends", "check_loop"]
 
@@ -46,7 +47,7 @@ def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End
 def check_loop(what: str, ends: Sequence[End], bound: Sequence[str]) -> None:
     """Raises :class:`~brigantine.errors.ConfigError` where a device would be connected to itself."""
     for end in ends:
-        if end.connects and end.endpoint in bound:
+        if end.connects and any(leads_to(end.endpoint, each) for each in bound):
             raise ConfigError(
                 f"{what}: {CONNECT}{end.endpoint} is where this device itself is bound: what it passes "
                 "on would come back for ever. Connect to another endpoint"

@@ -17,7 +17,7 @@ from .net.named_end import NamedEnd
 from .net.names import name_in, port_in
 from .wakeup import Wakeup
 
-__all__ = ["BUSY", "LATER", "Move", "NameFollower", "same_place"]
+__all__ = ["BUSY", "LATER", "Move", "NameFollower"]
 
 _log = logging.getLogger("brigantine.device")
 
@@ -140,12 +140,12 @@ class NameFollower:
         event, _ = monitor_event(frames)
         where = frames[1].decode(errors="replace")
         for each in self._followed:
-            if each.side == side and each.end.address and same_place(each.end.address, where):
+            if each.side == side and each.end.address and _same_place(each.end.address, where):
                 each.end.heard(event, time.monotonic())
                 each.tell()
 
 
-def same_place(one: str, other: str) -> bool:
+def _same_place(one: str, other: str) -> bool:
     """Whether two TCP endpoints of numbers are the same address, however they are written."""
     return _place(one) == _place(other)
 

@@ -17,12 +17,13 @@ from .config import BrokerConfig, bounds, unit_of
 from .control import MOVE, PAUSE, RESUME, STOP
 from .control_server import Answer, pack
 from .device_ends import CONNECT, End, as_ends, check_loop
-from .device_names import BUSY, LATER, Move, NameFollower, same_place
-from .endpoints import bind, check_distinct, connect, disconnect
+from .device_names import BUSY, LATER, Move, NameFollower
+from .endpoints import bind, connect, disconnect
 from .errors import ConfigError, ConnectError
 from .loop_handle import LoopHandle
 from .net.named_end import WATCHED
 from .net.names import is_numeric
+from .net.overlap import check_distinct, leads_to
 from .sockets import device_socket
 
 __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
@@ -190,7 +191,7 @@ class Device(LoopHandle):
         """Have a socket leave one address for another, in the loop's thread; the follower's answer."""
         move = Move.unpacked(frame)
         socket = self._made[move.side]
-        if any(same_place(move.new, real) for _, real in self._bound):
+        if any(leads_to(move.new, real) for _, real in self._bound):
             return f"{move.new} is where this device itself is bound".encode()
         if not move.sure and int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             # What has come from the old address would be thrown away with its connection.

@@ -15,6 +15,7 @@ import zmq
 
 from .checks import shown
 from .errors import BindError, ConfigError, ConnectError, WrongUse
+from .net.binding import NOT_HERE, shown_as, ways_to_bind
 
 __all__ = [
     "as_control_endpoints",
@@ -22,7 +23,6 @@ __all__ = [
     "as_several",
     "bind",
     "bind_private",
-    "check_distinct",
     "connect",
     "disconnect",
     "wait_until_free",
@@ -39,8 +39,6 @@ _PRIVATE = 0o600
 _FREE_CHECK = 0.001
 
 _TCP = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]*\]|[^:\[\]/]+):(?P<port>\*|\d{1,5})\Z")
-#: Each time it is bound it is another address.
-_WILDCARD = re.compile(r"(tcp://.*:(\*|0+)|ipc://\*)\Z", re.DOTALL)
 
 
 def as_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ...]:
@@ -95,24 +93,6 @@ def as_control_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ..
     return endpoints
 
 
-def check_distinct(**endpoints: Sequence[str]) -> None:
-    """Raise :class:`~brigantine.errors.ConfigError` for an endpoint that is to be bound twice.
-
-    Checked endpoints by what each is for.  One that stands for any free address may stand again.
-    """
-    taken: dict[str, str] = {}
-    for what, several in endpoints.items():
-        for endpoint in several:
-            if endpoint in taken:
-                twice = "twice" if taken[endpoint] == what else f"for {taken[endpoint]} as well"
-                raise ConfigError(
-                    f"{what}: {endpoint!r} is given {twice}, and can be bound once; leave one out, "
-                    "or choose another"
-                )
-            if not _WILDCARD.match(endpoint):
-                taken[endpoint] = what
-
-
 def _is_loopback(endpoint: str) -> bool:
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
     if host == "localhost":
@@ -159,12 +139,18 @@ def bind(socket: zmq.Socket[bytes], endpoint: str) -> str:
     """
     if endpoint.startswith("ipc://"):
         _check_ipc_path(endpoint)
-    socket.ipv6 = endpoint.startswith("tcp://[")
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        raise BindError(error.errno, f"can't bind {endpoint}: {_reason(error, endpoint)}") from None
-    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    *others, last = ways_to_bind(endpoint)
+    for way in (*others, last):
+        socket.ipv6 = way.ipv6
+        try:
+            socket.bind(way.endpoint)
+            break
+        except zmq.ZMQError as error:
+            if way is last or error.errno not in NOT_HERE:
+                raise BindError(
+                    error.errno, f"can't bind {endpoint}: {_reason(error, endpoint)}"
+                ) from None
+    return shown_as(endpoint, socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
 
 def bind_private(socket: zmq.Socket[bytes], endpoint: str) -> str:

@@ -10,7 +10,7 @@ from ..bell import Bell
 from ..errors import ConnectError
 from .names import is_numeric, look_up, name_in, port_in
 
-__all__ = ["reach"]
+__all__ = ["addresses", "reach"]
 
 #: Seconds in which one of several addresses must accept a connection to be taken.
 ADDRESS_TIMEOUT = 1.0
@@ -28,19 +28,23 @@ def reach(endpoint: str, timeout: float) -> str:
     if is_numeric(endpoint):
         return endpoint
     deadline = time.monotonic() + timeout
-    addresses = _addresses(endpoint, timeout)
-    while len(addresses) > 1:
-        for address in addresses:
+    found = addresses(endpoint, timeout)
+    while len(found) > 1:
+        for address in found:
             left = deadline - time.monotonic()
             if left <= 0:
-                return addresses[0]
+                return found[0]
             if _accepts(address, min(left, ADDRESS_TIMEOUT)):
                 return address
         time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
-    return addresses[0]
+    return found[0]
 
 
-def _addresses(endpoint: str, timeout: float) -> tuple[str, ...]:
+def addresses(endpoint: str, timeout: float) -> tuple[str, ...]:
+    """All endpoints with numbers in place of the name, waited for at most ``timeout`` seconds.
+
+    Raises :class:`~brigantine.errors.ConnectError` when there is none, or no answer came.
+    """
     answered = Bell()
     lookup = look_up(endpoint, answered.ring)
     try:

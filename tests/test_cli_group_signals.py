@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -107,7 +108,8 @@ def test_a_stop_signal_to_the_process_group_finishes_what_is_in_hand(service: Se
 def test_a_second_stop_signal_to_a_whole_control_group_ends_it_at_once(service: Service) -> None:
     for _ in range(2):
         for pid in (service.command.process.pid, *service.children):
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # the command may have ended it already
+                os.kill(pid, signal.SIGTERM)
         service.wait_for("a second signal exits at once", COUNT)
         service.wait_for("a second signal ends them", 1)
     assert service.command.finish() == (128 + signal.SIGTERM, b"")

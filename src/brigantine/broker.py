@@ -26,7 +26,6 @@ from .events import Events
 from .lookalikes import Here
 from .loop_handle import LoopHandle
 from .net.overlap import check_distinct
-from .notice_log import NoticeLog
 from .protocols import Protocol
 
 if TYPE_CHECKING:
@@ -100,9 +99,6 @@ class Broker(LoopHandle):
         self._sockets: BrokerSockets
         self._events_endpoint: str
         self._hub: EventHub | None = None
-        self._notices = NoticeLog(
-            implementation(self.impl).NoticeQueue, f"brigantine.{self.what}", self._here
-        )
         self._start()
 
     # -- what it is ---------------------------------------------------------------------------
@@ -232,7 +228,7 @@ class Broker(LoopHandle):
         return self._loop_class(
             self._sockets.frontend, self._sockets.backend, self._sockets.control, self.config,
             self._sockets.monitor, int(self._spoken), self._default_service, self._sockets.events,
-            self._notices.queue, self._sockets.client_monitor,
+            self._notices.queue, self._sockets.client_monitor, self._reserve,
         )  # fmt: skip
 
     @property
@@ -244,7 +240,6 @@ class Broker(LoopHandle):
         return Here(self.frontends, self.backends or self.frontends, self._spoken)
 
     def _close(self) -> None:
-        self._notices.end()
         if self._hub is not None:
             self._hub.end(self._sockets.events)
         self._sockets.close(shared=not self._own_context)

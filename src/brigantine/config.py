@@ -80,6 +80,11 @@ KIND_BURST, KIND_EVERY = 10, 1.0
 SENT_AWAY_EVERY = 1.0
 #: Seconds until the log tells how many were left out.
 NOTICES_COUNTED = 1.0
+#: File descriptors that are kept in reserve when all others are in use, for control and for as many peers
+#: as may come before the loop has noticed; and this is at most one in so many of the limit.
+DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE = 1024, 8
+#: Seconds between lines of the log about connections that were rejected for want of descriptors.
+REJECTED_EVERY = 10.0
 #: Seconds of a client for one try of a request: longer than a broker of Majordomo needs to notice that a
 #: worker is gone (interval x liveness) and have another carry the request out.
 CLIENT_TIMEOUT = 10.0

@@ -19,6 +19,7 @@ import zmq
 
 from .background import Background
 from .config import DISCARD_BATCH, BrokerConfig
+from .descriptors import ConnectionWatch, DescriptorReserve, control_share
 from .endpoints import bind_private
 from .errors import BrokerStopped
 from .sockets import control_router
@@ -70,6 +71,7 @@ class ControlServer:
         config: BrokerConfig,
         endpoints: Sequence[str],
         commands: Mapping[bytes, Callable[[], Answer]],
+        reserve: DescriptorReserve,
     ) -> None:
         self._commands = commands
         #: Well-formed requests, and messages that were none or whose answer could not be sent.
@@ -81,7 +83,9 @@ class ControlServer:
         self._thread: Background | None = None
         self._wakeup = Wakeup()
         self._socket = control_router(context, config)
+        self._watch: ConnectionWatch | None = None
         try:
+            self._watch = ConnectionWatch(self._socket, reserve, kept=control_share())
             #: Real endpoints, in the order they were given.
             self.endpoints = tuple(bind_private(self._socket, each) for each in endpoints)
         except BaseException:
@@ -99,6 +103,8 @@ class ControlServer:
         if self._thread is not None:
             self._wakeup.set()
             self._thread.wait()
+        if self._watch is not None:
+            self._watch.close()
         self._socket.close()  # what was sent goes out within its linger
         self._wakeup.close()
 
@@ -111,11 +117,14 @@ class ControlServer:
                 _log.exception("the control endpoint has failed")
 
     def _serve(self) -> None:
+        assert self._watch is not None
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._watch.monitor, zmq.POLLIN)
         poller.register(self._wakeup.fileno(), zmq.POLLIN)
         while self._farewell is None:
             poller.poll()
+            self._watch.read()
             for _ in range(BATCH):
                 if self._discarding and not self._discard():
                     break

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import zmq
 
 from .background import Background
+from .descriptors import ConnectionWatch
 from .errors import BrokerStopped
 from .monitor import monitor_event
 from .net.named_end import NamedEnd
@@ -72,17 +73,17 @@ class _Followed:
 class NameFollower:
     """A thread that looks up ``ends``, each a side and an endpoint, and has the loop connect to them.
 
-    ``monitors`` tell of the connections of each side.  ``ask`` gives the loop's answer to a packed
-    :class:`Move`: empty when that is done, LATER, BUSY, or why it can't be.
+    ``watches`` tell of the connections of each side, and are read here.  ``ask`` gives the loop's answer
+    to a packed :class:`Move`: empty when that is done, LATER, BUSY, or why it can't be.
     """
 
     def __init__(
         self,
         ends: Sequence[tuple[int, str]],
-        monitors: Sequence[zmq.Socket[bytes]],
+        watches: Sequence[ConnectionWatch],
         ask: Callable[[bytes], bytes],
     ) -> None:
-        self._monitors, self._ask = monitors, ask
+        self._watches, self._ask = watches, ask
         self._wakeup = Wakeup()
         self._followed = [
             _Followed(side, NamedEnd(endpoint, self._wakeup.set)) for side, endpoint in ends
@@ -103,8 +104,8 @@ class NameFollower:
     def _serve(self) -> None:
         poller = zmq.Poller()
         poller.register(self._wakeup.fileno(), zmq.POLLIN)
-        for monitor in self._monitors:
-            poller.register(monitor, zmq.POLLIN)
+        for watch in self._watches:
+            poller.register(watch.monitor, zmq.POLLIN)
         try:
             while not self._ending:
                 self._turn(poller)
@@ -122,9 +123,9 @@ class NameFollower:
         ready = dict(poller.poll(wait))
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
-        for side, monitor in enumerate(self._monitors):
-            while monitor in ready and monitor.poll(0):
-                self._hear(side, monitor.recv_multipart())
+        for side, watch in enumerate(self._watches):
+            while watch.monitor in ready and watch.monitor.poll(0):
+                self._hear(side, watch.monitor.recv_multipart())
 
     def _move(self, each: _Followed, address: str, now: float) -> None:
         sure = not each.end.used or each.busy >= MOST_BUSY
@@ -137,7 +138,8 @@ class NameFollower:
         each.end.moved(now, answer.decode())
 
     def _hear(self, side: int, frames: list[bytes]) -> None:
-        event, _ = monitor_event(frames)
+        event, descriptor = monitor_event(frames)
+        self._watches[side].hear(event, descriptor)
         where = frames[1].decode(errors="replace")
         for each in self._followed:
             if each.side == side and each.end.address and _same_place(each.end.address, where):

@@ -16,14 +16,17 @@ from .closing import closing
 from .config import BrokerConfig, bounds, unit_of
 from .control import MOVE, PAUSE, RESUME, STOP
 from .control_server import Answer, pack
+from .descriptors import ConnectionWatch
 from .device_ends import CONNECT, End, as_ends, check_loop
 from .device_names import BUSY, LATER, Move, NameFollower
 from .endpoints import bind, connect, disconnect
 from .errors import ConfigError, ConnectError
+from .lookalikes import Here
 from .loop_handle import LoopHandle
 from .net.named_end import WATCHED
 from .net.names import is_numeric
 from .net.overlap import check_distinct, leads_to
+from .protocols import Protocol
 from .sockets import device_socket
 
 __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
@@ -99,10 +102,10 @@ class Device(LoopHandle):
         #: In the order they were made, and where they are bound.
         self._made: list[zmq.Socket[bytes]] = []
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
-        #: Who looks up the names that it connects to, what tells of the connections, and how often each
-        #: address of a side is wanted: two names may lead there.
+        #: Who looks up the names that it connects to, what tells of the connections of each side, and how
+        #: often each address of a side is wanted: two names may lead there.
         self._follower: NameFollower | None = None
-        self._monitors: list[zmq.Socket[bytes]] = []
+        self._watches: list[ConnectionWatch] = []
         self._wanted_at: Counter[tuple[int, str]] = Counter()
         self._start()
 
@@ -150,12 +153,24 @@ class Device(LoopHandle):
         control.rcvhwm = 0  # see LoopLine
         control.connect(self._line.endpoint)
         self._line.begin()
+        named = self._named()
+        for socket, ends in zip(self._made[:2], self._wanted, strict=True):
+            if named or not all(end.connects for end in ends):
+                self._watches.append(ConnectionWatch(socket, self._reserve, more=WATCHED))
         self.frontends, self.backends = (
             tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
         )
         self._bind_control(_DEFAULTS)
-        self._follow_names()
-        return self._relay_class(*self._made, self._peer_bytes, self._move)
+        if named:
+            self._follower = NameFollower(
+                named, self._watches, lambda move: self._line.ask(MOVE + move)
+            )
+        # One thread reads a monitor: where names are followed, it is the one that does so.
+        watches = () if named else self._watches
+        return self._relay_class(*self._made, self._peer_bytes, self._move, watches)
+
+    def _here(self) -> Here:
+        return Here(self.frontends, self.backends, Protocol(0))
 
     def _attach(self, side: int, end: End) -> str:
         """Bind or connect; returns the real endpoint.  Names are looked up later."""
@@ -169,23 +184,14 @@ class Device(LoopHandle):
         self._bound.append((socket, real))
         return real
 
-    def _follow_names(self) -> None:
-        """Look up the names that it connects to, if there are any."""
-        named = [
+    def _named(self) -> list[tuple[int, str]]:
+        """The names that it connects to."""
+        return [
             (side, end.endpoint)
             for side, ends in enumerate(self._wanted)
             for end in ends
             if end.connects and not is_numeric(end.endpoint)
         ]
-        if not named:
-            return
-        for socket in self._made[:2]:
-            monitor = socket.get_monitor_socket(WATCHED)
-            self._monitors.append(monitor)
-            monitor.rcvhwm = 0
-        self._follower = NameFollower(
-            named, self._monitors, lambda move: self._line.ask(MOVE + move)
-        )
 
     def _move(self, frame: bytes) -> bytes:
         """Have a socket leave one address for another, in the loop's thread; the follower's answer."""
@@ -217,11 +223,8 @@ class Device(LoopHandle):
         if self._follower is not None:
             self._follower.end()
         with closing(self._context, self._bound, shared=not self._own_context):
-            for watched in self._made[: len(self._monitors)]:
-                with contextlib.suppress(zmq.ZMQError):
-                    watched.disable_monitor()
-            for monitor in self._monitors:
-                monitor.close()
+            for watch in self._watches:
+                watch.close()
             for socket in reversed(self._made):
                 socket.close()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import MethodType
 from typing import Any, cast
 
-__all__ = ["close_bound", "close_socket", "leave_to_parent", "socket_number"]
+__all__ = ["BoundAt", "close_bound", "close_socket", "leave_to_parent", "socket_number"]
 
 #: Where the descriptors of this process stand.
 _DESCRIPTORS = "/dev/fd"
@@ -62,20 +62,12 @@ def close_socket(descriptor: int, number: int) -> None:
 
 def close_bound(endpoints: Iterable[str]) -> None:
     """Close what listens at these endpoints, and the connections that were accepted there."""
-    paths, ports = set(), set()
-    for endpoint in endpoints:
-        transport, _, address = endpoint.partition("://")
-        if transport == "ipc":
-            paths.add(address)
-        elif transport == "tcp":
-            host, _, port = address.rpartition(":")
-            ports.add((host.strip("[]").partition("%")[0].removeprefix(_MAPPED), port))
-    if not paths and not ports:
-        return
-    for descriptor, name in _sockets():
-        if _is_at(name, paths, ports):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+    bound = BoundAt(endpoints)
+    if bound.anywhere:
+        for descriptor, name in _sockets():
+            if bound.has(name):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
 
 def _sockets() -> Iterator[tuple[int, object]]:
@@ -95,15 +87,36 @@ def _sockets() -> Iterator[tuple[int, object]]:
                 yield number, name
 
 
-def _is_at(name: object, paths: set[str], ports: set[tuple[str, str]]) -> bool:
-    if isinstance(name, bytes):  # an abstract name of Linux
-        return "@" + os.fsdecode(name[1:]) in paths
-    if isinstance(name, str):
-        return name in paths
-    if not isinstance(name, tuple) or len(name) < 2:
-        return False
-    host, port = str(name[0]).partition("%")[0].removeprefix(_MAPPED), str(name[1])
-    return any((each, port) in ports for each in (host, *_ANY_HOST))
+class BoundAt:
+    """The addresses that sockets have which are bound to these endpoints, and their connections."""
+
+    def __init__(self, endpoints: Iterable[str]) -> None:
+        self._paths: set[str] = set()
+        self._ports: set[tuple[str, str]] = set()
+        for endpoint in endpoints:
+            transport, _, address = endpoint.partition("://")
+            if transport == "ipc":
+                self._paths.add(address)
+            elif transport == "tcp":
+                host, _, port = address.rpartition(":")
+                host = host.strip("[]").partition("%")[0].removeprefix(_MAPPED)
+                self._ports.add((host, port))
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether there are any."""
+        return bool(self._paths or self._ports)
+
+    def has(self, name: object) -> bool:
+        """Whether this, as ``getsockname()`` tells it, is one of them."""
+        if isinstance(name, bytes):  # an abstract name of Linux
+            return "@" + os.fsdecode(name[1:]) in self._paths
+        if isinstance(name, str):
+            return name in self._paths
+        if not isinstance(name, tuple) or len(name) < 2:
+            return False
+        host, port = str(name[0]).partition("%")[0].removeprefix(_MAPPED), str(name[1])
+        return any((each, port) in self._ports for each in (host, *_ANY_HOST))
 
 
 def _in_child() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
+from ._impl import implementation
 from .arguments import patience, plain_context
 from .background import Background
 from .bell import Bell
@@ -19,10 +20,14 @@ from .calls import ForThreads
 from .config import BrokerConfig
 from .control import STOP
 from .control_server import Answer, ControlServer, pack
+from .descriptors import DescriptorReserve
 from .endpoints import as_control_endpoints
 from .errors import BrokerStopped
 from .forks import close_bound, leave_to_parent
+from .lookalikes import Here
 from .loop_line import LoopLine
+from .notice_log import NoticeLog
+from .notices import pack_notice
 from .patched import refuse_patched
 from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread
@@ -72,6 +77,12 @@ class LoopHandle(ForThreads, ABC):
         self._changed = Bell()
         self._told_to_end = False
         self._server: ControlServer | None = None
+        self._notices = NoticeLog(
+            implementation(impl).NoticeQueue, f"brigantine.{self.what}", self._here
+        )
+        self._reserve = DescriptorReserve(
+            self._endpoints, lambda notice: self._notices.queue.put(pack_notice(notice))
+        )
 
     def _start(self) -> None:
         """Start the thread, and wait until the sockets are bound.  Raises what that raises.
@@ -126,6 +137,7 @@ class LoopHandle(ForThreads, ABC):
         self._line.refuse_in_child()
         with self._line.visits.inside():
             stats: dict[str, int] = self._loop.stats()
+        stats["connections_rejected"] = self._reserve.rejected
         if self._server is not None:
             stats["control_requests"] = self._server.requests
             stats["drop_control"] = self._server.dropped
@@ -192,10 +204,18 @@ class LoopHandle(ForThreads, ABC):
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         """What the control endpoint answers."""
 
+    @abstractmethod
+    def _here(self) -> Here:
+        """What notices tell of it."""
+
+    def _endpoints(self) -> tuple[str, ...]:
+        """All that it has bound, and perhaps what it has connected."""
+        return (*self.frontends, *self.backends, *self.controls)
+
     def _in_child(self) -> None:
         """Close what is bound in a forked child: the port is free when the parent's loop has ended."""
         if not self._line.ended:
-            close_bound((*self.frontends, *self.backends, *self.controls))
+            close_bound(self._endpoints())
 
     def _end_with(self, command: bytes) -> None:
         self._told_to_end = True
@@ -246,6 +266,7 @@ class LoopHandle(ForThreads, ABC):
             self._close()
             if self._server is not None:
                 self._server.end(pack(self.stats() if self._loop is not None else {}))
+            self._notices.end()
 
     def _say_up(self) -> None:
         self._up = True
@@ -258,7 +279,7 @@ class LoopHandle(ForThreads, ABC):
         """
         if self._controls_wanted:
             self._server = ControlServer(
-                self._context, config, self._controls_wanted, self._commands()
+                self._context, config, self._controls_wanted, self._commands(), self._reserve
             )
             self.controls = self._server.endpoints
 

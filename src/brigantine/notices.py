@@ -45,6 +45,8 @@ KINDS: dict[str, Kind] = {
     "dialect": Kind(logging.INFO, once=True),
     # a plain request that looks like something else, and was passed on all the same
     "foreign_request": Kind(logging.WARNING, once=True),
+    # connections were closed; limited in rate by who tells it
+    "no_descriptors": Kind(logging.WARNING, once=False),
 }
 
 _NAMES = tuple(KINDS)
@@ -210,7 +212,19 @@ def _foreign_request(notice: Notice, here: Here) -> str:
     )
 
 
+def _no_descriptors(notice: Notice, _here: Here) -> str:
+    """Numbers: connections closed since this was last told, descriptors in use, the limit, the reserve."""
+    rejected, used, limit, reserve = notice.numbers
+    connections = "a connection" if rejected == 1 else f"{rejected:,} connections"
+    return (
+        f"out of file descriptors: closed {connections} at once, as {used:,} of the {limit:,} that this "
+        f"process may have are in use, and the last {reserve:,} are a reserve. Raise the limit "
+        "(ulimit -n, LimitNOFILE= of systemd, prlimit --nofile while it runs)"
+    )
+
+
 _SENTENCES = {
+    "no_descriptors": _no_descriptors,
     "wrong_side": _wrong_side,
     "dialect": _dialect,
     "foreign_request": _foreign_request,

@@ -179,13 +179,13 @@ def _router(context: zmq.Context[Any], config: BrokerConfig) -> Iterator[zmq.Soc
         raise
 
 
-def watch_connections(router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """The monitor socket that tells which connections of ``router`` open and close.
+def watch_connections(router: zmq.Socket[bytes], more: int = 0) -> zmq.Socket[bytes]:
+    """The monitor socket that tells which connections of ``router`` open and close, and ``more`` events.
 
     Must be called before the router is bound, or connections would be missed.
     """
     monitor: zmq.Socket[bytes] = router.get_monitor_socket(
-        zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+        zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | more
     )
     try:
         monitor.rcvhwm = 0

@@ -59,6 +59,7 @@ cdef enum:
     UNSENT_BYTES  # known to the accounts, see Loop.stats()
     PAUSES
     EVENTS_MISSED
+    CONNECTIONS_REJECTED  # counted by brigantine.descriptors, outside of the core
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
     DROP_CONTROL      # likewise
     COUNTER_COUNT

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 from libcpp.string cimport string
+from libcpp.vector cimport vector
 
 from .envelope cimport Frames
 from .notice_queue cimport NoticeQueue
@@ -20,6 +21,9 @@ cdef class Loop(Routers):
     cdef Frames notice               # owned: the event that is being sent
     cdef string packed               # what is packed for it, and keeps its memory
     cdef NoticeQueue notices         # what a person is told goes there; None: nowhere
+    cdef object reserve              # brigantine.descriptors.DescriptorReserve, or None
+    cdef bint reserves               # it is not None
+    cdef vector[int] crowd           # connections to be closed: they have descriptors of the reserve
     cdef int64_t missed              # events since the last one that was sent
     cdef int workers_side            # where workers are
     cdef bint stopping
@@ -45,6 +49,8 @@ cdef class Loop(Routers):
     cdef int read_monitors(self, int64_t now) except -1 nogil
     # What one event of a monitor tells.
     cdef int tell_connection(self, int which, int event, int connection, int64_t now) except -1 nogil
+    # Close connections for which there are no descriptors.
+    cdef int reject_crowd(self) except -1 nogil
     cdef bint must_look(self) noexcept nogil
     cdef int catch_up(self, int side) except -1 nogil
     cdef int read_control(self, int64_t now) except -1 nogil

@@ -24,6 +24,7 @@ from . cimport zmqapi
 from .clock cimport monotonic, thread_cpu
 from .commands cimport REQ
 from .counters cimport COUNTER_COUNT, EVENTS_MISSED, PAUSES, UNSENT_BYTES
+from .descriptors cimport reserve_begins
 from .envelope cimport frame_set, frames_free, frames_init, frames_reserve
 from .events cimport (
     EVENT_DRAINING,
@@ -82,7 +83,7 @@ cdef enum:
 
 cdef class Loop(Routers):
     """Loop(frontend, backend, control, config, monitor=None, protocols=1, \
-default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
+default_service=b"", events=None, notices=None, client_monitor=None, reserve=None)\n--\n
     Runs one switchboard on a frontend and a backend ROUTER until told to stop, without the GIL.
 
     With ``backend`` None the frontend is for workers, too, which only Majordomo can tell apart.
@@ -93,7 +94,8 @@ default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
     the same of the clients' side, where that is another.  ``protocols``
     and ``default_service`` are those of :class:`~brigantine.core.Switchboard`.  ``events`` is a PAIR on
     which events leave after WATCH, as ``brigantine.events`` reads them.  ``notices`` is a
-    :class:`NoticeQueue` for what a person should know.
+    :class:`NoticeQueue` for what a person should know.  ``reserve`` closes connections for which there
+    are no file descriptors.
 
     Raises ``TypeError`` unless both sides are ROUTER sockets.
     """
@@ -101,6 +103,7 @@ default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
     def __cinit__(
         self, frontend, backend, control, config, monitor=None, int protocols=REQ,
         default_service=b"", events=None, notices=None, client_monitor=None,
+        reserve=None,
     ):
         frames_init(&self.event)
         frames_init(&self.notice)
@@ -109,6 +112,8 @@ default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
         )
         self.notices = notices
         self.noticed = notices is not None
+        self.reserve = reserve
+        self.reserves = reserve is not None
         self.pause = nanoseconds(min(config.heartbeat_interval or _PAUSE, _PAUSE))
         self.drain_timeout = nanoseconds(config.drain_timeout)
         self.drain_deadline = self.drain_from = NO_DEADLINE
@@ -176,6 +181,8 @@ default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
                 self.drain_from = NO_DEADLINE
             if self.news[CONTROL]:
                 self.read_control(now)
+            if self.crowd.size():
+                self.reject_crowd()
             self.accounts.settle()
             self.lock.begin()
             try:
@@ -322,6 +329,8 @@ default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
         cdef bint workers = which == MONITOR
         cdef bint clients = which == CLIENT_MONITOR or self.single
         if event == ZMQ_EVENT_ACCEPTED:
+            if self.reserves and connection >= reserve_begins():
+                self.crowd.push_back(connection)  # that it was there is told all the same
             if workers:
                 self.switchboard.c_connection_opened(connection)
             if clients:
@@ -331,6 +340,13 @@ default_service=b"", events=None, notices=None, client_monitor=None)\n--\n
                 self.switchboard.c_connection_closed(connection, now)
             if clients:
                 self.switchboard.c_client_left(connection, now)
+        return 0
+
+    cdef int reject_crowd(self) except -1 nogil:
+        with gil:
+            for connection in self.crowd:
+                self.reserve.reject(connection)
+        self.crowd.clear()
         return 0
 
     cdef int read_control(self, int64_t now) except -1 nogil:

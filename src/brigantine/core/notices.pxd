@@ -20,6 +20,7 @@ cdef enum:
     NOTICE_WRONG_SIDE
     NOTICE_DIALECT
     NOTICE_FOREIGN_REQUEST
+    NOTICE_NO_DESCRIPTORS
     NOTICE_COUNT
     # Numbers of a notice, at most.
     NOTICE_NUMBERS = 4

@@ -14,6 +14,8 @@ cdef enum:
     CONTROL = 2
     HANDLES = 3
     WAYS = 2
+    # What tells of connections is polled by its descriptor, which costs no look at a socket.
+    MOST_ITEMS = HANDLES + WAYS
 
 cdef enum:
     # In the order of brigantine.counters.DEVICE_COUNTERS.
@@ -30,6 +32,7 @@ cdef enum:
     HELD
     UNSENT_BYTES  # known to the accounts, see stats()
     PAUSED
+    CONNECTIONS_REJECTED  # counted by brigantine.descriptors, outside of the core
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
     DROP_CONTROL      # likewise
     COUNTER_COUNT
@@ -43,6 +46,9 @@ cdef class Relay:
     cdef bint routes[WAYS]            # whether a ROUTER stands at its end
     cdef zmq_msg_t frames[WAYS]       # owned: the frame that is on its way
     cdef bint held[WAYS]              # it is the first of a message that has found no room
+    cdef list watches                 # ConnectionWatch of the sides that are bound
+    cdef int signals[WAYS]            # their descriptors: readable when there is news
+    cdef int items                    # what is polled in all
     cdef Accounts accounts            # of the peers behind a ROUTER
     cdef int64_t count[COUNTER_COUNT]
     cdef SeqLock lock                 # odd while counters change: see stats()
@@ -70,6 +76,8 @@ cdef class Relay:
     cdef int drop(self, int way, int reason) except -1 nogil
     # What is held when the end comes goes nowhere.
     cdef int let_go(self) noexcept nogil
+    # There is news of connections.
+    cdef int read_watch(self, int index) except -1 nogil
     cdef int read_control(self) except -1 nogil
     cdef int asked_to_move(self, zmq_msg_t *word) except -1 nogil
     cdef int interrupted(self) except -1 nogil

@@ -67,7 +67,7 @@ if len(DEVICE_COUNTERS) != COUNTER_COUNT:
 
 
 cdef class Relay:
-    """Relay(frontend, backend, control, peer_bytes=67108864, move=None)\n--\n
+    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=())\n--\n
     Passes messages between two sides until told to stop, without the GIL.
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
@@ -78,13 +78,16 @@ cdef class Relay:
 
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
-    has yet to take more than ``peer_bytes``.
+    has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
+    ``brigantine.descriptors.ConnectionWatch``, and read here.
 
     Raises ``TypeError`` for any other pair of sockets.
     """
 
-    def __cinit__(self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES, move=None):
-        cdef int way
+    def __cinit__(
+        self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES, move=None, watches=()
+    ):
+        cdef int way, index
         self.accounts = Accounts(peer_bytes)
         for way in range(WAYS):
             zmq_msg_init(&self.frames[way])
@@ -95,6 +98,10 @@ cdef class Relay:
         self.handles[FRONTEND] = handle_of(frontend)
         self.handles[BACKEND] = handle_of(backend)
         self.handles[CONTROL] = handle_of(control)
+        self.watches = list(watches)
+        self.items = HANDLES + len(self.watches)
+        for index in range(len(self.watches)):
+            self.signals[index] = self.watches[index].monitor.fd
         self.leads[FRONTEND] = True
         self.leads[BACKEND] = backend.type != zmq.PUSH
         self.routes[FRONTEND] = False
@@ -124,10 +131,16 @@ cdef class Relay:
 
     cdef int c_run(self) except -1 nogil:
         cdef int way, index
-        cdef zmq_pollitem_t items[HANDLES]
+        cdef zmq_pollitem_t items[MOST_ITEMS]
         for index in range(HANDLES):
             items[index].socket = self.handles[index]
             items[index].fd = 0
+        for index in range(HANDLES, self.items):
+            # libzmq signals a message to a socket only once the socket was found empty.
+            self.read_watch(index - HANDLES)
+            items[index].socket = NULL
+            items[index].fd = self.signals[index - HANDLES]
+            items[index].events = ZMQ_POLLIN
         items[CONTROL].events = ZMQ_POLLIN
         while not self.stopping:
             # Only what there is something to do about, so that no poll returns for nothing: a side that
@@ -141,6 +154,9 @@ cdef class Relay:
                     elif self.leads[way]:
                         items[way].events |= ZMQ_POLLIN
             self.wait(items)
+            for index in range(HANDLES, self.items):
+                if items[index].revents:
+                    self.read_watch(index - HANDLES)
             if items[CONTROL].revents:
                 self.read_control()
                 continue
@@ -155,7 +171,7 @@ cdef class Relay:
     cdef int wait(self, zmq_pollitem_t *items) except -1 nogil:
         # A side that is not asked for anything is looked at now and then all the same: libzmq frees what
         # peers that have gone leave behind when its socket is used.
-        while zmq_poll(items, HANDLES, SLEEP_MS) < 0:
+        while zmq_poll(items, self.items, SLEEP_MS) < 0:
             if zmq_errno() != EINTR:
                 raise_zmq_error()
             self.interrupted()
@@ -285,6 +301,11 @@ cdef class Relay:
         if self.in_main_thread:
             with gil:
                 PyErr_CheckSignals()
+        return 0
+
+    cdef int read_watch(self, int index) except -1 nogil:
+        with gil:
+            self.watches[index].read()
         return 0
 
     cdef int read_control(self) except -1 nogil:

@@ -44,6 +44,7 @@ cdef class Routers(Outbox):
     def __cinit__(
         self, frontend, backend, control, config, monitor=None, protocols=None,
         default_service=None, events=None, notices=None, client_monitor=None,
+        reserve=None,
     ):
         frames_init(&self.inbox)
         self.single = backend is None

@@ -22,6 +22,7 @@ from ..config import (
     BrokerConfig,
 )
 from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
+from ..descriptors import DescriptorReserve
 from ..events import pack_event
 from ..monitor import monitor_event
 from ..notices import pack_notice
@@ -50,7 +51,8 @@ class Loop:
     the same of the clients' side, where that is another.  ``protocols``
     and ``default_service`` are those of :class:`~brigantine.pure.Switchboard`.  ``events`` is a PAIR on
     which events leave after WATCH, as ``brigantine.events`` reads them.  ``notices`` is a
-    :class:`NoticeQueue` for what a person should know.
+    :class:`NoticeQueue` for what a person should know.  ``reserve`` closes connections for which there
+    are no file descriptors.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Loop:
         events: zmq.Socket[bytes] | None = None,
         notices: NoticeQueue | None = None,
         client_monitor: zmq.Socket[bytes] | None = None,
+        reserve: DescriptorReserve | None = None,
     ) -> None:
         """Raises ``TypeError`` unless both sides are ROUTER sockets."""
         for name, socket in (("frontend", frontend), ("backend", backend)):
@@ -81,6 +84,7 @@ class Loop:
         self._monitor = monitor
         self._client_monitor = client_monitor
         self._events = events
+        self._reserve = reserve
         self._watched = False
         #: Events since the last one that was sent.
         self._missed = 0
@@ -321,6 +325,7 @@ class Loop:
                 event, connection = monitor_event(monitor.recv_multipart(_DONTWAIT))
             except zmq.Again:
                 return
+            self._reject_if_crowded(event, connection)
             if event == zmq.EVENT_ACCEPTED:
                 self._switchboard.connection_opened(connection)
             elif event == zmq.EVENT_DISCONNECTED:
@@ -336,7 +341,14 @@ class Loop:
         with contextlib.suppress(zmq.Again):
             while True:
                 event, connection = monitor_event(monitor.recv_multipart(_DONTWAIT))
+                self._reject_if_crowded(event, connection)
                 self._tell_client_connection(event, connection, now)
+
+    def _reject_if_crowded(self, event: int, connection: int) -> None:
+        """Close a connection for which there is no descriptor; that it was there is told all the same."""
+        reserve = self._reserve if event == zmq.EVENT_ACCEPTED else None
+        if reserve is not None and connection >= reserve.begins():
+            reserve.reject(connection)
 
     def _tell_client_connection(self, event: int, connection: int, now: float) -> None:
         if event == zmq.EVENT_ACCEPTED:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import zmq
 
 from ..config import BATCH, BATCH_FRAMES, LIGHT, MAX_SLEEP, BrokerConfig
 from ..control import MOVE, PAUSE, RESUME, STOP, TAG_BYTES
 from ..counters import DEVICE_COUNTERS
+from ..descriptors import ConnectionWatch
 from ..sockets import check_sides
 from .accounts import Accounts, weigh
 
@@ -46,7 +47,8 @@ class Relay:
 
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
-    has yet to take more than ``peer_bytes``.
+    has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
+    ``brigantine.descriptors.ConnectionWatch``, and read here.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Relay:
         control: zmq.Socket[bytes],
         peer_bytes: int = BrokerConfig.peer_bytes,
         move: Callable[[bytes], bytes] | None = None,
+        watches: Sequence[ConnectionWatch] = (),
     ) -> None:
         """Raises ``TypeError`` for any other pair of sockets."""
         check_sides(frontend, backend)
@@ -64,6 +67,7 @@ class Relay:
         )  # fmt: skip
         self._control = control
         self._move = move
+        self._watches = watches
         #: Of the peers behind a ROUTER.
         self._accounts = Accounts(peer_bytes)
         self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
@@ -87,6 +91,9 @@ class Relay:
 
     def _turn(self) -> None:
         ready = self._wait()
+        for watch in self._watches:
+            if watch.monitor in ready:
+                watch.read()
         if self._control in ready:
             self._read_control()
             return
@@ -113,6 +120,8 @@ class Relay:
         """
         poller = zmq.Poller()
         poller.register(self._control, zmq.POLLIN)
+        for watch in self._watches:
+            poller.register(watch.monitor, zmq.POLLIN)
         wanted: dict[zmq.Socket[bytes], int] = {}
         if not self._count["paused"]:
             for way in self._ways:

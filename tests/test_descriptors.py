@@ -1,0 +1,255 @@
+"""What happens when a process has no file descriptors left for its peers."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket as posix_socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+from commands import Command, Commands, started
+from harness import Peers, wait_until
+
+from brigantine.descriptors import DescriptorReserve
+from brigantine.notices import Notice
+
+ANY = "tcp://127.0.0.1:*"
+#: Both limits, so that the command can't raise the soft one.
+LIMIT = 64
+PROGRAM = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+from brigantine.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+CROWD = 100
+SAID = "out of file descriptors"
+#: Rejections that are looked at, and what they may take of one CPU.  What they cost is a twentieth;
+#: a listener that can't accept takes all that there is.
+MANY, SHARE = 500, 0.5
+#: Commands, and the sockets that may connect to each side.
+SIDES: dict[tuple[str, str], dict[str, int]] = {
+    ("broker", "lru"): {"frontend": zmq.DEALER, "backend": zmq.DEALER},
+    ("broker", "mdp"): {"frontend": zmq.DEALER, "backend": zmq.DEALER},
+    ("device", "queue"): {"frontend": zmq.REQ, "backend": zmq.REP},
+    ("device", "forwarder"): {"frontend": zmq.PUB, "backend": zmq.SUB},
+    ("device", "streamer"): {"frontend": zmq.PUSH, "backend": zmq.PULL},
+}
+
+
+@pytest.fixture
+def run() -> Iterator[Commands]:
+    """Starts commands."""
+    yield from started()
+
+
+@pytest.fixture
+def peers() -> Iterator[Peers]:
+    """Raw sockets."""
+    with Peers() as made:
+        yield made
+
+
+def begin(
+    run: Commands, impl: str, *words: str, ends: tuple[str, str] = (ANY, ANY), hard: int = LIMIT
+) -> tuple[Command, dict[str, str]]:
+    frontend, backend = ends
+    command = run(
+        *words, "--frontend", frontend, "--backend", backend, "--control", ANY,
+        program=PROGRAM.format(limit=hard), env={"BRIGANTINE_IMPL": impl},
+    )  # fmt: skip
+    return command, command.ready()
+
+
+def crowd(
+    peers: Peers, endpoint: str, *, kind: int = zmq.DEALER, count: int = CROWD
+) -> list[zmq.Socket[bytes]]:
+    return [peers.socket(kind, endpoint) for _ in range(count)]
+
+
+def open_files(command: Command) -> int:
+    return len(os.listdir(f"/proc/{command.process.pid}/fd"))
+
+
+def leave(many: list[zmq.Socket[bytes]], command: Command) -> None:
+    """Close the crowd, and wait until that has reached the command."""
+    for each in many:
+        each.close()
+    wait_until(lambda: open_files(command) < LIMIT // 2, "free descriptors")
+
+
+def stats(control: zmq.Socket[bytes]) -> dict[str, int]:
+    control.send(b"stats")
+    status, body = control.recv_multipart()
+    assert status == b"200"
+    counters: dict[str, int] = msgpack.unpackb(body)
+    return counters
+
+
+def cpu_seconds(command: Command) -> float:
+    fields = Path(f"/proc/{command.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rejected(control: zmq.Socket[bytes], more_than: int = 0) -> int:
+    return int(
+        wait_until(
+            lambda: (
+                count if (count := stats(control)["connections_rejected"]) > more_than else None
+            ),
+            f"more than {more_than} rejected connections",
+        )
+    )
+
+
+@pytest.mark.parametrize("side", ["frontend", "backend"])
+@pytest.mark.parametrize("words", SIDES, ids="-".join)
+def test_without_descriptors_it_says_so_counts_answers_control_and_does_not_spin(
+    run: Commands, peers: Peers, impl: str, words: tuple[str, str], side: str
+) -> None:
+    command, ends = begin(run, impl, *words)
+    crowd(peers, ends[side], kind=SIDES[words][side])
+    command.wait_for(SAID)
+    line = next(line for line in command.errors().splitlines() if SAID in line)
+    assert re.search(rf"closed .* connections? at once, as \d+ of the {LIMIT} that this", line)
+    assert "ulimit -n" in line
+    assert "LimitNOFILE=" in line
+    control = peers.req(ends["control"])  # it comes when all others are in use
+    before = rejected(control)
+    spent, began = cpu_seconds(command), time.monotonic()
+    rejected(control, before + MANY)
+    assert (cpu_seconds(command) - spent) / (time.monotonic() - began) < SHARE
+    # Limited in rate: these are hundreds.
+    assert command.errors().count(SAID) <= 2
+    ctl = run("ctl", "stats", ends["control"])
+    code, out = ctl.finish()
+    assert code == 0
+    assert b"connections_rejected" in out
+
+
+def test_a_device_that_follows_names_does_the_same_for_the_side_that_is_bound(
+    run: Commands, peers: Peers, impl: str
+) -> None:
+    server = peers.socket(zmq.REP)
+    port = server.bind_to_random_port("tcp://127.0.0.1")
+    behind = f">tcp://localhost:{port}"
+    command, ends = begin(run, impl, "device", "queue", ends=(ANY, behind))
+    client = peers.req(ends["frontend"])
+    client.send(b"question")
+    server.send(server.recv())
+    assert client.recv() == b"question"
+    crowd(peers, ends["frontend"])
+    command.wait_for(SAID)
+    rejected(peers.req(ends["control"]))
+    client.send(b"question")
+    server.send(server.recv())
+    assert client.recv() == b"question"
+
+
+@pytest.mark.parametrize("end", [ANY, "ipc://{}/{}", "ipc://@{1}"], ids=["tcp", "ipc", "abstract"])
+def test_who_was_there_is_served_all_the_while_and_who_comes_later_when_others_have_gone(
+    run: Commands, peers: Peers, impl: str, end: str, tmp_path: Path
+) -> None:
+    names = (end.format(tmp_path, f"{side}-{os.getpid()}-{impl}") for side in ("front", "back"))
+    command, ends = begin(
+        run, impl, "broker", "lru", ends=(next(names), next(names)), hard=4 * LIMIT
+    )
+    worker, client = peers.worker(ends["backend"]), peers.req(ends["frontend"])
+
+    def serve() -> None:
+        frames = worker.recv_multipart()
+        worker.send_multipart(frames)
+
+    def ask(asker: zmq.Socket[bytes]) -> None:
+        asker.send(b"question")
+        serve()
+        assert asker.recv() == b"question"
+
+    ask(client)
+    # One after the other: over ipc no more may come at once than the reserve has room for, see
+    # descriptors.py.
+    control = peers.req(ends["control"])
+    many: list[zmq.Socket[bytes]] = []
+    while not (count := stats(control)["connections_rejected"]):
+        files = open_files(command)
+        many += crowd(peers, ends["frontend"], count=1)
+        wait_until(
+            lambda: open_files(command) > files or stats(control)["connections_rejected"],  # noqa: B023
+            "a connection",
+        )
+    many += crowd(peers, ends["frontend"], count=4)
+    for _ in range(5):
+        ask(client)
+        count = rejected(control, count)
+    late = peers.req(ends["frontend"])
+    rejected(control, count + 2 * len(many[-5:]))
+    leave(many, command)
+    ask(late)
+    ask(client)
+
+
+def test_a_crowd_of_control_connections_leaves_room_for_those_that_are_there(
+    run: Commands, peers: Peers, impl: str
+) -> None:
+    command, ends = begin(run, impl, "broker", "lru")
+    control = peers.req(ends["control"])
+    many = crowd(peers, ends["control"])
+    command.wait_for(SAID)
+    before = rejected(control)
+    rejected(control, before + CROWD)
+    leave(many, command)
+    client, worker = peers.req(ends["frontend"]), peers.worker(ends["backend"])
+    client.send(b"question")
+    worker.send_multipart(worker.recv_multipart())
+    assert client.recv() == b"question"
+    assert stats(peers.req(ends["control"]))["replied"] == 1
+
+
+def test_the_limit_is_what_it_is_now(run: Commands, peers: Peers, impl: str) -> None:
+    resource = pytest.importorskip("resource")
+    hard = 4 * LIMIT
+    command, ends = begin(run, impl, "broker", "lru", hard=hard)
+    control = peers.req(ends["control"])
+    pid = command.process.pid
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (LIMIT, hard))
+    crowd(peers, ends["frontend"])
+    rejected(control)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+    wait_until(lambda: open_files(command) > CROWD, "all connections")
+    worker, client = peers.worker(ends["backend"]), peers.req(ends["frontend"])
+    client.send(b"question")
+    worker.send_multipart(worker.recv_multipart())
+    assert client.recv() == b"question"
+
+
+def test_nothing_is_closed_but_connections_to_its_own_endpoints() -> None:
+    told: list[Notice] = []
+    with posix_socket.create_server(("127.0.0.1", 0)) as listener, open(os.devnull) as file:
+        address: Any = listener.getsockname()
+        mine = posix_socket.create_connection(address)
+        accepted, _ = listener.accept()
+        ours = DescriptorReserve(lambda: [f"tcp://127.0.0.1:{address[1]}"], told.append)
+        other = DescriptorReserve(
+            lambda: ["tcp://127.0.0.1:1", "ipc:///x", "inproc://x"], told.append
+        )
+        with mine, accepted:
+            for reserve in (other, ours):
+                reserve.reject(file.fileno())
+                reserve.reject(mine.fileno())
+            other.reject(accepted.fileno())
+            assert (ours.rejected, other.rejected, told) == (0, 0, [])
+            mine.sendall(b"still open")
+            assert accepted.recv(100) == b"still open"
+            ours.reject(accepted.fileno())
+            assert mine.recv(100) == b""
+            assert ours.rejected == 1
+            assert [each.kind for each in told] == ["no_descriptors"]
+            closed = accepted.fileno()
+        ours.reject(closed)
+        assert ours.rejected == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from name_doubles import Names, named, v4
 
 from brigantine import ForwarderDevice, QueueDevice, StreamerDevice
 from brigantine.devices import Device
-from brigantine.net import named_end
+from brigantine.net import named_end, names
 
 ANY = "tcp://127.0.0.1:*"
 #: A time that nothing here takes unless it waits for what it should not.
@@ -129,6 +130,18 @@ def test_a_name_that_is_never_answered_keeps_no_device_from_its_other_end(
     assert time.monotonic() - began < SOON
 
 
+def test_a_look_up_that_hangs_is_not_the_last_one(
+    start: Start, peers: Peers, resolver: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "SHARED_FOR", 0.3)
+    resolver.answers["broker.test"] = resolver.never
+    server = bound(peers, zmq.REP)
+    queue = start(QueueDevice, ANY, ">" + named(at(server)))
+    wait_until(lambda: resolver.asked, "the look-up")
+    resolver.answers["broker.test"] = v4("127.0.0.1")
+    answered(peers.req(queue.frontend), server, b"q")
+
+
 def test_a_name_that_is_known_later_is_connected_to(
     start: Start, peers: Peers, resolver: Names, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,6 +155,24 @@ def test_a_name_that_is_known_later_is_connected_to(
     resolver.answers["broker.test"] = v4("127.0.0.1")
     assert server.recv() == b"q"
     assert caplog.messages.count(said) == 1
+
+
+def test_all_look_ups_are_bounded_together(
+    start: Start, resolver: Names, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(names, "MOST", 3)
+    dead = [f"dead{number}.test" for number in range(6)]
+    resolver.answers |= dict.fromkeys(dead, resolver.never)
+    before = threads("brigantine-lookup")
+    for each in dead:
+        start(QueueDevice, ANY, f">tcp://{each}:1")
+    said = "3 look-ups of other names have no answer yet"
+    wait_until(lambda: sum(said in each for each in caplog.messages) == 3, "the words in the log")
+    assert threads("brigantine-lookup") - before == 3
+
+
+def threads(name: str) -> int:
+    return sum(each.name == name for each in threading.enumerate())
 
 
 # -- and looked up anew -------------------------------------------------------------------------------

@@ -257,6 +257,37 @@ def test_a_name_that_is_never_answered_keeps_no_worker_from_its_other_broker(
         assert time.monotonic() - began < SOON
 
 
+@pytest.mark.parametrize("kind", ["lru", "ppp", *SHELLS])
+def test_a_look_up_that_hangs_is_not_the_last_one(
+    peers: Peers, resolver: Names, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(names, "SHARED_FOR", 0.3)
+    resolver.answers["broker.test"] = resolver.never
+
+    def mend() -> None:
+        wait_until(lambda: resolver.asked, "the look-up")
+        resolver.answers["broker.test"] = v4("127.0.0.1")
+
+    mending = threading.Thread(target=mend)
+    mending.start()
+    if kind in SHELLS:
+        echo = EchoBroker(peers, b"one")
+        with face(kind, "plain", named(echo.endpoint), retries=0) as client:
+            assert client.request(b"q") == [b"one", b"q"]
+        echo.stop()
+    elif kind == "lru":
+        raw = RawBroker(peers)
+        with worker_maker() as workers:
+            workers(named(raw.endpoint), bytes.upper)
+            assert raw.ask(raw.ready_worker(), b"q") == [b"Q"]
+    else:
+        broker = HeartbeatBroker(peers, wire=kind)
+        with heartbeat_worker_maker() as workers:
+            workers(kind, named(broker.endpoint), bytes.upper)
+            assert broker.ready()
+    mending.join(PATIENCE)
+
+
 # -- the end ----------------------------------------------------------------------------------------
 
 

@@ -106,8 +106,10 @@ class Dialing(Generic[Made]):
 
     def due(self) -> float | None:
         """When to call :meth:`turn` at the latest; ``None``: when the monitor or ``wake`` says so."""
-        if self.connected or self.over or self._lookup is not None:
+        if self.connected or self.over:
             return None
+        if self._lookup is not None:
+            return self._lookup.stale_at
         return self._try_at if self.socket is None else self._fails_at
 
     def turn(self, now: float) -> None:
@@ -190,6 +192,9 @@ class Dialing(Generic[Made]):
             return self._addresses.popleft()
         if is_numeric(self.endpoint):
             return self.endpoint
+        if self._lookup is not None and self._lookup.stale:
+            self._lookup.cancel()
+            self._lookup = None
         if self._lookup is None:
             self._lookup = look_up(self.endpoint, self._wake)
         if self._lookup.endpoints is None:

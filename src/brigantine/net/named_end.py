@@ -54,9 +54,11 @@ class NamedEnd:
 
     def due(self) -> float | None:
         """When to call :meth:`turn` at the latest; ``None``: when ``wake`` or what is heard says so."""
-        if self._up or (self._lookup is not None and self.trouble):
+        if self._up:
             return None
-        return self._at
+        if self._lookup is None:
+            return self._at
+        return self._lookup.stale_at if self.trouble else min(self._at, self._lookup.stale_at)
 
     def turn(self, now: float) -> str | None:
         """The address to move to now, if there is one; :meth:`moved` or :meth:`later` is to follow."""
@@ -77,14 +79,18 @@ class NamedEnd:
         return None
 
     def _take_answer(self, lookup: Lookup, now: float) -> None:
-        if lookup.endpoints is None:
+        if lookup.stale:
+            lookup.cancel()
+            self._lookup = look_up(self.endpoint, self._wake)
+        elif lookup.endpoints is None:
             if now >= self._at and not self.trouble:
                 self.trouble = f"can't look up {name_in(self.endpoint)}: no answer yet"
-            return
-        self._lookup = None
-        self._addresses.extend(lookup.endpoints)
-        self._at = now
-        if not lookup.endpoints:
+        elif lookup.endpoints:
+            self._lookup = None
+            self._addresses.extend(lookup.endpoints)
+            self._at = now
+        else:
+            self._lookup = None
             self.trouble = lookup.error
             self._at = self._look_again(now)
 

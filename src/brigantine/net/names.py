@@ -39,6 +39,14 @@ class Lookup:
         self.endpoints: tuple[str, ...] | None = None
         #: Why there are none.
         self.error = ""
+        #: When to ask anew, by time.monotonic(): who asks then is told the answer of another look-up, and
+        #: not that of one that hangs.
+        self.stale_at = time.monotonic() + SHARED_FOR
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is better to ask anew."""
+        return self.endpoints is None and time.monotonic() >= self.stale_at
 
     def cancel(self) -> None:
         """The answer is of no interest any more.  From any thread."""
@@ -138,8 +146,13 @@ def look_up(endpoint: str, done: Callable[[], object]) -> Lookup:
             time.monotonic() - queries[-1].began < SHARED_FOR or len(queries) >= MOST_OF_A_NAME
         ):
             queries[-1].asked.add(lookup)
+            # Another one is begun then, unless too many hang.
+            if len(queries) < MOST_OF_A_NAME:
+                lookup.stale_at = queries[-1].began + SHARED_FOR
             return lookup
         query = _Query(lookup)
+        # The more of them hang, the longer.
+        lookup.stale_at = query.began + SHARED_FOR * 2 ** len(queries)
         refused = _begin(host, query)
         if not refused:
             queries.append(query)

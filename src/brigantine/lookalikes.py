@@ -53,15 +53,24 @@ def workers_connect(here: Here) -> str:
 
 def belongs(frames: Sequence[Frame], here: Here) -> str:
     """Where a worker belongs that has come to the clients' endpoint."""
-    plain = bool(frames) and frames[-1][1] in _READY
-    if plain and here.frontends == here.backends:
+    header = next((first for size, first in frames if size), b"")
+    _, protocol = _HEADERS.get(header, ("worker", Protocol.REQ))
+    place = _worker_belongs(protocol, here)
+    if protocol in here.protocols:
+        return place
+    name = _NAMES[protocol]
+    what = f"a worker of {name}" if protocol & _MAJORDOMO else f"a {name} worker"
+    return f"It looks like {what}. {place}"
+
+
+def _worker_belongs(protocol: Protocol, here: Here) -> str:
+    """At this broker's other endpoint, or at another broker."""
+    if here.frontends == here.backends and not protocol & _MAJORDOMO:
         return (
             "Where one endpoint is for both sides, workers are those of the Majordomo Protocol; others "
             "need a broker with a backend of its own, such as AnyBroker(frontend, backend)"
         )
-    if plain and Protocol.REQ not in here.protocols:
-        return f"It looks like a REQ worker. {_other_broker(Protocol.REQ, here)}"
-    return workers_connect(here)
+    return workers_connect(here) if protocol in here.protocols else _other_broker(protocol, here)
 
 
 def clients_connect(here: Here) -> str:
@@ -101,6 +110,12 @@ _BROKERS = {
     Protocol.PPP: "ParanoidPirateBroker (brigantine broker ppp)",
     Protocol.MDP01: "MajordomoBroker (brigantine broker mdp)",
     Protocol.MDP02: "MajordomoBroker (brigantine broker mdp)",
+}
+_MAJORDOMO = Protocol.MDP01 | Protocol.MDP02
+#: How a worker of it answers.
+_REPLIES = {
+    Protocol.MDP01: (wire_mdp.REPLY_01,),
+    Protocol.MDP02: (wire_mdp.PARTIAL_02, wire_mdp.FINAL_02),
 }
 #: zproto's frames begin with 0xAAA and four bits more.
 _ZPROTO = 0xAAA0
@@ -144,25 +159,30 @@ def _majordomo(
         return None
     whose, protocol = _HEADERS[said[0]]
     name = _NAMES[protocol]
-    if (whose == "client") == from_worker:
-        where = clients_connect(here) if from_worker else workers_connect(here)
-        return f"It looks like a {whose} of {name} at the wrong endpoint. {where}"
     if whose == "worker" and protocol not in here.protocols:
         return f"It looks like a worker of {name}. {_other_broker(protocol, here)}"
-    if whose == "client" and not here.protocols & (Protocol.MDP01 | Protocol.MDP02):
+    if whose == "client" and not here.protocols & _MAJORDOMO:
         return (
             f"It looks like a client of {name}. This broker knows no services: use MajordomoBroker "
             "(brigantine broker mdp) or AnyBroker"
         )
+    if (whose == "client") == from_worker:
+        where = clients_connect(here) if from_worker else workers_connect(here)
+        return f"It looks like a {whose} of {name} at the wrong endpoint. {where}"
     if protocol == Protocol.MDP02 and led:
         return f"It looks like {name} with an empty frame in front; RFC 18 has none" + (
             ", and strict=True refuses it" if whose == "worker" else ""
         )
     if protocol == Protocol.MDP01 and not led:
         return f"It looks like {name} without the empty frame that RFC 7 has in front of the header"
+    if whose == "worker" and len(bare) > 2 and bare[1][1] in _REPLIES[protocol]:
+        return f"It looks like a reply of {name}. {_REPLY_FRAMES}"
     return f"It looks like {name}, but is no command of it: see docs/mdp.md for its frames"
 
 
+_REPLY_FRAMES = (
+    "Its address is followed by one empty frame, and that by one frame at least, which may be empty"
+)
 #: What workers without a protocol header say when they are ready, and heartbeats of PPP.
 _READY = (wire.READY, wire.READY_BYTE)
 _BEATS = (wire_ppp.HEARTBEAT, wire_ppp.HEARTBEAT_WORD)
@@ -177,7 +197,7 @@ def _paranoid(
     protocol = Protocol.REQ if led and word == "READY" else Protocol.PPP
     what = f"It looks like the {word} of a {_NAMES[protocol]} worker"
     if not from_worker:
-        return f"{what} at the wrong endpoint. {workers_connect(here)}"
+        return f"{what} at the clients' endpoint. {_worker_belongs(protocol, here)}"
     if protocol not in here.protocols:
         return f"{what}. {_other_broker(protocol, here)}"
     return f"{what} in words, which strict=True refuses"
@@ -194,7 +214,11 @@ def _plain(
                 f"the request. {clients_connect(here)}; a worker sends back all frames up to the empty "
                 "one, and then its reply"
             )
-        return None
+        if Protocol.PPP not in here.protocols:
+            return None
+        if led and empty:
+            return "It looks like a reply of a REQ worker; PPP has no empty frame in front of the address"
+        return None if empty or len(bare) < 2 else f"It looks like a reply of PPP. {_REPLY_FRAMES}"
     if led and not bare:
         return "It looks like a request without a body: send one frame at least after the empty one"
     if led and not here.protocols & (Protocol.REQ | Protocol.PPP):
@@ -203,6 +227,11 @@ def _plain(
             "client, or give this broker a default_service"
         )
     if not led and not empty:
+        if not here.protocols & (Protocol.REQ | Protocol.PPP):
+            return (
+                "It looks like a request of a plain DEALER client, which names no service. Use a "
+                "Majordomo client, or give this broker a default_service and send an empty frame in front"
+            )
         return (
             "It looks like a DEALER client that does not send the empty frame: send one in front of the "
             "body, as a REQ socket does by itself"

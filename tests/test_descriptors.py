@@ -16,8 +16,11 @@ import zmq
 from commands import Command, Commands, started
 from harness import Peers, wait_until
 
+import brigantine.descriptors
 from brigantine.descriptors import DescriptorReserve
-from brigantine.notices import Notice
+from brigantine.lookalikes import Here
+from brigantine.notices import Notice, describe
+from brigantine.protocols import Protocol
 
 ANY = "tcp://127.0.0.1:*"
 #: Both limits, so that the command can't raise the soft one.
@@ -133,6 +136,24 @@ def test_without_descriptors_it_says_so_counts_answers_control_and_does_not_spin
     assert b"connections_rejected" in out
 
 
+def test_one_socket_for_clients_and_workers_does_the_same(
+    run: Commands, peers: Peers, impl: str
+) -> None:
+    command = run(
+        "broker", "mdp", "--frontend", ANY, "--control", ANY,
+        program=PROGRAM.format(limit=LIMIT), env={"BRIGANTINE_IMPL": impl},
+    )  # fmt: skip
+    ends = command.ready()
+    many = crowd(peers, ends["frontend"])
+    command.wait_for(SAID)
+    control = peers.req(ends["control"])
+    rejected(control, rejected(control) + CROWD)
+    leave(many, command)
+    client = peers.req(ends["frontend"])
+    client.send_multipart([b"MDPC01", b"mmi.service", b"echo"])
+    assert client.recv_multipart()[-1] == b"404"
+
+
 def test_a_device_that_follows_names_does_the_same_for_the_side_that_is_bound(
     run: Commands, peers: Peers, impl: str
 ) -> None:
@@ -226,6 +247,30 @@ def test_the_limit_is_what_it_is_now(run: Commands, peers: Peers, impl: str) -> 
     client.send(b"question")
     worker.send_multipart(worker.recv_multipart())
     assert client.recv() == b"question"
+
+
+def test_the_log_is_told_now_and_then_with_all_that_was_closed_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Notice] = []
+    with posix_socket.create_server(("127.0.0.1", 0)) as listener:
+        address: Any = listener.getsockname()
+        reserve = DescriptorReserve(lambda: [f"tcp://127.0.0.1:{address[1]}"], told.append)
+
+        def reject() -> None:
+            with posix_socket.create_connection(address), listener.accept()[0] as accepted:
+                reserve.reject(accepted.fileno())
+
+        monkeypatch.setattr(brigantine.descriptors, "REJECTED_EVERY", 3600.0)
+        for _ in range(5):
+            reject()
+        monkeypatch.setattr(brigantine.descriptors, "REJECTED_EVERY", 0.0)
+        reject()
+    assert [each.numbers[0] for each in told] == [1, 5]
+    assert reserve.rejected == 6
+    first, second = (describe(each, Here((), (), Protocol(0))) for each in told)
+    assert "closed a connection at once" in first
+    assert "closed 5 connections at once" in second
 
 
 def test_nothing_is_closed_but_connections_to_its_own_endpoints() -> None:

@@ -21,7 +21,7 @@ from mdp_doubles import FINAL, PARTIAL, say
 from relay import Relay
 
 from brigantine import NoReply, aio
-from brigantine.wire import ANNOUNCEMENT
+from brigantine.wire import ANNOUNCEMENT, WORKER_ANNOUNCEMENT
 
 shells = pytest.mark.parametrize("shell", SHELLS)
 DIGITS = set(string.hexdigits.lower().encode())
@@ -38,10 +38,10 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def printable(peer: bytes, *, announced: bool) -> bool:
-    """Whether a routing id is what ours are: an announcement where there is one, then hex digits."""
-    assert peer.startswith(ANNOUNCEMENT) == announced
-    digits = peer.removeprefix(ANNOUNCEMENT) if announced else peer
+def printable(peer: bytes, announcement: bytes) -> bool:
+    """Whether a routing id is what ours are: an announcement, then hex digits."""
+    assert peer.startswith(announcement)
+    digits = peer.removeprefix(announcement)
     return len(digits) >= 16 and set(digits) <= DIGITS
 
 
@@ -66,7 +66,7 @@ def test_the_routing_ids_of_clients_can_be_printed_and_are_used_once(
             accepted = relay.accepted
             relay.cut()
             assert relay.accepted == accepted
-    assert all(printable(each, announced=True) for each in seen)
+    assert all(printable(each, ANNOUNCEMENT) for each in seen)
     assert len(set(seen)) == len(seen)
 
 
@@ -77,7 +77,7 @@ def test_the_routing_ids_of_lru_workers_can_be_printed_and_are_used_once(raw: Ra
         for _ in range(3):
             seen.append(raw.ready_worker())
             relay.cut()
-    assert all(printable(each, announced=True) for each in seen)
+    assert all(printable(each, WORKER_ANNOUNCEMENT) for each in seen)
     assert len(set(seen)) == len(seen)
 
 
@@ -92,7 +92,7 @@ def test_the_routing_ids_of_workers_can_be_printed_and_are_used_once(
         for _ in range(3):
             seen.append(broker.ready())
             relay.cut()
-    assert all(printable(each, announced=True) for each in seen)
+    assert all(printable(each, WORKER_ANNOUNCEMENT) for each in seen)
     assert len(set(seen)) == len(seen)
 
 
@@ -103,7 +103,7 @@ def test_the_routing_ids_of_asyncio_workers_can_be_printed(raw: RawBroker) -> No
 
         async with aio.LRUWorker(raw.endpoint, echo):
             peer = await asyncio.get_running_loop().run_in_executor(None, raw.ready_worker)
-            assert printable(peer, announced=True)
+            assert printable(peer, WORKER_ANNOUNCEMENT)
 
     run(main())
 

@@ -37,6 +37,8 @@ class Asked:
     body: list[bytes]
     deadline: float
     retries: int
+    #: It is in flight, and its body is kept to be sent again.
+    kept: bool = False
     #: Who was sent it last, and in which of its lives.
     sent_to: bytes | None = None
     life: Life | None = None
@@ -105,6 +107,7 @@ class BoardModel:
             result = self.offer(BACKEND, life.identity, asked)
             if result == OK:
                 self.flying.append(self.waiting.pop(0))
+                self.keep(asked)
                 life.job, asked.life, asked.sent_to = asked, life, life.identity
             elif result in (FULL, BEHIND):
                 self.count["worker_full" if result == FULL else "worker_behind"] += 1
@@ -113,6 +116,16 @@ class BoardModel:
                 self.gone.append(life)
         if self.gone and not self.reading:
             self.catch_up()
+
+    def keep(self, asked: Asked) -> None:
+        kept = sum(charge(each.address, each.body) for each in self.flying if each.kept)
+        if not asked.retries:
+            return
+        if kept + charge(asked.address, asked.body) > self.config.queue_bytes:
+            asked.retries = 0
+            self.count["retries_given_up"] += 1
+        else:
+            asked.kept = True
 
     def catch_up(self) -> None:
         """All that had come was read: whoever turned out to be gone is lost."""
@@ -180,6 +193,7 @@ class BoardModel:
             self.flying.remove(job)
             self.waiting.insert(0, job)
             job.retries -= 1
+            job.kept = False
             job.life = job.sent_to = job.ticket = None
             self.count["redispatched"] += 1
 

@@ -27,6 +27,7 @@ from brigantine import (
     QueueDevice,
     StreamerDevice,
 )
+from brigantine.control import STOP
 from brigantine.devices import Device
 from brigantine.pure import Relay
 
@@ -693,3 +694,63 @@ def test_a_relay_takes_only_the_sockets_of_a_device(rooms: Any, peers: Peers) ->
     for other in (zmq.ROUTER, zmq.PUSH, zmq.XPUB):
         with pytest.raises(TypeError, match="ROUTER and DEALER, XSUB and XPUB, PULL and PUSH"):
             rooms.Relay(router, peers.socket(other), control)
+
+
+LAST_WORDS = {
+    "replies": (zmq.ROUTER, zmq.DEALER, False),
+    "tasks": (zmq.PULL, zmq.PUSH, True),
+    "what is published": (zmq.XSUB, zmq.XPUB, True),
+}
+
+
+@pytest.mark.parametrize("what", LAST_WORDS)
+def test_what_had_come_before_the_end_was_asked_for_is_passed_on(
+    rooms: Any, peers: Peers, what: str
+) -> None:
+    """More than is read in one turn, and the word to stop, all unread."""
+    front_kind, back_kind, to_backend = LAST_WORDS[what]
+    count = 900
+    frontend, backend = peers.socket(front_kind), peers.socket(back_kind)
+    control, told = peers.socket(zmq.PAIR), peers.socket(zmq.PAIR)
+    for socket, name in ((frontend, "front"), (backend, "back"), (control, "control")):
+        socket.bind(f"inproc://{name}")
+    told.connect("inproc://control")
+    relay = rooms.Relay(frontend, backend, control)
+    if what == "replies":
+        sender, taker = peers.socket(zmq.ROUTER), peers.socket(zmq.DEALER)
+        taker.setsockopt(zmq.ROUTING_ID, b"client")
+    elif what == "tasks":
+        sender, taker = peers.socket(zmq.PUSH), peers.socket(zmq.PULL)
+    else:
+        sender, taker = peers.socket(zmq.PUB), peers.socket(zmq.SUB)
+        taker.subscribe(b"")
+    sender.connect(f"inproc://{'front' if to_backend else 'back'}")
+    taker.connect(f"inproc://{'back' if to_backend else 'front'}")
+    thread = threading.Thread(target=relay.run)
+    head: list[bytes] = []
+    if what == "replies":
+        thread.start()
+        taker.send_multipart([b"", b"hello"])
+        head = sender.recv_multipart()[:3]
+        told.send(STOP)
+        thread.join(10)
+        for number in range(count):
+            sender.send_multipart([*head, b"%d" % number])
+        relay = rooms.Relay(frontend, backend, control)
+        thread = threading.Thread(target=relay.run)
+    elif what == "tasks":
+        for number in range(count):
+            sender.send(b"%d" % number)
+    else:
+        backend.recv()  # the subscription
+        frontend.send(b"\x01")
+        sender.poll(0)
+        for number in range(count):
+            sender.send(b"%d" % number)
+    told.send(STOP)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    got = [taker.recv_multipart()[-1] for _ in range(count)]
+    assert got == [b"%d" % number for number in range(count)]
+    assert relay.stats()["to_backend" if to_backend else "to_frontend"] == count

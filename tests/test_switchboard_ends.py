@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import test_clients_that_leave as leaving
+import test_kept_bodies as kept
 import test_large_replies as large
 import test_malformed_replies as malformed
 import test_switchboard_cut_replies as cut
@@ -238,6 +239,7 @@ REACHED_BY_MDP: dict[str, Callable[..., None]] = {
             partial(make, protocols=ALL), malformed=lambda worker, ticket: [worker, b"", ticket]
         )
     ),
+    "retries_given_up": kept.test_a_request_that_has_no_room_to_be_kept_loses_its_retries,
     "failed_worker_lost": partials.test_no_client_gets_the_parts_of_two_workers,
     "drop_ready_refused": partial(
         majordomo.test_a_worker_that_registers_a_service_of_the_broker_is_disconnected,

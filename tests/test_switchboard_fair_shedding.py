@@ -172,6 +172,8 @@ class Waiting:
     def __init__(self, number: int, service: bytes, size: int) -> None:
         self.number, self.service, self.size = number, service, size
         self.fresh = True
+        #: It is at a worker, and may be sent again.
+        self.kept = False
 
 
 class FairMachine(RuleBasedStateMachine):
@@ -191,6 +193,8 @@ class FairMachine(RuleBasedStateMachine):
         self.queues: dict[bytes, list[Waiting]] = {name: [] for name in SERVICES}
         self.at_work: dict[bytes, Waiting | None] = {}
         self.tickets: dict[bytes, bytes] = {}
+        #: Services of requests whose worker was lost, and which there was no room to keep.
+        self.orphans: list[bytes] = []
         self.ages: dict[bytes, int] = {}
         self.made = 0
 
@@ -202,6 +206,8 @@ class FairMachine(RuleBasedStateMachine):
     def forgets(self) -> None:
         """Services that nobody needs are not known any more."""
         for name in [n for n in self.ages if not self.queues[n] and n not in self.at_work]:
+            if name in self.orphans:
+                continue
             del self.ages[name]
 
     def all_waiting(self) -> list[Waiting]:
@@ -236,13 +242,18 @@ class FairMachine(RuleBasedStateMachine):
             victims = [new]
         return [(each.number, BYTES) for each in victims]
 
+    def handed_out(self, job: Waiting) -> Waiting:
+        kept = sum(each.size for each in self.at_work.values() if each is not None and each.kept)
+        job.kept = kept + job.size <= self.bytes
+        return job
+
     @rule(service=st.sampled_from(SERVICES), size=st.sampled_from([1, 1, 1, 2, 4]))
     def ask(self, service: bytes, size: int) -> None:
         new = Waiting(self.rig.asked, service, size * SMALL)
         self.needs(service)
         if service in self.at_work and self.at_work[service] is None:
             expected = []
-            self.at_work[service] = new
+            self.at_work[service] = self.handed_out(new)
         else:
             self.queues[service].append(new)
             expected = self.shed(new)
@@ -256,7 +267,7 @@ class FairMachine(RuleBasedStateMachine):
             return
         self.needs(service)
         queue = self.queues[service]
-        self.at_work[service] = queue.pop(0) if queue else None
+        self.at_work[service] = self.handed_out(queue.pop(0)) if queue else None
         self.rig.ready(service)
         self.compare()
 
@@ -265,8 +276,10 @@ class FairMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         service = data.draw(st.sampled_from(sorted(self.at_work)))
         job = self.at_work.pop(service)
-        if job is not None:
-            job.fresh = False
+        if job is not None and not job.kept:
+            self.orphans.append(service)
+        elif job is not None:
+            job.fresh = job.kept = False
             self.queues[service].insert(0, job)
         self.rig.receive(1, MDP02.command(b"W " + service, MDP02.disconnect))
         self.forgets()
@@ -276,7 +289,8 @@ class FairMachine(RuleBasedStateMachine):
         waiting = self.all_waiting()
         assert self.rig["queued"] == len(waiting)
         assert self.rig["queued_bytes"] == sum(each.size for each in waiting)
-        assert self.rig["in_flight"] == sum(job is not None for job in self.at_work.values())
+        at_work = sum(job is not None for job in self.at_work.values())
+        assert self.rig["in_flight"] == at_work + len(self.orphans)
         assert self.rig["services"] == len(self.ages)
 
 

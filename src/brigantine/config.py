@@ -135,7 +135,8 @@ class BrokerConfig:
     #: Seconds from acceptance until a request that has no reply fails.
     request_ttl: float = 60.0
     #: How often a request is sent to another worker after its worker was lost; ``None``: what suits the
-    #: broker, which is 1 for Majordomo and 0 for the others.
+    #: broker, which is 1 for Majordomo and 0 for the others.  For that the bodies of requests in flight are
+    #: kept, ``queue_bytes`` of them at most: beyond it a request loses its retries.
     retries: int | None = None
     #: Seconds that a request for a service without workers waits for one, whose client wants to be told.
     service_grace: float = 2.0

@@ -73,6 +73,7 @@ COUNTERS: dict[str, str] = {
     "ready_again": "READY from a worker that was already ready or busy",
     "worker_full": "sends refused by the high-water mark of a worker; the next one was tried",
     "worker_behind": "sends refused as the worker had yet to take peer_bytes; the next one was tried",
+    "retries_given_up": "requests that lost their retries: queue_bytes were kept for others at workers",
     "redispatched": "requests sent to another worker after theirs was lost",
     # the broker itself
     "queued_bytes": "gauge: bytes charged to waiting requests",

@@ -62,7 +62,9 @@ cdef class Board:
             self.busy = PaceOrder(usual * config.busy_liveness)
         self.beats = PaceOrder(usual)
         self.vacancies = ExpiryOrder(config.service_grace)
-        self.leaving = ExpiryOrder(usual * config.liveness)
+        spoken = [each for each in (REQ, PPP, MDP) if protocols & each]
+        patience = max([config.interval(each) for each in spoken]) * config.liveness
+        self.leaving = ExpiryOrder(patience)
         self.present = self.vacated = -1
         self.sent_away_at = -SECOND
 

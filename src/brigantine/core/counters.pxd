@@ -54,6 +54,7 @@ cdef enum:
     READY_AGAIN
     WORKER_FULL
     WORKER_BEHIND
+    RETRIES_GIVEN_UP
     REDISPATCHED
     QUEUED_BYTES
     UNSENT_BYTES  # known to the accounts, see Loop.stats()

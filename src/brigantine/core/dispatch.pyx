@@ -11,6 +11,7 @@ from .counters cimport (
     IN_FLIGHT,
     QUEUED,
     QUEUED_BYTES,
+    RETRIES_GIVEN_UP,
     WORKER_BEHIND,
     WORKER_FULL,
     WORKERS_IDLE,
@@ -133,6 +134,13 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
     take_place(board, index)
     worker.live += 1
     request.worker = index
+    if request.retries > 0:
+        if may_keep(board, request):
+            request.kept = request.charge
+            board.kept_bytes += request.kept
+        else:
+            request.retries = 0
+            board.count[RETRIES_GIVEN_UP] += 1
     board.count[QUEUED] -= 1
     board.count[QUEUED_BYTES] -= request.charge
     board.count[IN_FLIGHT] += 1
@@ -167,6 +175,11 @@ cdef void take_turn(Board board, int index) noexcept nogil:
     board.count[WORKERS_IDLE] += 1
 
 
+cdef inline bint may_keep(Board board, const Request *request) noexcept nogil:
+    """Whether the body of a request that is sent is kept, as it may be sent again: up to queue_bytes."""
+    return request.retries > 0 and board.kept_bytes + request.charge <= board.queue_bytes
+
+
 cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
     """Hand a request to the outbox, behind its head.  Returns what became of it."""
     cdef char token[TICKET_SIZE]
@@ -174,7 +187,7 @@ cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
     cdef Request *request = &board.requests[slot]
     cdef zmq_msg_t *body = &request.frames.at[request.head]
     cdef int bodies = request.frames.count - request.head
-    if request.retries > 0:  # it may be sent again: send copies, which share what is large
+    if may_keep(board, request):  # it may be sent again: send copies, which share what is large
         frames_clear(&board.scratch)
         frames_copy(&board.scratch, body, bodies)
         body = board.scratch.at

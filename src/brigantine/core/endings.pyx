@@ -37,6 +37,7 @@ cdef int finish(Board board, int slot, int end, int reason, int verdict) except 
     else:
         chain_remove(&board.workers[worker].requests, links, slot)
         board.count[IN_FLIGHT] -= 1
+        board.kept_bytes -= request.kept
     board.count[end] += 1
     if reason != NO_REASON:
         board.count[reason] += 1

@@ -58,7 +58,9 @@ cdef class Relay:
 
     cdef int c_run(self) except -1 nogil
     cdef int wait(self, zmq_pollitem_t *items) except -1 nogil
-    # Pass on up to BATCH messages.
+    # Pass on what had come before the end was asked for, and whose sender counts on it.
+    cdef int read_last_words(self) except -1 nogil
+    # Pass on up to BATCH messages; whether there may be more.
     cdef int forward(self, int way) except -1 nogil
     # The next frame of a way; whether there was one.
     cdef bint receive(self, int way) except -1 nogil

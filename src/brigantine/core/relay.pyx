@@ -30,12 +30,15 @@ from zmq.backend.cython.libzmq cimport (
 
 from . cimport zmqapi
 from .accounts cimport Accounts
+from .clock cimport monotonic
+from .expiry cimport nanoseconds
 from .words cimport is_word
 from .zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
 from ..config import BATCH as _BATCH
 from ..config import BATCH_FRAMES as _BATCH_FRAMES
 from ..config import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ..config import LAST_WORDS as _LAST_WORDS
 from ..config import LIGHT as _LIGHT
 from ..config import MAX_SLEEP, BrokerConfig
 from ..control import MOVE as _MOVE
@@ -53,6 +56,7 @@ zmqapi.bind(&brigantine_zmq)
 cdef int BATCH = _BATCH
 cdef int BATCH_FRAMES = _BATCH_FRAMES
 cdef int64_t FRAME_OVERHEAD = _FRAME_OVERHEAD
+cdef int64_t LAST_WORDS = nanoseconds(_LAST_WORDS)
 cdef int64_t LIGHT = _LIGHT
 cdef int64_t PEER_BYTES = BrokerConfig.peer_bytes
 cdef long SLEEP_MS = round(MAX_SLEEP * 1000)
@@ -166,6 +170,15 @@ cdef class Relay:
                         self.forward(way)
                 elif items[way].revents & ZMQ_POLLIN:
                     self.forward(way)
+        return self.read_last_words()
+
+    cdef int read_last_words(self) except -1 nogil:
+        # Replies, tasks and what is published; not requests, whose replies would find nobody.
+        cdef int way = BACKEND if self.routes[BACKEND] else FRONTEND
+        cdef int64_t began = monotonic()
+        while not (self.count[PAUSED] or self.held[way]) and self.forward(way):
+            if monotonic() - began > LAST_WORDS:
+                break
         return 0
 
     cdef int wait(self, zmq_pollitem_t *items) except -1 nogil:
@@ -184,8 +197,8 @@ cdef class Relay:
             if not self.receive(way) or not self.pass_on(way):
                 return 0
             if self.passed > BATCH_FRAMES:  # it takes as long as many messages
-                return 0
-        return 0
+                break
+        return 1
 
     cdef bint pass_on(self, int way) except -1 nogil:
         cdef zmq_msg_t *frame = &self.frames[way]

@@ -72,6 +72,7 @@ cdef int open_request(
     request.service = service
     request.worker = NIL
     request.retries = board.retries
+    request.kept = 0
     request.taken_back = request.orphan = request.begun = False
     request.connection = connection
     request.filed = False
@@ -90,6 +91,8 @@ cdef int take_back(Board board, int slot) except -1 nogil:
     request.retries -= 1
     request.taken_back = True
     request.begun = False
+    board.kept_bytes -= request.kept
+    request.kept = 0
     frames_clear(&request.partial)
     chain_prepend(&board.services[request.service].queue, board.request_links.data(), slot)
     joined_queue(board, request)
@@ -124,8 +127,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
             return not_taken(board, slot, sent, LATE)
         board.count[PARTIALS] += 1
         request.begun = True
-        request.retries = 0  # its client must not get parts of two workers
-        return 0
+        return keep_no_longer(board, request)
     if request.protocol == MDP02:
         frame_set(&request.frames.at[CLIENT_COMMAND_AT], b"\x03", 1)
     if request.partial.count:
@@ -142,6 +144,18 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
     if sent == OK:
         return finish(board, slot, REPLIED, NO_REASON, ANSWERED)
     return not_taken(board, slot, sent, ANSWERED)
+
+
+cdef int keep_no_longer(Board board, Request *request) except -1 nogil:
+    """It is not sent again: its client must not get parts of two workers."""
+    cdef int index
+    request.retries = 0
+    if request.kept:
+        board.kept_bytes -= request.kept
+        request.kept = 0
+        for index in range(request.head, request.frames.count):
+            frame_set(&request.frames.at[index], b"", 0)
+    return 0
 
 
 cdef int not_taken(Board board, int slot, int sent, int verdict) except -1 nogil:

@@ -70,6 +70,8 @@ class Board:
         self.departures: dict[int, Departure] = {}
         #: Turns of the loop: how often it has ticked.
         self.turn = 0
+        #: Charged to requests in flight whose body is kept, to be sent again.
+        self.kept_bytes = 0
         #: Requests in flight whose worker was lost.
         self.orphans = 0
 
@@ -99,7 +101,9 @@ class Board:
         #: Workers whose connection is known to be gone.  What they said before may still be unread, so
         #: they are lost once all that had come was read, or when nothing is heard of them until this
         #: deadline.
-        self.leaving: ExpiryQueue[bytes] = ExpiryQueue(interval * config.liveness)
+        spoken = [each for each in (REQ, PPP, MDP) if protocols & each]
+        patience = max(map(config.interval, spoken)) * config.liveness
+        self.leaving: ExpiryQueue[bytes] = ExpiryQueue(patience)
         #: Connection -> the worker that speaks on it; None while it has not said READY.
         self.connections: dict[int, bytes | None] = {}
         #: Descriptor -> the number of the connection that was opened on it last, and how many there were.

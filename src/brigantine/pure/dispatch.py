@@ -91,6 +91,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
     worker.live += 1
     request.worker = worker
     request.state = State.IN_FLIGHT
+    _keep_body(board, request)
     board.count["queued"] -= 1
     board.count["queued_bytes"] -= request.charge
     board.count["in_flight"] += 1
@@ -100,6 +101,18 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         if worker.occupied == 1 and board.split:
             heard(board, worker, now)  # from now on it may be silent for longer
     return worker
+
+
+def _keep_body(board: Board, request: Request) -> None:
+    """Keep the body of a request that was sent if it may be sent again, as far as queue_bytes go."""
+    if request.retries and board.kept_bytes + request.charge > board.config.queue_bytes:
+        request.retries = 0
+        board.count["retries_given_up"] += 1
+    if request.retries:
+        request.kept = request.charge
+        board.kept_bytes += request.kept
+    else:
+        request.body = []
 
 
 def _take_turn(worker: Worker) -> None:

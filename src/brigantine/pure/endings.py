@@ -29,6 +29,7 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
         count["queued_bytes"] -= request.charge
     else:
         count["in_flight"] -= 1
+    board.kept_bytes -= request.kept
     count[end] += 1
     if reason is not None:
         count[reason] += 1

@@ -113,7 +113,8 @@ class Request:
     """An accepted request."""
 
     __slots__ = (
-        "address", "begun", "body", "charge", "connection", "orphan", "partial", "protocol", "retries",
+        "address", "begun", "body", "charge", "connection", "kept", "orphan", "partial", "protocol",
+        "retries",
         "service", "slot", "state", "taken_back", "turn", "worker",
     )  # fmt: skip
 
@@ -137,6 +138,8 @@ class Request:
         self.worker: Worker | None = None
         #: It was at a worker before, which was lost.
         self.taken_back = False
+        #: Its charge while it is in flight and its body is kept, to be sent again; else 0.
+        self.kept = 0
         #: In flight, but the worker was lost.
         self.orphan = False
         #: A part of its reply has come, and was passed on or is kept: the rest must come by the same way.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import zmq
 
-from ..config import BATCH, BATCH_FRAMES, LIGHT, MAX_SLEEP, BrokerConfig
+from ..config import BATCH, BATCH_FRAMES, LAST_WORDS, LIGHT, MAX_SLEEP, BrokerConfig
 from ..control import MOVE, PAUSE, RESUME, STOP, TAG_BYTES
 from ..counters import DEVICE_COUNTERS
 from ..descriptors import ConnectionWatch
@@ -86,6 +87,7 @@ class Relay:
         try:
             while not self._stopping:
                 self._turn()
+            self._read_last_words()
         finally:
             self._let_go()
 
@@ -103,6 +105,18 @@ class Relay:
                     self._forward(way)
             elif ready.get(way.source, 0) & zmq.POLLIN:
                 self._forward(way)
+
+    def _read_last_words(self) -> None:
+        """Pass on what had come before the end was asked for, and whose sender counts on it.
+
+        Replies, tasks and what is published; not requests, whose replies would find nobody.
+        """
+        to_backend, to_frontend = self._ways
+        way = to_frontend if to_frontend.routes else to_backend
+        began = time.monotonic()
+        while not (self._count["paused"] or way.held) and self._forward(way):
+            if time.monotonic() - began > LAST_WORDS:
+                break
 
     def _let_go(self) -> None:
         """What is held when the end comes goes nowhere."""
@@ -139,17 +153,20 @@ class Relay:
                 way.source.getsockopt(zmq.EVENTS)
         return ready
 
-    def _forward(self, way: _Way) -> None:
+    def _forward(self, way: _Way) -> bool:
+        """Pass on up to BATCH messages; whether there may be more."""
         passed = 0
         for _ in range(BATCH):
             try:
                 frames = way.source.recv_multipart(_DONTWAIT)
             except zmq.Again:
-                return
+                return False
             passed += len(frames) - 1
-            # Many frames take as long as many messages.
-            if not self._pass_on(way, frames) or passed > BATCH_FRAMES:
-                return
+            if not self._pass_on(way, frames):
+                return False
+            if passed > BATCH_FRAMES:  # many frames take as long as many messages
+                break
+        return True
 
     def _pass_on(self, way: _Way, frames: list[bytes]) -> bool:
         """Pass on a message, or what becomes of it otherwise; false when it is held."""

@@ -50,6 +50,8 @@ def take_back(board: Board, request: Request) -> None:
     watch_request(board, "redispatched", "redispatched", request)
     request.worker = None
     request.partial = []
+    board.kept_bytes -= request.kept
+    request.kept = 0
     request.begun = False
     request.state = State.QUEUED
     request.service.queue[request.slot] = None
@@ -79,7 +81,7 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
     if partial and sent == Sent.OK:
         board.count["partials"] += 1
         request.begun = True
-        request.retries = 0  # its client must not get parts of two workers
+        _keep_no_longer(board, request)
         return
     # Without a part the reply would have a hole: nothing more of it leaves.  The worker is at work on
     # the rest all the same.
@@ -93,6 +95,14 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
         finish(board, request, "shed", "shed_client_bytes", verdict)
     else:
         finish(board, request, "failed", "failed_client_gone", verdict)
+
+
+def _keep_no_longer(board: Board, request: Request) -> None:
+    """It is not sent again: its client must not get parts of two workers."""
+    request.retries = 0
+    request.body = []
+    board.kept_bytes -= request.kept
+    request.kept = 0
 
 
 def _join(board: Board, request: Request, body: list[bytes]) -> None:

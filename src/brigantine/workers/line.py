@@ -120,14 +120,23 @@ class Line:
             self.dialog.established(now)
             _log.info("connected to %s", self.endpoint)
         if is_over:
+            while self.connection is talk and self._read(talk, now):
+                pass  # what the broker had said before counts: a DISCONNECT tells more than the end
+            if self.connection is not talk:
+                return
             words = "lost the connection to" if talk.connected else "no broker speaks ZMTP at"
             _log.warning("%s %s; connecting again", words, self.endpoint)
             self._end(talk, now)
         elif talk.socket in ready:
-            for _ in range(BATCH):
-                frames = talk.receive()
-                if frames is None or not self._hear(talk, frames, now):
-                    return
+            self._read(talk, now)
+
+    def _read(self, talk: Connection, now: float) -> bool:
+        """Read up to BATCH messages; whether there may be more."""
+        for _ in range(BATCH):
+            frames = talk.receive()
+            if frames is None or not self._hear(talk, frames, now):
+                return False
+        return True
 
     def _hear(self, talk: Connection, frames: list[bytes], now: float) -> bool:
         """Deal with a message; whether the dialog goes on."""

@@ -172,6 +172,8 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
 
     def _end(self, talk: Conversation) -> None:
         """The connection is gone: forget all that belongs to it, and plan the next."""
+        while self._receive(talk):
+            pass  # what the broker had sent before is void with the connection, and counted
         self._stats["disconnects"] += 1
         self._readiness.lose(self._endpoint)
         if talk.connected:
@@ -202,18 +204,19 @@ class WorkerLink(WorkerIO[Request, "list[bytes]"]):
         if talk is not None and not talk.ready and not (self._stopping or self._cut):
             self._say_ready(talk)
 
-    def _receive(self, talk: Conversation) -> None:
-        """Read what the broker has sent."""
+    def _receive(self, talk: Conversation) -> bool:
+        """Read what the broker has sent, up to BATCH messages; whether there may be more."""
         for _ in range(BATCH):
             frames = talk.receive()
             if frames is None:
-                return
+                return False
             if len(talk.waiting) >= EXCESS:
                 self._stats["drop_excess"] += 1
                 self._warn(talk, f"{EXCESS} requests more than the one at work")
             elif not talk.add(frames):
                 self._stats["drop_malformed"] += 1
                 self._warn(talk, "a message that is no request")
+        return True
 
     def _warn(self, talk: Conversation, what: str) -> None:
         """Say once a connection what the broker has sent that it should not."""

@@ -31,6 +31,7 @@ from brigantine import BrigantineError, NoReply
 from brigantine.backoff import Backoff
 from brigantine.clients.channel import Channel, KnownSocket, Maker
 from brigantine.clients.lazy_pirate import LazyPirateClient
+from brigantine.dialing import Dialing
 from brigantine.errors import ClientClosed
 from brigantine.wakeup import Wakeup
 
@@ -228,8 +229,13 @@ print("closed")
 
 def test_ctrl_c_at_any_moment_of_a_first_request_lets_the_client_be_closed() -> None:
     with program(CTRL_C) as process:
-        code, output, _ = outcome(process)
-    assert (code, output) == (0, "closed\n")
+        code, output, errors = outcome(process)
+    assert (code, output) == (0, "closed\n"), errors
+    assert "AttributeError" not in errors
+
+
+def test_a_connection_that_was_interrupted_while_it_was_made_is_thrown_away_in_silence() -> None:
+    Dialing.__new__(Dialing).__del__()
 
 
 def test_a_terminated_context_ends_a_request(peers: Peers, threads: ThreadPoolExecutor) -> None:

@@ -65,6 +65,10 @@ class Dialing(Generic[Made]):
     that has failed, otherwise it is over; and when files are used up the first try raises what it met.
     """
 
+    #: Whose sockets they are: nobody's until there may be some, for ``__del__`` comes even after a
+    #: constructor that an exception out of the blue has interrupted.
+    _process = -1
+
     def __init__(
         self,
         endpoint: str,
@@ -124,21 +128,19 @@ class Dialing(Generic[Made]):
 
     def _read_events(self, now: float) -> None:
         failed = ""
-        if self.monitor is not None:
-            with contextlib.suppress(zmq.Again):
-                while True:
-                    event, value = monitor_event(self.monitor.recv_multipart(zmq.DONTWAIT))
-                    if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                        self.connected, self.trouble, self.met = True, "", ""
-                    elif event == zmq.EVENT_CONNECTED:
-                        self._descriptor = (value, socket_number(value))
-                        self.met = "mute"
-                    elif event == zmq.EVENT_CONNECT_RETRIED:
-                        failed = failed or "refused"
-                    elif self.connected or not self._again:
-                        self.over = True
-                    else:
-                        failed = "hung_up"
+        while (told := self._event()) is not None:
+            event, value = told
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.connected, self.trouble, self.met = True, "", ""
+            elif event == zmq.EVENT_CONNECTED:
+                self._descriptor = (value, socket_number(value))
+                self.met = "mute"
+            elif event == zmq.EVENT_CONNECT_RETRIED:
+                failed = failed or "refused"
+            elif self.connected or not self._again:
+                self.over = True
+            else:
+                failed = "hung_up"
         # A REQ socket that waits for its reply can't send either, so clients look when they are idle.
         if self.silent and not self._again and not self._can_send():
             self.over = True  # the pipe went with the broker's socket
@@ -146,6 +148,19 @@ class Dialing(Generic[Made]):
             return
         if failed or now >= self._fails_at:
             self._failed(failed or self.met or "unreached", now)
+
+    def _event(self) -> tuple[int, int] | None:
+        """The next that waits, and its value.
+
+        No ``with suppress()`` around an endless loop: CPython 3.12 may call a number in place of its
+        exit when Ctrl-C comes just after it.
+        """
+        if self.monitor is None:
+            return None
+        try:
+            return monitor_event(self.monitor.recv_multipart(zmq.DONTWAIT))
+        except zmq.Again:
+            return None
 
     def _can_send(self) -> bool:
         assert self.socket is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import zmq
-from dialects import MDP01, MDP02, PPP, TalkRig, answer
+from dialects import MDP01, MDP02, PPP, TalkRig, answer, asks
 from harness import Peers, wait_until
 from mdp_doubles import EMPTY, WORKER_02, mdp_broker
 from models import BACKEND, FRONTEND, Call
@@ -218,6 +218,23 @@ def test_others_of_a_lost_worker_are_not_touched(make: Callable[..., TalkRig]) -
     assert call.frames == answer("0.2", FOREIGN, SERVICE, b"two")
 
 
+@pytest.mark.parametrize("client", [OURS, FOREIGN])
+def test_nothing_more_leaves_when_the_client_s_connection_has_ended_in_the_middle(
+    make: Callable[..., TalkRig], client: bytes
+) -> None:
+    """One with a routing id of its own may be back under it, and has lost parts in between."""
+    rig = make()
+    [begun] = rig.receive(FRONTEND, asks("0.2", client, SERVICE, b"1"), 5)
+    [whole] = rig.receive(FRONTEND, asks("0.2", client, SERVICE, b"2"), 5)
+    rig.part(V, begun.ticket, b"a", connection=HERE)
+    rig.client_leaves(5)
+    assert (rig["failed_client_left"], rig["in_flight"]) == (1, 1)
+    assert to_clients(rig.part(V, begun.ticket, b"c", connection=HERE)) == []
+    assert to_clients(rig.final(V, begun.ticket, b"end", connection=HERE)) == []
+    [call] = to_clients(rig.final(V, whole.ticket, b"two", connection=HERE))
+    assert call.frames[-1] == b"two", "a reply that is whole is for whoever asks under that id"
+
+
 # -- over sockets -----------------------------------------------------------------------------
 
 
@@ -307,3 +324,37 @@ def test_so_is_one_that_has_got_parts(running: MajordomoBroker, worker: FixedWor
         with pytest.raises(NoReply, match="broke off after 1 part") as caught:
             next(parts)
         assert caught.value.reason == REASON
+
+
+# -- the client's connection ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_whose_connection_breaks_in_the_middle_of_a_reply_ends_with_an_error(
+    running: MajordomoBroker, worker: FixedWorker, stream: bool
+) -> None:
+    """What is sent to it then goes nowhere: a new connection has an id of its own."""
+
+    def breaks() -> None:
+        ticket = worker.take()
+        worker.say(b"\x03", ticket, b"a")
+        wait_until(lambda: running.stats()["partials"] == 1)
+        got_it.wait(10)
+        relay.cut()
+        for _ in range(3):
+            worker.say(b"\x03", ticket, b"b")
+        worker.say(b"\x04", ticket, b"end")
+
+    got_it = threading.Event()
+    breaking = threading.Thread(target=breaks)
+    with Relay(running.frontend) as relay:
+        breaking.start()
+        with MajordomoClient(relay.endpoint, timeout=10, retries=0) as client:
+            if stream:
+                parts = client.stream("echo", b"x")
+                assert next(parts) == b"a"
+            got_it.set()
+            with pytest.raises(NoReply):
+                list(parts) if stream else client.request("echo", b"x")
+        breaking.join(10)
+    assert not breaking.is_alive()

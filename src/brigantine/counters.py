@@ -34,7 +34,7 @@ COUNTERS: dict[str, str] = {
     "failed_expired_in_flight": "request_ttl ran out before the worker answered",
     "failed_no_service": "no worker offers the service, and the client wants to be told (docs/mdp.md)",
     "failed_client_gone": "the reply came, but the client had disconnected",
-    "failed_client_left": "the connection of a client of ours closed while its request waited",
+    "failed_client_left": "a client of ours that waited has left, or any, and a reply in parts had begun",
     "failed_partials_too_large": "PARTIALs joined for one reply grew beyond a message's bounds",
     "failed_reply_too_large": "the reply was beyond a message's bounds, and dropped",
     "failed_reply_malformed": "the worker answered with what is no reply: no delimiter, or no body",

@@ -95,12 +95,12 @@ cdef int append(Board board, int slot, int connection) except -1 nogil:
 
 
 cdef int connection_of(Request *request) noexcept nogil:
-    """Of a client of ours that has asked without another broker in between; else none."""
+    """Of a client of ours, or of MDP 0.2, that has asked without another broker in between; else none."""
     if request.protocol != MDP02 and request.head != (
         REQ_HEAD if request.protocol == REQ else MDP01_HEAD
     ):
         return NO_CONNECTION
-    if not is_ours(&request.frames.at[0]):
+    if request.protocol != MDP02 and not is_ours(&request.frames.at[0]):
         return NO_CONNECTION
     if request.connection != LATER:
         return request.connection
@@ -109,15 +109,22 @@ cdef int connection_of(Request *request) noexcept nogil:
 
 
 cdef int forget_waiting(Board board, int connection, int64_t until) except -1 nogil:
-    """End what waits of a connection and came until that turn of the loop."""
+    """End what waits of a client of ours, and replies in parts that have begun.
+
+    As far as they came on that connection, until that turn of the loop.
+    """
     cdef int slot, following
+    cdef bint waits, begun
     found = board.asked_on.find(connection)
     if found == board.asked_on.end():
         return 0
     slot = dereference(found).second.head
     while slot != NIL:
         following = board.asked_links[slot].next
-        if board.requests[slot].worker == NIL and board.requests[slot].turn <= until:
+        waits = board.requests[slot].worker == NIL and is_ours(&board.requests[slot].frames.at[0])
+        # One that is back under its routing id has lost parts in between.
+        begun = board.requests[slot].begun and board.requests[slot].protocol == MDP02
+        if (waits or begun) and board.requests[slot].turn <= until:
             finish(board, slot, FAILED, FAILED_CLIENT_LEFT, LATE)
         slot = following
     return 0

@@ -12,6 +12,7 @@ meanwhile.
 from __future__ import annotations
 
 from .board import Board
+from .commands import MDP02
 from .endings import finish
 from .records import NO_CONNECTION, Departure, Request, State
 from .telling import announced
@@ -25,9 +26,11 @@ _SURE = 2
 
 
 def file_request(board: Board, request: Request, connection: int) -> None:
-    """Put a request beside the others of its connection, if its client of ours asks without a hop."""
+    """Put a request beside the others of its connection, if that matters and it came without a hop."""
     request.turn = board.turn
-    if connection != NO_CONNECTION and len(request.address) == 1 and announced(request.address[0]):
+    if connection == NO_CONNECTION or len(request.address) > 1:
+        return
+    if request.protocol == MDP02 or announced(request.address[0]):
         request.connection = connection
         board.asked_on.setdefault(connection, {})[request.slot] = None
 
@@ -61,8 +64,14 @@ def clients_caught_up(board: Board) -> None:
 
 
 def _forget_waiting(board: Board, connection: int, until: int) -> None:
-    """End what waits of a connection and came until that turn of the loop."""
+    """End what waits of a client of ours, and replies in parts that have begun.
+
+    As far as they came on that connection, until that turn of the loop.
+    """
     for slot in list(board.asked_on.get(connection, ())):
         request = board.requests[slot]
-        if request.state is State.QUEUED and request.turn <= until:
+        waits = request.state is State.QUEUED and announced(request.address[0])
+        # One that is back under its routing id has lost parts in between.
+        begun = request.begun and request.protocol == MDP02
+        if (waits or begun) and request.turn <= until:
             finish(board, request, "failed", "failed_client_left", Verdict.LATE)

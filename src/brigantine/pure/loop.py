@@ -32,7 +32,6 @@ from .notice_queue import NoticeQueue
 from .outbox import Port, Sent
 from .records import NO_CONNECTION
 from .switchboard import Switchboard
-from .telling import announced
 
 __all__ = ["Loop"]
 
@@ -369,8 +368,7 @@ class Loop:
         if self._client_monitor is None:
             return NO_CONNECTION, [socket.recv(_DONTWAIT)]
         first = socket.recv(_DONTWAIT, copy=False)
-        client = first.bytes
-        return _connection(first) if announced(client) else NO_CONNECTION, [client]
+        return _connection(first), [first.bytes]
 
     def _read_control(self, now: float) -> None:
         command = self._control.recv(_DONTWAIT)

@@ -291,3 +291,15 @@ def test_parked_workers_come_back_in_the_order_in_which_they_were_parked(
     rig.results.clear()
     assert [call.to for call in rig.wait(0)] == [W]
     assert rig.board.idle_workers() == [last]
+
+
+@pytest.mark.parametrize("interval", [None, 2.0])
+def test_a_worker_that_leaves_has_the_time_of_its_own_protocol(
+    make: Callable[..., Rig], interval: float | None
+) -> None:
+    """Where the backend is never found empty; for REQ workers the usual interval is 10 s."""
+    rig = make(heartbeat_interval=interval, liveness=3)
+    rig.opened(5)
+    rig.ready(W, 5)
+    rig.board.connection_closed(5, rig.now)
+    assert rig.board.next_deadline() == rig.now + 3 * (interval or 10.0)

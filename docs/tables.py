@@ -37,8 +37,10 @@ BROKERS = (LRUBroker, ParanoidPirateBroker, MajordomoBroker, AnyBroker)
 _FIELD = re.compile(r"((?:^    #: .*\n)+)^    (\w+):", re.M)
 
 
-def shown(name: str, value: float) -> str:
+def shown(name: str, value: float | None) -> str:
     """The value of an option as people write it: sizes from KiB up with their unit."""
+    if value is None:
+        return "left to the broker"
     if isinstance(value, bool):
         return str(value)
     units = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))

@@ -73,6 +73,9 @@ REQ = Dialect(Protocol.REQ, (b"",), b"READY", None, None, None, None, None)
 PPP = Dialect(Protocol.PPP, (), b"\x01", None, None, None, b"\x02", None)
 MDP01 = Dialect(Protocol.MDP01, (b"", b"MDPW01"), b"\x01", b"\x02", None, b"\x03", b"\x04", b"\x05")
 MDP02 = Dialect(Protocol.MDP02, (b"MDPW02",), b"\x01", b"\x02", b"\x03", b"\x04", b"\x05", b"\x06")
+#: Of published workers, not of the RFCs: an empty frame in front, and words in place of bytes.
+LED = MDP02._replace(head=(b"", b"MDPW02"))
+WORDY = PPP._replace(ready=b"READY", heartbeat=b"HEARTBEAT")
 DIALECTS = {"REQ": REQ, "PPP": PPP, "MDP01": MDP01, "MDP02": MDP02}
 ALL = Protocol.REQ | Protocol.PPP | Protocol.MDP01 | Protocol.MDP02
 MAJORDOMO = Protocol.MDP01 | Protocol.MDP02

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dialects import ALL, DIALECTS, MAJORDOMO, Dialect, Frames, asks
+from dialects import ALL, DIALECTS, LED, MAJORDOMO, WORDY, Dialect, Frames, asks
 from models import BACKEND, BEHIND, BOTH, EIGHTH, FRONTEND, FULL, GONE, NO_CONNECTION, OK
 from twins import Twins
 
@@ -50,6 +50,8 @@ class Life:
 
     def __init__(self, rng: random.Random, twins: Twins, trouble: int) -> None:
         self.rng, self.twins = rng, twins
+        #: Workers are where clients are, too, and some speak dialects.
+        self.mixed = bool(twins.options.get("workers_at_frontend"))
         self.choices = [
             (32, self.ask), (36, self.reply), (10, self.join), (14, self.beat),
             (16, partial(self.reply, part=True)), (8, self.wait), (4, self.calm),
@@ -90,6 +92,10 @@ class Life:
             allowed = [
                 each for each in DIALECTS.values() if each.flag & self.twins.options["protocols"]
             ]
+            if self.mixed:
+                allowed += [
+                    each for each in (LED, WORDY) if each.flag & self.twins.options["protocols"]
+                ]
             known = self.rng.choice(allowed * 10 + [*DIALECTS.values()])
             self.twins.dialects[worker] = known
         return known
@@ -152,7 +158,12 @@ class Life:
         return self.twins.spoke_on.get(worker, NO_CONNECTION)
 
     def from_worker(self, frames: Frames) -> None:
-        self.twins.receive(self.twins.ports[-1], frames, self.connection(frames[0]))
+        port = self.twins.ports[-1]
+        if self.mixed:
+            port = self.twins.spoke_to.get(frames[0], port)
+            if self.rng.random() < 0.1:
+                port = self.rng.choice(self.twins.ports)
+        self.twins.receive(port, frames, self.connection(frames[0]))
 
     def ask(self) -> None:
         connection = self.rng.choice(CONNECTIONS)
@@ -171,9 +182,11 @@ class Life:
     def join(self) -> None:
         frames = self.registration()
         connection = self.rng.choice(CONNECTIONS)
+        port = self.rng.choice(self.twins.ports) if self.mixed else self.twins.ports[-1]
         if connection != NO_CONNECTION and self.rng.random() < 0.8:
-            self.twins.event("connection_opened", connection)
-        self.twins.receive(self.twins.ports[-1], frames, connection)
+            opened = "client_connected" if port == FRONTEND else "connection_opened"
+            self.twins.event(opened, connection)
+        self.twins.receive(port, frames, connection)
 
     def reply(self, *, wrong: bool = False, part: bool = False) -> None:
         if not wrong and not self.twins.unanswered:
@@ -217,7 +230,10 @@ class Life:
         self.twins.event("connection_opened", self.rng.choice(CONNECTIONS[2:]))
 
     def hang_up(self) -> None:
-        self.twins.event("connection_closed", self.rng.choice(CONNECTIONS[2:]))
+        closed = "connection_closed"
+        if self.mixed and self.rng.random() < 0.5:
+            closed = "client_left"
+        self.twins.event(closed, self.rng.choice(CONNECTIONS[2:]))
 
     def read_events(self) -> None:
         self.twins.read_events()

@@ -167,8 +167,10 @@ def test_every_limit_is_an_option() -> None:
     add_config_options(parser, BrokerConfig())
     assert options_from(parser.parse_args([])) == {}
     assert options_from(parser.parse_args(["--strict"])) == {"strict": True}
+    for option, value in (("--workers-at-frontend", True), ("--no-workers-at-frontend", False)):
+        assert options_from(parser.parse_args([option])) == {"workers_at_frontend": value}
     for field in fields(BrokerConfig):
-        if field.name == "strict":
+        if field.name in ("strict", "workers_at_frontend"):
             continue
         option = "--" + field.name.replace("_", "-")
         usual = {"heartbeat_interval": 1.0, "retries": 0}.get(field.name, field.default)

@@ -70,7 +70,7 @@ def test_workers_and_services_are_tables(
         "echo            2     2       0",
         "nobody's        0     0       1",
     ]
-    row = {"protocol": "MDP02", "state": "idle", "in_flight": 0}
+    row = {"protocol": "MDP02", "state": "idle", "in_flight": 0, "side": "backend"}
     assert json.loads(ctl(run, running, "workers", "--json")) == {
         "echo": [
             {"identity": r"b'\x1b\xff'", "capacity": 1, **row},

@@ -84,7 +84,7 @@ def test_workers_of_every_protocol_are_told_by_service(
 
     def row(name: str, capacity: int, in_flight: int, state: str) -> dict[str, Any]:
         return {"identity": name.encode(), "protocol": name, "capacity": capacity,
-                "in_flight": in_flight, "state": state}  # fmt: skip
+                "in_flight": in_flight, "state": state, "side": "backend"}  # fmt: skip
 
     status, workers = ask(any_broker.control, b"workers")
     assert status == b"200"

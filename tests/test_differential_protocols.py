@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from dialects import ALL
+from dialects import ALL, MAJORDOMO
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from lives import SPOKEN, Life, options_of
@@ -63,6 +63,21 @@ def test_a_long_life_is_the_same_on_both(
 ) -> None:
     for seed in range(3):
         live(rooms, random.Random(seed), steps=300, protocols=protocols, ports=ports)
+
+
+@pytest.mark.parametrize("protocols", [each for each in SPOKEN if each & MAJORDOMO], ids=str)
+def test_a_life_with_workers_where_clients_are_is_the_same_on_both(
+    rooms: ModuleType, protocols: Protocol
+) -> None:
+    """One identity may be a worker on either side, and a client; and dialects are spoken."""
+    served = set()
+    for seed in range(6):
+        twins = live(
+            rooms, random.Random(seed), steps=500, protocols=protocols, ports=(FRONTEND, BACKEND),
+            workers_at_frontend=True, default_service=b"echo", strict=seed == 5,
+        )  # fmt: skip
+        served |= {rig.peak["workers"] > 0 and rig.peak["replied"] > 0 for rig in twins.rigs}
+    assert True in served
 
 
 #: Kinds and reasons of events that it must have told of.

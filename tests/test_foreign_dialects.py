@@ -96,7 +96,7 @@ def test_a_worker_at_the_clients_endpoint_is_sent_away_and_told_of_in_the_log(
     goodbye: list[bytes],
 ) -> None:  # fmt: skip
     made = {"mdp": MajordomoBroker, "any": AnyBroker}[kind]
-    with made(ANY, ANY, impl=impl) as broker:
+    with made(ANY, ANY, impl=impl, workers_at_frontend=False) as broker:
         plain = peers.worker(broker.backend) if kind == "any" else None
         worker = peers.dealer(broker.frontend, identity=b"lost")
         worker.send_multipart(WORKERS_SAY[said])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from dialects import MDP01, MDP02, PPP, REQ, Dialect, Frames
+from dialects import LED, MDP01, MDP02, PPP, REQ, Dialect, Frames
 from models import BOTH, FRONTEND, OK, Call, Rig
 
 from brigantine._impl import implementation
@@ -26,7 +26,7 @@ class Monitor:
         while self.unread:
             what, connection = self.unread.pop(0)
             assert self.rig is not None
-            when = (self.rig.now,) if what == "connection_closed" else ()
+            when = (self.rig.now,) if what in ("connection_closed", "client_left") else ()
             getattr(self.rig.board, what)(connection, *when)
 
 
@@ -49,6 +49,7 @@ class Twins:
         self.jobs: list[tuple[bytes, bytes, Dialect]] = []
         self.unanswered: dict[bytes, tuple[bytes, bytes, Dialect]] = {}
         self.spoke_on: dict[bytes, int] = {}
+        self.spoke_to: dict[bytes, int] = {}
         self.dialects: dict[bytes, Dialect] = {}
         self.log: list[tuple[Any, ...]] = []
         #: Messages that are to be received at once.
@@ -90,8 +91,8 @@ class Twins:
             if frames[at : at + 1] in ([b"MDPW01"], [b"MDPW02"]) and len(frames) > at + 2:
                 name = frames[at + 2]
                 self.services += [] if name in self.services else [name]
-        if port != FRONTEND and frames:
-            self.spoke_on[frames[0]] = connection
+        if frames and (port != FRONTEND or frames[1:2] == [b"MDPW02"] or b"MDPW01" in frames[2:3]):
+            self.spoke_on[frames[0]], self.spoke_to[frames[0]] = connection, port
         if self.held is None:
             self.do("receive", port, frames, connection)
         else:
@@ -138,9 +139,10 @@ def as_told(notices: list[Any]) -> list[Any]:
 
 def as_job(call: Call) -> tuple[bytes, bytes, Dialect] | None:
     """Ticket, worker and dialect of a call that is a job, by its frames."""
-    for dialect in (MDP02, MDP01, REQ, PPP):
+    for dialect in (MDP02, MDP01, LED, REQ, PPP):
         size = len(dialect.job(b"", b""))
-        if len(call.frames) > size and call.port != FRONTEND and call.result == OK:
+        here = dialect.mdp or call.port != FRONTEND
+        if len(call.frames) > size and here and call.result == OK:
             ticket = call.frames[size - 2]
             if len(ticket) == 16 and call.frames[:size] == dialect.job(call.to, ticket):
                 return ticket, call.to, dialect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgpack
@@ -19,7 +19,7 @@ from .checks import shown, whole
 from .config import EVENTS_WAITING, INTERVALS, LINGER, BrokerConfig
 from .control import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .control_server import Answer, pack
-from .endpoints import as_endpoints
+from .endpoints import as_endpoints, is_private
 from .errors import BrokerStopped, ConfigError, WrongUse
 from .event_hub import EventHub
 from .events import Events
@@ -93,6 +93,7 @@ class Broker(LoopHandle):
             as_endpoints(frontend, "frontend"),
             () if backend is None else as_endpoints(backend, "backend"),
         )
+        self._fronted = self._decide_on_workers_at_frontend()
         check_distinct(
             frontend=self._wanted[0], backend=self._wanted[1], control=self._controls_wanted
         )
@@ -118,6 +119,11 @@ class Broker(LoopHandle):
             "retries": cls._retries,
         }
 
+    @property
+    def workers_at_frontend(self) -> bool:
+        """Whether workers of MDP are served where clients are: see ``BrokerConfig.workers_at_frontend``."""
+        return self._fronted
+
     def stats(self) -> dict[str, int]:
         """All counters by name (see :data:`brigantine.COUNTERS`), also after the broker has stopped.
 
@@ -134,8 +140,8 @@ class Broker(LoopHandle):
         """The registered workers by service.
 
         Each has its ``identity``, ``protocol`` (``"REQ"``, ``"PPP"``, ``"MDP01"`` or ``"MDP02"``),
-        ``capacity``, requests ``in_flight`` and ``state``: ``"idle"`` when it could take a request
-        now, else ``"busy"``.  Asks the loop.
+        ``capacity``, requests ``in_flight``, ``state`` (``"idle"`` when it could take a request
+        now, else ``"busy"``) and ``side`` (``"backend"`` or ``"frontend"``).  Asks the loop.
         Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
         workers: dict[bytes, list[dict[str, Any]]] = msgpack.unpackb(self._line.ask(WORKERS))
@@ -225,11 +231,31 @@ class Broker(LoopHandle):
         self._sockets.bind(*self._wanted)
         self.frontends, self.backends = self._sockets.frontends, self._sockets.backends
         self._bind_control(self.config)
+        config = replace(self.config, workers_at_frontend=self._fronted and not self._single)
         return self._loop_class(
-            self._sockets.frontend, self._sockets.backend, self._sockets.control, self.config,
+            self._sockets.frontend, self._sockets.backend, self._sockets.control, config,
             self._sockets.monitor, int(self._spoken), self._default_service, self._sockets.events,
             self._notices.queue, self._sockets.client_monitor, self._reserve,
         )  # fmt: skip
+
+    def _decide_on_workers_at_frontend(self) -> bool:
+        """Where that was left open, serve them where only this machine can reach the frontend."""
+        wanted, name = self.config.workers_at_frontend, type(self).__name__
+        if not self._protocols & _TOLD_APART:
+            if wanted:
+                raise ConfigError(
+                    f"workers_at_frontend=True: {name} can't tell workers from clients, as only the "
+                    "Majordomo Protocol can; leave it out, or use AnyBroker"
+                )
+            return False
+        if self._single:
+            if wanted is False:
+                raise ConfigError(
+                    f"workers_at_frontend=False: without a backend, {name} has no other endpoint for "
+                    "workers; give it one"
+                )
+            return True
+        return all(map(is_private, self._wanted[0])) if wanted is None else wanted
 
     @property
     def _spoken(self) -> Protocol:

@@ -34,3 +34,4 @@ class BrokerOptions(TypedDict, total=False):
     io_threads: int
     drain_timeout: float
     strict: bool
+    workers_at_frontend: bool | None

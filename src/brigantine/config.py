@@ -159,9 +159,14 @@ class BrokerConfig:
     drain_timeout: float = 10.0
     #: Refuse workers of published dialects: PPP in words, MDP 0.2 with an empty frame in front.
     strict: bool = False
+    #: Serve workers of MDP at the frontend, too, where workers have a backend: whoever reaches the frontend
+    #: may then serve any service.  ``None``: while nobody but this machine can reach the frontend.
+    workers_at_frontend: bool | None = None
 
     def __post_init__(self) -> None:
         flag("strict", self.strict)
+        if self.workers_at_frontend is not None:
+            flag("workers_at_frontend", self.workers_at_frontend)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and _DEFAULTS[name] is None:

@@ -53,7 +53,7 @@ COUNTERS: dict[str, str] = {
     "drop_ready_gone": "a READY whose connection had already closed",
     "drop_ready_refused": "a READY for a service of the broker's own (mmi.*)",
     "drop_unexpected": "HEARTBEAT, DISCONNECT or an answer from a peer that is no registered worker",
-    "drop_wrong_side": "what a worker of MDP or REQ said to the clients' endpoint",
+    "drop_wrong_side": "what a worker said to the clients' endpoint and is not served there",
     "drop_partial_shed": "a PARTIAL that its client did not take; its request ended with it",
     "drop_error_answer": "an error answer whose client had left, or had no room for it for request_ttl",
     # what happened to workers

@@ -25,6 +25,7 @@ __all__ = [
     "bind_private",
     "connect",
     "disconnect",
+    "is_private",
     "wait_until_free",
 ]
 
@@ -84,13 +85,18 @@ def as_control_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ..
     """
     endpoints = as_endpoints(value, what)
     for endpoint in endpoints:
-        if endpoint.startswith("tcp://") and not _is_loopback(endpoint):
+        if not is_private(endpoint):
             raise ConfigError(
                 f"{what}: {endpoint!r} can be reached from other machines, and control has no "
                 "encryption: whoever reaches it could stop the broker. Use tcp://127.0.0.1:PORT "
                 "or ipc://PATH (from another machine: through a tunnel, such as ssh -L)"
             )
     return endpoints
+
+
+def is_private(endpoint: str) -> bool:
+    """Whether nobody but this machine can reach an endpoint."""
+    return not endpoint.startswith("tcp://") or _is_loopback(endpoint)
 
 
 def _is_loopback(endpoint: str) -> bool:

@@ -36,6 +36,8 @@ HELP: dict[str, str] = {
     "io_threads": "I/O threads of libzmq",
     "drain_timeout": "seconds that a stopping broker waits for accepted work",
     "strict": "refuse workers of published dialects: PPP in words, MDP 0.2 with an empty frame in front",
+    "workers_at_frontend": "serve Majordomo workers at the frontend, too: whoever reaches it may then "
+    "serve any service (default: while only this machine can reach it)",
 }
 
 
@@ -51,6 +53,14 @@ def add_option(group: argparse._ArgumentGroup, name: str, default: object, words
     if isinstance(default, bool):
         group.add_argument(
             _option(name), default=argparse.SUPPRESS, action="store_true", help=words
+        )
+        return
+    if name == "workers_at_frontend":
+        group.add_argument(
+            _option(name),
+            default=argparse.SUPPRESS,
+            action=argparse.BooleanOptionalAction,
+            help=words,
         )
         return
     kind, metavar = _kind(name)

@@ -47,7 +47,9 @@ cdef class Board:
     # protocols allowed, as flags of commands.pxd: of workers, of clients
     cdef int protocols, client_protocols
     cdef string default_service         # of clients and workers that name none
-    cdef int worker_port, client_port   # where they are
+    cdef bint workers_at_frontend       # workers of MDP are served where clients are, too
+    cdef int client_port                # where clients are
+    cdef int side                       # the port of the message that is being handled
     # requests, by slot
     cdef TicketTable tickets
     cdef vector[Request] requests
@@ -87,7 +89,8 @@ cdef class Board:
     # Workers whose connection is known to be gone.  What they said before may still be unread, so they are
     # lost once all that had come was read, or when nothing is heard of them until this deadline.
     cdef ExpiryOrder leaving
-    # open connections: descriptor -> worker, or NIL while none said READY on it
+    cdef int fronted                    # registered workers where clients are, which have another socket
+    # open connections: descriptor (AT_FRONTEND: where clients are) -> worker, or NIL while none said READY
     cdef unordered_map[int, int] connections
     # descriptor -> the number of the connection that was opened on it last, and how many there were
     cdef unordered_map[int, int64_t] serials

@@ -42,8 +42,9 @@ cdef class Board:
         if default_service is not None:
             self.client_protocols |= REQ
         self.default_service = <bytes>(default_service or b"")
-        self.worker_port = BACKEND
+        self.workers_at_frontend = config.workers_at_frontend is True
         self.client_port = FRONTEND
+        self.side = BACKEND
         self.tickets = TicketTable(seed)
         self.arrivals = Arrivals()
         self.deadlines = ExpiryOrder(config.request_ttl)

@@ -198,6 +198,6 @@ cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
     if board.workers[worker].dialect == LED:
         lead(&board.head)
     return board.outbox.send(
-        board.worker_port, board.head.at, board.head.count, body, bodies,
+        board.workers[worker].side, board.head.at, board.head.count, body, bodies,
         request.charge + WORKER_HEAD,
     )

@@ -1,7 +1,7 @@
 """What comes from clients."""
 
 from libcpp.string cimport string
-from zmq.backend.cython.libzmq cimport zmq_msg_size
+from zmq.backend.cython.libzmq cimport zmq_msg_get, zmq_msg_size
 
 from . cimport zmqapi
 from .chain cimport NIL
@@ -30,15 +30,17 @@ from .endings cimport refuse
 from .envelope cimport data_of, frame_is, frame_set, frame_size, frame_starts
 from .events cimport NO_CAUSE
 from .expiry cimport nanoseconds
+from .from_worker cimport from_worker
 from .mmi cimport answer_mmi, is_mmi
 from .notices cimport NOTICE_FOREIGN_REQUEST, NOTICE_NOT_A_REQUEST, NOTICE_WRONG_SIDE
 from .noticing cimport notice_message
 from .outbox cimport BEHIND, FULL, OK
+from .records cimport AT_FRONTEND, LATER, NO_CONNECTION
 from .requests cimport open_request
 from .services cimport find_service, is_vacant
 from .telling cimport announced, tell
 from .watching cimport watch_refusal
-from .zmqapi cimport brigantine_zmq
+from .zmqapi cimport ZMQ_SRCFD, brigantine_zmq
 
 from ..config import SENT_AWAY_EVERY as _SENT_AWAY_EVERY
 from ..wire import WORKER_ANNOUNCEMENT as _WORKER_ANNOUNCEMENT
@@ -49,7 +51,9 @@ cdef int64_t SENT_AWAY_EVERY = nanoseconds(_SENT_AWAY_EVERY)
 cdef string WORKER_ANNOUNCEMENT = _WORKER_ANNOUNCEMENT
 
 
-cdef int from_client(Board board, Frames *frames, int64_t now, int connection) except -1 nogil:
+cdef int from_client(
+    Board board, Frames *frames, int64_t now, int connection, bint synced
+) except -1 nogil:
     cdef int slot, service
     cdef const char *name
     cdef size_t size
@@ -57,8 +61,13 @@ cdef int from_client(Board board, Frames *frames, int64_t now, int connection) e
     cdef Command command = parse_client(frames, board.max_depth, board.client_protocols)
     if command.says == SAYS_TOO_DEEP:
         board.count[DROP_TOO_DEEP] += 1
-        return notice_message(board, NOTICE_NOT_A_REQUEST, DROP_TOO_DEEP, frames)
+        notice_message(board, NOTICE_NOT_A_REQUEST, DROP_TOO_DEEP, frames)
+        return 0
     if command.says == SAYS_WORKER:
+        if is_served_there(board, frames):
+            return from_worker(
+                board, frames, now, at_frontend(frames, connection), False, synced
+            )
         return worker_at_frontend(board, frames, &command, now)
     if command.says != SAYS_REQUEST:
         board.count[DROP_MALFORMED_REQUEST] += 1
@@ -68,7 +77,8 @@ cdef int from_client(Board board, Frames *frames, int64_t now, int connection) e
         if frame_size(frames, command.body) <= HEADER_SIZE:  # rare
             if is_ready(frames, &command):
                 board.count[DROP_WRONG_SIDE] += 1
-                return notice_message(board, NOTICE_WRONG_SIDE, DROP_WRONG_SIDE, frames)
+                notice_message(board, NOTICE_WRONG_SIDE, DROP_WRONG_SIDE, frames)
+                return 0
             if board.outbox.noticed and is_foreign(frames, &command):
                 notice_message(board, NOTICE_FOREIGN_REQUEST, NO_CAUSE, frames)
         name = board.default_service.data()
@@ -127,10 +137,16 @@ cdef bint is_foreign(const Frames *frames, const Command *command) noexcept nogi
     )
 
 
+cdef int at_frontend(Frames *frames, int connection) noexcept nogil:
+    if connection == LATER:
+        connection = zmq_msg_get(&frames.at[0], ZMQ_SRCFD)  # -1 (NO_CONNECTION) over inproc
+    return connection if connection == NO_CONNECTION else connection + AT_FRONTEND
+
+
 cdef int worker_at_frontend(
     Board board, const Frames *frames, const Command *command, int64_t now
 ) except -1 nogil:
-    """A worker at the clients' socket: what it says is never a request.
+    """A worker at the clients' socket that is not served there: what it says is never a request.
 
     It is told DISCONNECT, so that it tries again when it has been given the right endpoint; not often, for
     it comes back at once.

@@ -6,6 +6,7 @@ from . cimport zmqapi
 from .chain cimport NIL
 from .codec cimport parse_worker
 from .commands cimport (
+    DIALECTS,
     MDP,
     MDP02,
     NONE,
@@ -39,12 +40,14 @@ from .envelope cimport data_of, frame_size
 from .events cimport NO_CAUSE
 from .notices cimport NOTICE_DIALECT, NOTICE_NOT_A_COMMAND
 from .noticing cimport notice_message
+from .outbox cimport FRONTEND
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
 from .services cimport give_places
 from .tickets cimport ANSWERED, LATE, UNKNOWN
 from .workers cimport (
     cut_off,
+    find_worker,
     heard,
     is_leaving,
     is_unclaimed,
@@ -70,8 +73,12 @@ cdef int from_worker(
 ) except -1 nogil:
     cdef int worker, slot = UNKNOWN
     cdef bint reply
-    cdef Command command = parse_worker(frames, board.protocols)
+    cdef int allowed = board.protocols
+    cdef Command command
     cdef zmq_msg_t *identity = frames.at
+    if board.side == FRONTEND:  # where only those of Majordomo can be told from clients
+        allowed &= MDP | DIALECTS
+    command = parse_worker(frames, allowed)
     reply = command.says == SAYS_FINAL or command.says == SAYS_PARTIAL
     if dropped and not reply and command.says != SAYS_MALFORMED:
         return 0
@@ -135,7 +142,7 @@ cdef int malformed(
         notice_message(board, NOTICE_NOT_A_COMMAND, DROP_MALFORMED_WORKER, frames)
     if frames.count == 0:
         return 0
-    worker = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    worker = find_worker(board, identity)
     if worker == NIL:
         return 0
     lost = board.workers[worker].lost
@@ -239,7 +246,7 @@ cdef int on_reply(
     cdef bint matched
     cdef int holder = worker
     if holder == NIL:
-        holder = board.identities.find(data_of(identity), zmq_msg_size(identity))
+        holder = find_worker(board, identity)
     matched = slot >= 0 and holder != NIL and board.requests[slot].worker == holder
     if matched and command.protocol == MDP02 and cut_off(board, slot, connection):
         finish(board, slot, FAILED, FAILED_WORKER_LOST, LATE)

@@ -22,7 +22,9 @@ cdef extern from *:
 
 cdef class Identities:
     cdef unordered_map[string, int, SecretHash] indexes  # identity -> index
+    cdef unordered_map[string, int, SecretHash] apart  # those that may bear the name of one in `indexes`
     cdef vector[string] names  # index -> identity; stale where the index is free
+    cdef vector[bint] is_apart
     cdef vector[int] free      # indexes to use again
     cdef string scratch        # the key of a look-up: keeps its memory, so none is taken
 
@@ -30,8 +32,12 @@ cdef class Identities:
     cdef int find(self, const char *data, size_t size) noexcept nogil
     # The same, where `guess` (an index in use, or NIL) is likely the answer: spares the look-up by hash.
     cdef int find_near(self, const char *data, size_t size, int guess) noexcept nogil
+    # The same of those that were added apart: another set of names, with indexes from the same row.
+    cdef int find_apart(self, const char *data, size_t size) noexcept nogil
+    cdef int add_apart(self, const char *data, size_t size) except -1 nogil
     # The index of an identity that was not known.  Indexes stay below the greatest number known at once.
     cdef int add(self, const char *data, size_t size) except -1 nogil
+    cdef int take_index(self, const char *data, size_t size) except -1 nogil
     # Forget an index that is in use; it will be used again.
     cdef int forget(self, int index) except -1 nogil
     # One more than the greatest index ever given out.

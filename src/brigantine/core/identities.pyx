@@ -35,23 +35,46 @@ cdef class Identities:
                 return guess
         return self.find(data, size)
 
+    cdef int find_apart(self, const char *data, size_t size) noexcept nogil:
+        self.scratch.assign(data, size)
+        found = self.apart.find(self.scratch)
+        if found == self.apart.end():
+            return NIL
+        return dereference(found).second
+
     cdef int add(self, const char *data, size_t size) except -1 nogil:
+        cdef int index = self.take_index(data, size)
+        self.indexes[self.scratch] = index
+        self.is_apart[index] = False
+        if size > LONG:
+            give_back(&self.scratch)
+        return index
+
+    cdef int add_apart(self, const char *data, size_t size) except -1 nogil:
+        cdef int index = self.take_index(data, size)
+        self.apart[self.scratch] = index
+        self.is_apart[index] = True
+        return index
+
+    cdef int take_index(self, const char *data, size_t size) except -1 nogil:
+        """A free index for a name, which is in `scratch`, too, then."""
         cdef int index
         self.scratch.assign(data, size)
         if self.free.empty():
             index = <int>self.names.size()
             self.names.push_back(self.scratch)
+            self.is_apart.push_back(False)
         else:
             index = self.free.back()
             self.free.pop_back()
             self.names[index].assign(data, size)
-        self.indexes[self.scratch] = index
-        if size > LONG:
-            give_back(&self.scratch)
         return index
 
     cdef int forget(self, int index) except -1 nogil:
-        self.indexes.erase(self.names[index])
+        if self.is_apart[index]:
+            self.apart.erase(self.names[index])
+        else:
+            self.indexes.erase(self.names[index])
         if self.names[index].size() > LONG:
             give_back(&self.names[index])
         self.free.push_back(index)

@@ -222,6 +222,10 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         while self.read(self.workers_side, now):
             if monotonic() - began > LAST_WORDS:
                 break
+        # Of workers where clients are, too.
+        while self.switchboard.c_has_fronted() and self.read(FRONTEND, now):
+            if monotonic() - began > LAST_WORDS:
+                break
         return 0
 
     # -- time ---------------------------------------------------------------------------------
@@ -284,7 +288,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
                 if self.switchboard.c_take(
                     port, &self.inbox, now, connection, False
                 ) == NEEDS_CONNECTIONS:
-                    self.read_monitor(MONITOR, now)
+                    self.read_monitor(CLIENT_MONITOR if port == FRONTEND else MONITOR, now)
                     self.switchboard.c_take(port, &self.inbox, now, connection, True)
             finally:
                 self.lock.end()
@@ -296,8 +300,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         """On one side nothing was left, when all that is known of connections was known."""
         self.lock.begin()
         try:
-            if side == self.workers_side:
-                self.switchboard.c_caught_up()
+            self.switchboard.c_caught_up(BOTH if self.single else side)
             if side == FRONTEND:
                 self.switchboard.c_clients_read()
         finally:

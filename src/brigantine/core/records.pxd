@@ -8,6 +8,9 @@ from .envelope cimport Frames
 cdef enum:
     NO_CONNECTION = -1  # of a peer that has none to name (inproc, and tests)
     LATER = -2          # not looked at yet: the first frame of the message tells
+    # Added to the descriptor of a worker where clients are: a descriptor is used again on either side, and
+    # the monitors of both tell of that in no order.
+    AT_FRONTEND = 1 << 30
 
 cdef struct Service:
     Chain free         # workers that could take a request now, least recently used at the head
@@ -26,8 +29,9 @@ cdef struct Worker:
     int protocol       # as in commands.pxd
     int dialect        # likewise
     int capacity       # requests it takes at once
-    int connection     # the descriptor it speaks on, or NO_CONNECTION
+    int connection     # the descriptor it speaks on (AT_FRONTEND: where), or NO_CONNECTION
     int64_t serial     # tells that connection from others on the same descriptor: see Board.serials
+    int side           # the port that it is at: a worker is what has an identity on a side
     int occupied       # places taken: live requests, and those that expired while it was at work
     bint stopping      # it has said that it is leaving: it gets nothing more
     bint turn          # it stands at the head of `free` for more than one request

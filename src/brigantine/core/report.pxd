@@ -11,8 +11,8 @@ from .records cimport Service, Worker
 cdef int pack_services(
     string *out, Identities names, const vector[Service] *services
 ) except -1 nogil
-# {service: [{"identity": id, "protocol": name, "capacity": n, "in_flight": n, "state": word}]}, in
-# the order of names; `free` are the links of those that could take a request now.
+# {service: [{"identity": id, "protocol": name, "capacity": n, "in_flight": n, "state": word,
+# "side": word}]}, in the order of names; `free` are the links of those that could take a request now.
 cdef int pack_workers(
     string *out, Identities names, Identities identities, const vector[Worker] *workers,
     vector[Link] *free,

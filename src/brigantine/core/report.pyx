@@ -7,6 +7,7 @@ from libcpp.utility cimport pair
 
 from .chain cimport chain_has
 from .commands cimport MDP01, MDP02, PPP, REQ
+from .outbox cimport BACKEND
 from .packing cimport pack_array, pack_bytes, pack_map, pack_text, pack_uint
 
 from ..protocols import Protocol
@@ -44,20 +45,18 @@ cdef int pack_workers(
     string *out, Identities names, Identities identities, const vector[Worker] *workers,
     vector[Link] *free,
 ) except -1 nogil:
-    # Service and identity by name, and the worker's index.
-    cdef vector[pair[pair[string, string], int]] found
-    cdef pair[pair[string, string], int] each
+    # Service and identity by name, the worker's side, and its index.
+    cdef vector[pair[pair[string, string], pair[int, int]]] found
+    cdef pair[pair[string, string], pair[int, int]] each
     cdef size_t first, last, groups = 0
     cdef int index
-    known = identities.indexes.begin()
-    while known != identities.indexes.end():
-        index = dereference(known).second
+    for index in range(<int>dereference(workers).size()):
         if not dereference(workers)[index].lost:
             each.first.first = names.names[dereference(workers)[index].service]
-            each.first.second = dereference(known).first
-            each.second = index
+            each.first.second = identities.names[index]
+            each.second.first = dereference(workers)[index].side
+            each.second.second = index
             found.push_back(each)
-        postincrement(known)
     sort(found.begin(), found.end())
     for first in range(found.size()):
         if first == 0 or found[first].first.first != found[first - 1].first.first:
@@ -71,7 +70,7 @@ cdef int pack_workers(
         pack_bytes(out, found[first].first.first.data(), found[first].first.first.size())
         pack_array(out, last - first)
         while first < last:
-            index = found[first].second
+            index = found[first].second.second
             pack_worker(
                 out, &found[first].first.second, &dereference(workers)[index],
                 chain_has(free.data(), index),
@@ -84,7 +83,7 @@ cdef int pack_worker(
     string *out, const string *identity, const Worker *worker, bint is_free
 ) except -1 nogil:
     cdef const string *protocol = &PROTOCOL_NAMES[worker.protocol]
-    pack_map(out, 5)
+    pack_map(out, 6)
     pack_text(out, b"identity", 8)
     pack_bytes(out, identity.data(), identity.size())
     pack_text(out, b"protocol", 8)
@@ -98,4 +97,9 @@ cdef int pack_worker(
         pack_text(out, b"idle", 4)
     else:
         pack_text(out, b"busy", 4)
+    pack_text(out, b"side", 4)
+    if worker.side == BACKEND:
+        pack_text(out, b"backend", 7)
+    else:
+        pack_text(out, b"frontend", 8)
     return 0

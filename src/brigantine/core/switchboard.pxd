@@ -30,6 +30,7 @@ cdef class Switchboard(Board):
     cdef int c_connection_opened(self, int connection) except -1 nogil
     # Its worker gets nothing more, and is lost in c_caught_up.
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil
+    cdef int close_connection(self, int connection) except -1 nogil
     # The same of clients.  What waits of one is forgotten when it is sure that it came on that connection:
     # when nothing was left unread where clients are, and then all was told of connections.
     cdef int c_client_connected(self, int connection) except -1 nogil
@@ -39,8 +40,10 @@ cdef class Switchboard(Board):
     cdef int c_clients_caught_up(self) except -1 nogil
     # Whether a worker's connection is gone, and c_caught_up has yet to come.
     cdef bint c_has_leaving(self) noexcept nogil
-    # Where workers are nothing is left unread: what was closed before that is over.
-    cdef int c_caught_up(self) except -1 nogil
+    # On a side (or ANY_SIDE) nothing is left unread: what was closed there before that is over.
+    cdef int c_caught_up(self, int side) except -1 nogil
+    # Whether a worker is registered where clients are, which have a socket of their own.
+    cdef bint c_has_fronted(self) noexcept nogil
     cdef bint c_drained(self) noexcept nogil
     # Append what there is, as msgpack: see report.pxd.
     cdef int c_pack_services(self, string *out) except -1 nogil

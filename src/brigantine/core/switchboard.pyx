@@ -22,15 +22,15 @@ from .dispatch cimport settle
 from .endings cimport finish
 from .envelope cimport frames_extend, frames_free, frames_init, frames_size
 from .expiry cimport nanoseconds, seconds_of
-from .from_client cimport dropped_from_client, from_client
+from .from_client cimport at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker cimport NEEDS_CONNECTIONS, from_worker
 from .outbox cimport BOTH, FRONTEND, CallableOutbox
-from .records cimport NO_CONNECTION
+from .records cimport AT_FRONTEND, NO_CONNECTION
 from .report cimport pack_services, pack_workers
 from .telling cimport tell_no_more
 from .tick cimport do_due, next_due
 from .tickets cimport LATE
-from .workers cimport leave, lose_leaving
+from .workers cimport ANY_SIDE, leave, lose_leaving
 from .zmqapi cimport brigantine_zmq
 
 from ..config import REPLY_BYTES as _REPLY_BYTES
@@ -63,32 +63,37 @@ cdef class Switchboard(Board):
         self.present = now
         if self.vacated < 0:
             self.vacated = now
+        self.side = port
         if port == BOTH:
-            self.worker_port = self.client_port = BOTH
+            self.client_port = BOTH
         self.taken = frames_size(frames, 0, frames.count)
         if frames.count > self.max_frames or self.taken > self.max_message_bytes:
             return self.take_large(port, frames, now, connection, synced)
         elif port == FRONTEND or (port == BOTH and not is_worker(frames)):
-            from_client(self, frames, now, connection)
-        else:
-            return from_worker(self, frames, now, connection, False, synced)
-        return 0
+            return from_client(self, frames, now, connection, synced)
+        return from_worker(self, frames, now, connection, False, synced)
 
     cdef int take_large(
         self, int port, Frames *frames, int64_t now, int connection, bint synced
     ) except -1 nogil:
         """A message beyond the bounds of a request; of one with too many frames the last are missing."""
-        cdef bint client = port == FRONTEND or (port == BOTH and not is_worker(frames))
+        cdef bint client = port == BOTH and not is_worker(frames)
         cdef int reason
+        if port == FRONTEND:
+            client = not is_served_there(self, frames)
         if frames.count > self.max_frames + (0 if client else REPLY_FRAMES):
             reason = DROP_TOO_MANY_FRAMES
         elif client or self.taken > self.max_message_bytes + REPLY_BYTES:
             reason = DROP_TOO_LARGE
+        elif port == FRONTEND:
+            return from_client(self, frames, now, connection, synced)
         else:
             return from_worker(self, frames, now, connection, False, synced)
         if client:
             self.count[reason] += 1
             return dropped_from_client(self, frames, reason)
+        if port == FRONTEND:
+            connection = at_frontend(frames, connection)
         if from_worker(self, frames, now, connection, True, synced) == NEEDS_CONNECTIONS:
             return NEEDS_CONNECTIONS
         self.count[reason] += 1
@@ -110,10 +115,13 @@ cdef class Switchboard(Board):
         return 0
 
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:
-        cdef int worker
         self.present = now
         if self.vacated < 0:
             self.vacated = now
+        return self.close_connection(connection)
+
+    cdef int close_connection(self, int connection) except -1 nogil:
+        cdef int worker
         found = self.connections.find(connection)
         if found == self.connections.end():
             return 0
@@ -124,10 +132,14 @@ cdef class Switchboard(Board):
         return 0
 
     cdef int c_client_connected(self, int connection) except -1 nogil:
+        if self.workers_at_frontend:
+            self.c_connection_opened(connection + AT_FRONTEND)
         return client_connected(self, connection)
 
     cdef int c_client_left(self, int connection, int64_t now) except -1 nogil:
         self.present = now
+        if self.workers_at_frontend:
+            self.close_connection(connection + AT_FRONTEND)
         return client_left(self, connection)
 
     cdef bint c_has_departures(self) noexcept nogil:
@@ -142,8 +154,11 @@ cdef class Switchboard(Board):
     cdef bint c_has_leaving(self) noexcept nogil:
         return self.leaving.chain.length != 0
 
-    cdef int c_caught_up(self) except -1 nogil:
-        return lose_leaving(self)
+    cdef bint c_has_fronted(self) noexcept nogil:
+        return self.fronted != 0
+
+    cdef int c_caught_up(self, int side) except -1 nogil:
+        return lose_leaving(self, side)
 
     cdef bint c_drained(self) noexcept nogil:
         return self.count[QUEUED] == 0 and self.count[IN_FLIGHT] == self.orphans
@@ -174,7 +189,9 @@ cdef class Switchboard(Board):
                     self.identities.names[index].size(), self.workers[index].protocol,
                     self.workers[index].dialect,
                 )
-                self.outbox.send(self.worker_port, self.head.at, self.head.count, NULL, 0)
+                self.outbox.send(
+                    self.workers[index].side, self.head.at, self.head.count, NULL, 0
+                )
         return 0
 
     # -- from Python --------------------------------------------------------------------------
@@ -244,7 +261,7 @@ cdef class Switchboard(Board):
         self.c_connection_closed(connection, nanoseconds(now))
 
     def client_connected(self, int connection):
-        """A peer connected where clients do."""
+        """A peer connected where clients do, a worker maybe: see ``workers_at_frontend``."""
         self.c_client_connected(connection)
 
     def client_left(self, int connection, double now):
@@ -270,13 +287,18 @@ cdef class Switchboard(Board):
         """Whether :meth:`caught_up` is waited for."""
         return self.c_has_leaving()
 
-    def caught_up(self, double now):
+    def has_fronted(self):
+        """Whether a worker is registered where clients are, which have a socket of their own."""
+        return self.c_has_fronted()
+
+    def caught_up(self, double now, int side=ANY_SIDE):
         """All that workers had sent was handed in: those whose connection has closed are lost.
 
-        Their requests are sent to others in :meth:`tick`.
+        With ``side``, a port, it was all that had come there.  Their requests are sent to others in
+        :meth:`tick`.
         """
         self.present = nanoseconds(now)
-        self.c_caught_up()
+        self.c_caught_up(side)
 
     def hand_out(self, double now):
         """Send waiting requests as long as workers are free, as :meth:`tick` does at its end."""

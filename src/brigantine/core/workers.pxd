@@ -8,6 +8,11 @@ from .board cimport Board
 from .chain cimport NIL, chain_has
 from .commands cimport Command
 
+cdef enum:
+    ANY_SIDE = -1
+
+# The worker of that identity on the side of the message that is being handled, registered or not; or NIL.
+cdef int find_worker(Board board, zmq_msg_t *identity) noexcept nogil
 # The registered worker of that identity, if it still speaks on the same connection; or NIL.  `guess` is who
 # it probably is, or NIL.
 cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) except -2 nogil
@@ -30,8 +35,8 @@ cdef int send_disconnect(
 cdef int let_go(Board board, int worker, int64_t now) except -1 nogil
 # A worker's connection is gone: it gets nothing more, and is lost when all that it said was read.
 cdef int leave(Board board, int worker) except -1 nogil
-# All that workers had sent was read: those whose connection is gone are lost.
-cdef int lose_leaving(Board board) except -1 nogil
+# All that workers on a side (or ANY_SIDE) had sent was read: those whose connection is gone are lost.
+cdef int lose_leaving(Board board, int side) except -1 nogil
 # A worker is gone: out of every order; its requests go to others, or wait for their end.  `reason` is
 # the counter that says why.
 cdef int lose(Board board, int worker, int reason) except -1 nogil

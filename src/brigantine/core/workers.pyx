@@ -31,7 +31,7 @@ from .lru cimport lru_ready, lru_remove
 from .mmi cimport is_mmi
 from .notices cimport NOTICE_DISCONNECTED, NOTICE_EXPIRED, NOTICE_LOST
 from .noticing cimport notice_loss, notice_ready
-from .outbox cimport GONE, OK
+from .outbox cimport FRONTEND, GONE, OK
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport take_back
 from .services cimport find_service, give_places, leave_service, mark
@@ -60,10 +60,18 @@ cdef inline int notice_of(int reason) noexcept nogil:
     return NOTICE_DISCONNECTED if reason == WORKERS_DISCONNECTED else NOTICE_LOST
 
 
+cdef int find_worker(Board board, zmq_msg_t *identity) noexcept nogil:
+    if board.side == FRONTEND:
+        return board.identities.find_apart(data_of(identity), zmq_msg_size(identity))
+    return board.identities.find(data_of(identity), zmq_msg_size(identity))
+
+
 cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) except -2 nogil:
-    cdef int index = board.identities.find_near(
-        data_of(identity), zmq_msg_size(identity), guess
-    )
+    cdef int index
+    if guess == NIL or board.workers[guess].side != board.side or board.side == FRONTEND:
+        index = find_worker(board, identity)
+    else:
+        index = board.identities.find_near(data_of(identity), zmq_msg_size(identity), guess)
     if index == NIL or board.workers[index].lost:
         return NIL
     if connection != board.workers[index].connection and connection != NO_CONNECTION:
@@ -86,7 +94,7 @@ cdef int register(
         board.count[DROP_READY_GONE] += 1
         return watch_ready(board, DROP_READY_GONE, identity, name, size)
     # Before its service is looked for: that may go with the last request.
-    index = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    index = find_worker(board, identity)
     if index != NIL and board.workers[index].serial != serial_of(board, connection):
         end_replies(board, index, True)
     if command.protocol & MDP and is_mmi(name, size):
@@ -97,7 +105,7 @@ cdef int register(
             board, data_of(identity), zmq_msg_size(identity), command.protocol, command.dialect
         )
     service = find_service(board, name, size, True)
-    index = board.identities.find(data_of(identity), zmq_msg_size(identity))
+    index = find_worker(board, identity)
     if index == NIL:
         index = add_worker(board, identity)
     # Otherwise it was lost, and is back while an answer of its former life may still come.
@@ -108,6 +116,8 @@ cdef int register(
     worker.capacity = command.capacity
     worker.connection = connection
     worker.serial = serial_of(board, connection)
+    worker.side = board.side
+    board.fronted += worker.side == FRONTEND
     worker.occupied = worker.live = 0
     worker.turn = worker.lost = worker.stopping = False
     worker.joined_at = worker.heard_at = now
@@ -148,7 +158,11 @@ cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
     """An empty record for a new worker; returns its index."""
     cdef Worker fresh
     cdef Link link
-    cdef int index = board.identities.add(data_of(identity), zmq_msg_size(identity))
+    cdef int index
+    if board.side == FRONTEND:
+        index = board.identities.add_apart(data_of(identity), zmq_msg_size(identity))
+    else:
+        index = board.identities.add(data_of(identity), zmq_msg_size(identity))
     memset(&fresh, 0, sizeof(fresh))
     chain_init(&fresh.requests)
     if <size_t>index == board.workers.size():
@@ -216,7 +230,9 @@ cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
         &board.head, name.data(), name.size(), board.workers[worker].protocol,
         board.workers[worker].dialect,
     )
-    sent = board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
+    sent = board.outbox.send(
+        board.workers[worker].side, board.head.at, board.head.count, NULL, 0
+    )
     if sent == GONE:
         return leave(board, worker)
     board.count[HEARTBEATS if sent == OK else WORKER_FULL] += 1
@@ -229,7 +245,7 @@ cdef int send_disconnect(
 ) except -1 nogil:
     board.count[DISCONNECTS] += 1
     disconnect_head(&board.head, name, size, protocol, dialect)
-    board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0)
+    board.outbox.send(board.side, board.head.at, board.head.count, NULL, 0)
     return 0
 
 
@@ -243,7 +259,7 @@ cdef int let_go(Board board, int index, int64_t now) except -1 nogil:
     if worker.protocol != REQ:
         heard(board, index, now)
     leaving_head(&board.head, name.data(), name.size(), worker.protocol)
-    if board.outbox.send(board.worker_port, board.head.at, board.head.count, NULL, 0) == GONE:
+    if board.outbox.send(worker.side, board.head.at, board.head.count, NULL, 0) == GONE:
         return leave(board, index)
     return 0
 
@@ -263,11 +279,13 @@ cdef int leave(Board board, int index) except -1 nogil:
     return 0
 
 
-cdef int lose_leaving(Board board) except -1 nogil:
-    cdef int index = board.leaving.chain.head
+cdef int lose_leaving(Board board, int side) except -1 nogil:
+    cdef int following, index = board.leaving.chain.head
     while index != NIL:
-        lose(board, index, WORKERS_LOST)
-        index = board.leaving.chain.head
+        following = board.leaving.links[index].next
+        if side == ANY_SIDE or board.workers[index].side == side:
+            lose(board, index, WORKERS_LOST)
+        index = following
     return 0
 
 
@@ -285,6 +303,7 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
             board.busy.release(index)
         board.beats.release(index)
     worker.lost = True
+    board.fronted -= worker.side == FRONTEND
     give_places(board, index, worker.occupied)
     worker.live = 0
     found = board.connections.find(worker.connection)

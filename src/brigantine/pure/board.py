@@ -18,7 +18,7 @@ from .lru import LRUQueue
 from .noticing import NoticeGate
 from .outbox import Outbox, Port
 from .pace import PaceOrder
-from .records import Departure, Request, Service, Worker
+from .records import Departure, Request, Service, Worker, WorkerKey
 from .tickets import TicketTable
 from .untold import Untold
 
@@ -52,9 +52,11 @@ class Board:
             self.client_protocols |= REQ
         #: Of clients and workers that name none.
         self.default_service = default_service or b""
-        #: Where workers and clients are.
-        self.worker_port = Port.BACKEND
+        #: Workers of MDP are served where clients are, too.
+        self.workers_at_frontend = config.workers_at_frontend is True
+        #: Where clients are, and where the message came from that is being handled.
         self.client_port = Port.FRONTEND
+        self.side: int = Port.BACKEND
         self.count = dict.fromkeys(COUNTERS, 0)
 
         self.tickets = TicketTable(seed)
@@ -82,30 +84,33 @@ class Board:
         #: Services in which a request or a worker became free for another try.
         self.due: dict[Service, None] = {}
 
-        self.workers: dict[bytes, Worker] = {}
+        self.workers: dict[WorkerKey, Worker] = {}
+        #: Those registered where clients are, which have another socket.
+        self.fronted = 0
         #: Workers that can take a request but whose pipe was full, to try again at the next tick.
-        self.parked = LRUQueue()
+        self.parked: LRUQueue[WorkerKey] = LRUQueue()
         # Workers of PPP and MDP: when they count as gone, idle and at work, and when a HEARTBEAT
         # to them is due.
         first = PPP if protocols & PPP or not protocols & MDP else MDP
         interval = config.interval(first)
         #: Of workers of MDP; 0 where it is the usual one of the three that follow.
         self.mdp_interval = config.interval(MDP) if config.interval(MDP) != interval else 0.0
-        self.idle: PaceOrder[bytes] = PaceOrder(interval * config.liveness)
+        self.idle: PaceOrder[WorkerKey] = PaceOrder(interval * config.liveness)
         self.busy = self.idle
         #: ``busy`` is not ``idle``.
         self.split = config.busy_liveness > 0
         if self.split:
             self.busy = PaceOrder(interval * config.busy_liveness)
-        self.beats: PaceOrder[bytes] = PaceOrder(interval)
+        self.beats: PaceOrder[WorkerKey] = PaceOrder(interval)
         #: Workers whose connection is known to be gone.  What they said before may still be unread, so
         #: they are lost once all that had come was read, or when nothing is heard of them until this
         #: deadline.
         spoken = [each for each in (REQ, PPP, MDP) if protocols & each]
         patience = max(map(config.interval, spoken)) * config.liveness
-        self.leaving: ExpiryQueue[bytes] = ExpiryQueue(patience)
-        #: Connection -> the worker that speaks on it; None while it has not said READY.
-        self.connections: dict[int, bytes | None] = {}
+        self.leaving: ExpiryQueue[WorkerKey] = ExpiryQueue(patience)
+        #: Connection (AT_FRONTEND: where clients are) -> the worker that speaks on it; None while it has
+        #: not said READY.
+        self.connections: dict[int, WorkerKey | None] = {}
         #: Descriptor -> the number of the connection that was opened on it last, and how many there were.
         self.serials: dict[int, int] = {}
         self.opened = 0
@@ -135,10 +140,6 @@ class Board:
         if not self.began:
             self.began, self.vacated = True, now
         self.present = now
-
-    def send(self, frames: list[bytes]) -> int:
-        """Send to a worker."""
-        return self.outbox(self.worker_port, frames)
 
     def counters(self) -> dict[str, int]:
         """All counters by name."""

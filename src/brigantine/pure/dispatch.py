@@ -68,14 +68,14 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
     """Send a waiting request to the least recently used worker that takes it: that worker."""
     service = request.service
     while True:
-        identity = service.free.next()
-        if identity is None:
+        key = service.free.next()
+        if key is None:
             return None
-        worker = board.workers[identity]
+        worker = board.workers[key]
         head = codec.to_worker(
-            identity, board.tickets.token(request.slot), worker.protocol, worker.dialect
+            worker.identity, board.tickets.token(request.slot), worker.protocol, worker.dialect
         )
-        sent = board.send([*head, *request.body])
+        sent = board.outbox(worker.side, [*head, *request.body])
         if sent == Sent.OK:
             break
         if sent == Sent.GONE:
@@ -83,7 +83,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         else:
             board.count["worker_full" if sent == Sent.FULL else "worker_behind"] += 1
             worker.turn = False
-            board.parked.ready(identity)
+            board.parked.ready(key)
     del service.queue[request.slot]
     left_queue(board, request)
     worker.requests[request.slot] = None
@@ -97,7 +97,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
     board.count["in_flight"] += 1
     _take_turn(worker)
     if worker.protocol != REQ:
-        board.beats.refresh(identity, now)
+        board.beats.refresh(key, now)
         if worker.occupied == 1 and board.split:
             heard(board, worker, now)  # from now on it may be silent for longer
     return worker
@@ -129,6 +129,6 @@ def _take_turn(worker: Worker) -> None:
     others = service.in_hand - worker.occupied
     if not service.unoccupied and worker.occupied * (service.workers - 1) < _TURN * others:
         worker.turn = True
-        service.free.again(worker.identity)
+        service.free.again(worker.key)
     else:
-        service.free.ready(worker.identity)
+        service.free.ready(worker.key)

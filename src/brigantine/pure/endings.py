@@ -74,4 +74,4 @@ def tell_refused(board: Board, frames: list[bytes], command: Command, reason: st
 def forget_if_empty(board: Board, worker: Worker) -> None:
     """Let go of a lost worker's record once none of its requests may be answered any more."""
     if worker.lost and not worker.requests:
-        board.workers.pop(worker.identity, None)
+        board.workers.pop(worker.key, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 from ..config import MAX_SECONDS
@@ -71,3 +71,7 @@ class ExpiryQueue(Generic[Key]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._deadlines
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys, the earliest deadline first."""
+        return iter(list(self._deadlines))

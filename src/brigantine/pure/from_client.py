@@ -11,62 +11,80 @@ from .clients import file_request
 from .commands import MDP, REQ, Command, Says
 from .dispatch import enqueue
 from .endings import refuse, tell_refused
+from .from_worker import from_worker
 from .mmi import answer_mmi
 from .noticing import notice_message
 from .outbox import Sent
+from .records import AT_FRONTEND, NO_CONNECTION
 from .requests import open_request
 from .services import find_service, is_vacant, service_name
 from .telling import announced, tell
 from .watching import watch
 
-__all__ = ["dropped_from_client", "from_client"]
+__all__ = ["at_frontend", "dropped_from_client", "from_client", "is_served_there"]
 
 
-def from_client(board: Board, frames: list[bytes], now: float, connection: int) -> None:
-    """Handle one message."""
+def is_served_there(board: Board, frames: list[bytes]) -> bool:
+    """Whether a message where clients are is from a worker that may be served there."""
+    return board.workers_at_frontend and codec.is_worker(frames)
+
+
+def at_frontend(connection: int) -> int:
+    """The connection of a worker that speaks where clients are."""
+    return connection if connection == NO_CONNECTION else connection + AT_FRONTEND
+
+
+def from_client(
+    board: Board, frames: list[bytes], now: float, connection: int, *, synced: bool
+) -> bool:
+    """Handle one message.  ``False``: see :meth:`Switchboard.take`."""
     command = codec.parse_client(frames, board.config.max_depth, board.client_protocols)
     if command.says is Says.TOO_DEEP:
         board.count["drop_too_deep"] += 1
         notice_message(board, "not_a_request", "drop_too_deep", frames)
-        return
+        return True
     if command.says is Says.WORKER:
+        if is_served_there(board, frames):
+            at = at_frontend(connection)
+            return from_worker(board, frames, now, at, dropped=False, synced=synced)
         _worker_at_frontend(board, frames, command, now)
-        return
+        return True
     if command.says is not Says.REQUEST:
         board.count["drop_malformed_request"] += 1
         notice_message(board, "not_a_request", "drop_malformed_request", frames)
         _tell_misdirected(board, frames)
-        return
+        return True
     if command.service < 0:
         if _is_ready(frames, command):
             board.count["drop_wrong_side"] += 1
             notice_message(board, "wrong_side", "drop_wrong_side", frames)
-            return
+            return True
         if _is_foreign(frames, command):
             notice_message(board, "foreign_request", None, frames)
     board.count["accepted"] += 1
     name = service_name(board, frames, command)
     if board.protocols & MDP and name.startswith(MMI_PREFIX):
         _reply_mmi(board, frames, command, name)
-        return
+        return True
     if board.draining:
         refuse(board, frames, command, "shed", "shed_draining")
-        return
+        return True
     vacant = (
         command.service >= 0 and is_vacant(board, name) and announced(frames[command.address - 1])
     )
     if vacant and now - board.vacated >= board.vacancies.timeout:
         refuse(board, frames, command, "failed", "failed_no_service")
-        return
+        return True
     service = find_service(board, name, by_worker=False)
     if service is None:
         refuse(board, frames, command, "shed", "shed_services")
-        return
+        return True
     request = open_request(board, frames, command, service, now)
     file_request(board, request, connection)
     if vacant:
         board.vacancies.refresh(request.slot, now)
     enqueue(board, request, now)
+    return True
 
 
 def _tell_misdirected(board: Board, frames: list[bytes]) -> None:
@@ -90,7 +108,7 @@ def _is_foreign(frames: list[bytes], command: Command) -> bool:
 
 
 def _worker_at_frontend(board: Board, frames: list[bytes], command: Command, now: float) -> None:
-    """A worker at the clients' socket: what it says is never a request.
+    """A worker at the clients' socket that is not served there: what it says is never a request.
 
     It is told DISCONNECT, so that it tries again when it has been given the right endpoint; not often, for
     it comes back at once.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from . import codec
 from .board import Board
-from .commands import MDP, MDP02, NONE, REQ, STRICT, Command, Says
+from .commands import DIALECTS, MDP, MDP02, NONE, REQ, STRICT, Command, Says
 from .endings import finish
 from .noticing import notice_message
+from .outbox import Port
 from .records import NO_CONNECTION, Worker
 from .requests import give_reply
 from .services import service_name
@@ -43,7 +44,10 @@ def from_worker(
     With ``dropped`` it was beyond the bounds: a reply still says that its sender lives and is done,
     anything else nothing.  ``False``: see :meth:`Switchboard.take`.
     """
-    command = codec.parse_worker(frames, board.protocols)
+    allowed = board.protocols
+    if board.side == Port.FRONTEND:  # where only those of Majordomo can be told from clients
+        allowed &= MDP | DIALECTS
+    command = codec.parse_worker(frames, allowed)
     says = command.says
     if dropped and says not in (Says.FINAL, Says.PARTIAL, Says.MALFORMED):
         return True
@@ -59,7 +63,7 @@ def from_worker(
         return True
     worker = known(board, identity, connection)
     registers = command.protocol == REQ and says is Says.FINAL
-    if unsure and registers and (worker is None or identity in board.leaving):
+    if unsure and registers and (worker is None or (board.side, identity) in board.leaving):
         return False
     if worker is not None and worker.protocol != command.protocol:
         board.count["drop_malformed_worker"] += 1
@@ -98,7 +102,7 @@ def _malformed(
     if not dropped:  # else it is counted as that
         board.count["drop_malformed_worker"] += 1
         notice_message(board, "not_a_command", "drop_malformed_worker", frames)
-    worker = board.workers.get(frames[0]) if frames else None
+    worker = board.workers.get((board.side, frames[0])) if frames else None
     if worker is None:
         return
     slot = _answered(board, frames, command, worker)
@@ -156,7 +160,7 @@ def _on_ready(
     identity = frames[0]
     worker = known(board, identity, connection)
     name = service_name(board, frames, command)
-    if worker is not None and identity in board.leaving:
+    if worker is not None and (board.side, identity) in board.leaving:
         # It is back, on the same descriptor or none: all that it said before was read.
         lose(board, worker)
     elif worker is not None:
@@ -187,7 +191,7 @@ def _on_reply(
     identity, body = frames[0], frames[command.body :]
     partial = command.says is Says.PARTIAL
     slot = board.tickets.resolve(frames[command.ticket])
-    holder = board.workers.get(identity)
+    holder = board.workers.get((board.side, identity))
     matched = slot >= 0 and holder is not None and board.requests[slot].worker is holder
     if matched and command.protocol == MDP02 and cut_off(board, board.requests[slot], connection):
         finish(board, board.requests[slot], "failed", "failed_worker_lost", Verdict.LATE)
@@ -216,8 +220,8 @@ def _on_reply(
         return
     if not partial and not matched:
         _give_expired_place(worker, slot)
-    unclaimed = board.connections.get(connection, identity) is None
-    if command.protocol == REQ and identity in board.leaving and unclaimed:
+    unclaimed = board.connections.get(connection, (board.side, identity)) is None
+    if command.protocol == REQ and (board.side, identity) in board.leaving and unclaimed:
         # It may be back on the same descriptor without a READY.  If not, the next send will tell.
         lose(board, worker)
         register(board, identity, board.default_service, command, now, connection)

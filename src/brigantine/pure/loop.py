@@ -203,6 +203,10 @@ class Loop:
         while self._read(self._workers_port, now):
             if time.monotonic() - began > LAST_WORDS:
                 break
+        # Of workers where clients are, too.
+        while self._switchboard.has_fronted() and self._read(self._clients_port, now):
+            if time.monotonic() - began > LAST_WORDS:
+                break
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -269,7 +273,10 @@ class Loop:
                 frames.append(socket.recv(_DONTWAIT))
             with self._lock:
                 if not take(port, frames, now, connection):
-                    self._read_monitor(now)
+                    if port == Port.FRONTEND:
+                        self._read_client_monitor(now)
+                    else:
+                        self._read_monitor(now)
                     take(port, frames, now, connection, synced=True)
             if self._discarding[port]:
                 return True  # it takes as long as many messages, and others want a turn meanwhile
@@ -358,16 +365,15 @@ class Loop:
     def _catch_up(self, port: int, now: float) -> None:
         """On one side nothing was left, when all that is known of connections was known."""
         with self._lock:
-            if port == self._workers_port:
-                self._switchboard.caught_up(now)
+            self._switchboard.caught_up(now, port)
             if port == self._clients_port:
                 self._switchboard.clients_read()
 
     def _receive_first(self, socket: zmq.Socket[bytes]) -> tuple[int, list[bytes]]:
-        """A client's routing id, and its connection where that matters."""
+        """A peer's routing id where clients are, and its connection where that matters."""
         if self._client_monitor is None:
             return NO_CONNECTION, [socket.recv(_DONTWAIT)]
-        first = socket.recv(_DONTWAIT, copy=False)
+        first = self._first = socket.recv(_DONTWAIT, copy=False)
         return _connection(first), [first.bytes]
 
     def _read_control(self, now: float) -> None:

@@ -7,10 +7,25 @@ from enum import Enum, auto
 
 from .lru import LRUQueue
 
-__all__ = ["NO_CONNECTION", "Departure", "Request", "Service", "State", "Worker"]
+__all__ = [
+    "AT_FRONTEND",
+    "NO_CONNECTION",
+    "Departure",
+    "Request",
+    "Service",
+    "State",
+    "Worker",
+    "WorkerKey",
+]
 
 #: The connection of a peer that has none to name (inproc, and tests).
 NO_CONNECTION = -1
+#: Added to the descriptor of a worker where clients are: a descriptor is used again on either side, and the
+#: monitors of both tell of that in no order.
+AT_FRONTEND = 1 << 30
+
+#: A worker is what has an identity on a side: the port, and the identity.
+WorkerKey = tuple[int, bytes]
 
 
 class Service:
@@ -25,7 +40,7 @@ class Service:
         #: How many services had been made known before it.
         self.age = age
         #: Workers that could take a request now, least recently used first.
-        self.free = LRUQueue()
+        self.free: LRUQueue[WorkerKey] = LRUQueue()
         #: Slots of the waiting requests, next one first.
         self.queue: OrderedDict[int, None] = OrderedDict()
         #: Charged to these.
@@ -37,7 +52,7 @@ class Service:
 
 
 class Worker:
-    """A worker by identity.
+    """A worker by the side that it is at and its identity.
 
     It is in its service's ``free`` or in the board's ``parked`` exactly when it is not lost
     and ``occupied < capacity``, and it is not ``stopping``.
@@ -45,12 +60,13 @@ class Worker:
 
     __slots__ = (
         "address", "capacity", "connection", "dialect", "heard", "heard_at", "identity", "joined_at",
-        "live", "longest", "lost", "occupied", "protocol", "requests", "serial", "service", "stopping",
-        "turn",
+        "key", "live", "longest", "lost", "occupied", "protocol", "requests", "serial", "service", "side",
+        "stopping", "turn",
     )  # fmt: skip
 
-    def __init__(self, identity: bytes) -> None:
-        self.identity = identity
+    def __init__(self, key: WorkerKey) -> None:
+        self.key = key
+        self.side, self.identity = key
         self.requests: dict[int, None] = {}  # slots of those it may answer, as they were sent
         self.lost = True
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgpack
 
 from ..protocols import Protocol
+from .outbox import Port
 from .records import Service, Worker
 
 __all__ = ["pack_services", "pack_workers"]
@@ -22,16 +23,19 @@ def pack_services(services: Iterable[Service]) -> bytes:
 
 
 def pack_workers(workers: Iterable[Worker]) -> bytes:
-    """``{service: [{"identity", "protocol", "capacity", "in_flight", "state"}]}``, sorted by names."""
+    """``{service: [{"identity", "protocol", "capacity", "in_flight", "state", "side"}]}``, sorted."""
     registered = [each for each in workers if not each.lost]
     found: dict[bytes, list[dict[str, Any]]] = {}
-    for each in sorted(registered, key=lambda worker: (worker.service.name, worker.identity)):
+    for each in sorted(
+        registered, key=lambda worker: (worker.service.name, worker.identity, worker.side)
+    ):
         found.setdefault(each.service.name, []).append({
             "identity": each.identity,
             "protocol": Protocol(each.protocol).name,
             "capacity": each.capacity,
             "in_flight": each.live,
-            "state": "idle" if each.identity in each.service.free else "busy",
+            "state": "idle" if each.key in each.service.free else "busy",
+            "side": "backend" if each.side == Port.BACKEND else "frontend",
         })  # fmt: skip
     return _packed(found)
 

@@ -63,7 +63,7 @@ class LRURounds:
     """A round: take the least recently used of ``workers`` workers, and append it again."""
 
     def __init__(self, workers: int) -> None:
-        self._queue = LRUQueue()
+        self._queue: LRUQueue[bytes] = LRUQueue()
         for number in range(workers):
             self._queue.ready(_identity(number))
 

@@ -15,15 +15,15 @@ from .clients import client_connected, client_left, clients_caught_up, clients_r
 from .commands import MDP, REQ
 from .dispatch import settle
 from .endings import finish
-from .from_client import dropped_from_client, from_client
+from .from_client import at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker import from_worker
 from .outbox import Outbox, Port, Sent
-from .records import NO_CONNECTION
+from .records import AT_FRONTEND, NO_CONNECTION
 from .report import pack_services, pack_workers
 from .telling import tell_no_more
 from .tick import do_due, next_due
 from .tickets import Verdict
-from .workers import leave, lose_leaving
+from .workers import ANY_SIDE, leave, lose_leaving
 
 __all__ = ["NO_CONNECTION", "Port", "Sent", "Switchboard"]
 
@@ -78,22 +78,25 @@ class Switchboard:
         """
         board = self._board
         board.begin(now)
+        board.side = port
         if port == Port.BOTH:
-            board.worker_port = board.client_port = Port.BOTH
-        client = port == Port.FRONTEND or (port == Port.BOTH and not codec.is_worker(frames))
+            board.client_port = Port.BOTH
+        client = port == Port.BOTH and not codec.is_worker(frames)
+        if port == Port.FRONTEND:
+            client = not is_served_there(board, frames)
         reason = self._beyond(frames, client)
+        if reason is None and (client or port == Port.FRONTEND):
+            return from_client(board, frames, now, connection, synced=synced)
+        if port == Port.FRONTEND:
+            connection = at_frontend(connection)
         if not client and not from_worker(
             board, frames, now, connection, dropped=reason is not None, synced=synced
         ):
             return False
         if reason is not None:
             board.count[reason] += 1
-        if not client:
-            return True
-        if reason is not None:
-            dropped_from_client(board, frames, reason)
-        else:
-            from_client(board, frames, now, connection)
+            if client:
+                dropped_from_client(board, frames, reason)
         return True
 
     def _beyond(self, frames: list[bytes], client: bool) -> str | None:
@@ -130,12 +133,17 @@ class Switchboard:
         was heard of it for ``heartbeat_interval * liveness``.
         """
         self._board.begin(now)
-        identity = self._board.connections.pop(connection, None)
-        if identity is not None:
-            leave(self._board, self._board.workers[identity])
+        self._close_connection(connection)
+
+    def _close_connection(self, connection: int) -> None:
+        key = self._board.connections.pop(connection, None)
+        if key is not None:
+            leave(self._board, self._board.workers[key])
 
     def client_connected(self, connection: int) -> None:
-        """A peer connected where clients do."""
+        """A peer connected where clients do, a worker maybe: see ``workers_at_frontend``."""
+        if self._board.workers_at_frontend:
+            self.connection_opened(connection + AT_FRONTEND)
         client_connected(self._board, connection)
 
     def client_left(self, connection: int, now: float) -> None:
@@ -144,6 +152,8 @@ class Switchboard:
         At once what came two ticks ago or earlier, and the rest at :meth:`clients_caught_up`.
         """
         self._board.begin(now)
+        if self._board.workers_at_frontend:
+            self._close_connection(connection + AT_FRONTEND)
         client_left(self._board, connection)
 
     def has_departures(self) -> bool:
@@ -162,13 +172,18 @@ class Switchboard:
         """Whether :meth:`caught_up` is waited for."""
         return len(self._board.leaving) > 0
 
-    def caught_up(self, now: float) -> None:
+    def has_fronted(self) -> bool:
+        """Whether a worker is registered where clients are, which have a socket of their own."""
+        return self._board.fronted > 0
+
+    def caught_up(self, now: float, side: int = ANY_SIDE) -> None:
         """All that workers had sent was handed in: those whose connection has closed are lost.
 
-        Their requests are sent to others in :meth:`tick`.
+        With ``side``, a port, it was all that had come there.  Their requests are sent to others in
+        :meth:`tick`.
         """
         self._board.begin(now)
-        lose_leaving(self._board)
+        lose_leaving(self._board, side)
 
     def hand_out(self, now: float) -> None:
         """Send waiting requests as long as workers are free, as :meth:`tick` does at its end."""
@@ -216,7 +231,8 @@ class Switchboard:
             return
         for worker in list(board.workers.values()):
             if worker.protocol & MDP and not worker.lost:
-                board.send(codec.disconnect(worker.identity, worker.protocol, worker.dialect))
+                goodbye = codec.disconnect(worker.identity, worker.protocol, worker.dialect)
+                board.outbox(worker.side, goodbye)
 
     # -- what can be seen ---------------------------------------------------------------------
 
@@ -258,4 +274,4 @@ class Switchboard:
     def idle_workers(self, service: bytes = b"") -> list[bytes]:
         """Identities of the free workers of a service, least recently used first."""
         known = self._board.services.get(service)
-        return [] if known is None else list(known.free)
+        return [] if known is None else [identity for _, identity in known.free]

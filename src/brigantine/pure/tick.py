@@ -27,13 +27,13 @@ def do_due(board: Board, now: float) -> None:
         if request.state is State.QUEUED and not request.service.workers:
             finish(board, request, "failed", "failed_no_service", Verdict.LATE)
     for order in (board.idle, board.busy) if board.split else (board.idle,):
-        for identity in order.sweep(now):
+        for key in order.sweep(now):
             board.count["workers_expired"] += 1
-            lose(board, board.workers[identity], "workers_expired")
-    for identity in board.leaving.sweep(now):
-        lose(board, board.workers[identity])
-    for identity in board.beats.sweep(now):
-        heartbeat(board, board.workers[identity], now)
+            lose(board, board.workers[key], "workers_expired")
+    for key in board.leaving.sweep(now):
+        lose(board, board.workers[key])
+    for key in board.beats.sweep(now):
+        heartbeat(board, board.workers[key], now)
     while (parked := board.parked.next()) is not None:
         set_free(board, board.workers[parked])
     tell_again(board, now)

@@ -8,7 +8,7 @@ from .board import Board
 from .commands import MDP, MDP02, REQ, Command
 from .endings import finish, forget_if_empty
 from .noticing import notice_loss, notice_ready
-from .outbox import Sent
+from .outbox import Port, Sent
 from .records import NO_CONNECTION, Request, Worker
 from .requests import take_back
 from .services import find_service, leave_service
@@ -17,6 +17,7 @@ from .tickets import Verdict
 from .watching import watch
 
 __all__ = [
+    "ANY_SIDE",
     "cut_off",
     "heard",
     "heartbeat",
@@ -30,13 +31,15 @@ __all__ = [
     "set_free",
 ]
 
+#: All sides, for :func:`lose_leaving`.
+ANY_SIDE = -1
 #: Why a worker is gone -> the kind of event that tells of it; "lost" where nothing stands here.
 _LOSSES = {"workers_expired": "expired", "workers_disconnected": "disconnected"}
 
 
 def known(board: Board, identity: bytes, connection: int) -> Worker | None:
     """The registered worker of that identity, if it still speaks on the same connection."""
-    worker = board.workers.get(identity)
+    worker = board.workers.get((board.side, identity))
     if worker is None or worker.lost:
         return None
     if connection not in (worker.connection, NO_CONNECTION):
@@ -44,8 +47,8 @@ def known(board: Board, identity: bytes, connection: int) -> Worker | None:
         # came on the old one was read.
         lose(board, worker)
         return None
-    if identity in board.leaving:
-        board.leaving.refresh(identity, board.present)
+    if worker.key in board.leaving:
+        board.leaving.refresh(worker.key, board.present)
     return worker
 
 
@@ -59,7 +62,7 @@ def register(
         return
     # Before its service is looked for: that may go with the last request.
     serial = board.serials.get(connection, 0)
-    worker = board.workers.get(identity)
+    worker = board.workers.get((board.side, identity))
     if worker is not None and worker.serial != serial:
         end_replies(board, worker, all_of_them=True)
     mmi = command.protocol & MDP and name.startswith(MMI_PREFIX)
@@ -72,10 +75,12 @@ def register(
             send_disconnect(board, identity, command.protocol, command.dialect)
         return
     if connection != NO_CONNECTION:
-        board.connections[connection] = identity
-    worker = board.workers.get(identity)
+        board.connections[connection] = board.side, identity
+    worker = board.workers.get((board.side, identity))
     if worker is None:
-        worker = board.workers[identity] = Worker(identity)
+        worker = Worker((board.side, identity))
+        board.workers[worker.key] = worker
+    board.fronted += worker.side == Port.FRONTEND
     worker.register(service, command.protocol, command.capacity, connection, serial)
     worker.joined(now, command.dialect, board.address())
     service.workers += 1
@@ -87,7 +92,7 @@ def register(
     if worker.protocol != REQ:
         _pace(board, worker, command)
         heard(board, worker, now)
-        board.beats.refresh(identity, now)
+        board.beats.refresh(worker.key, now)
     set_free(board, worker)
     if worker.protocol != REQ and announced(identity):
         heartbeat(board, worker, now)  # one of ours waits to be told that it is registered
@@ -108,93 +113,96 @@ def _pace(board: Board, worker: Worker, ready: Command) -> None:
     interval = ready.interval / 1000  # 0: the usual one
     if not interval and ready.protocol & MDP:
         interval = board.mdp_interval
-    board.idle.assign(worker.identity, interval * board.config.liveness)
+    board.idle.assign(worker.key, interval * board.config.liveness)
     if board.split:
-        board.busy.assign(worker.identity, interval * board.config.busy_liveness)
-    board.beats.assign(worker.identity, interval)
+        board.busy.assign(worker.key, interval * board.config.busy_liveness)
+    board.beats.assign(worker.key, interval)
 
 
 def set_free(board: Board, worker: Worker) -> None:
     """Let a worker that has a place take part again."""
-    barred = worker.identity in board.parked or worker.identity in board.leaving
+    barred = worker.key in board.parked or worker.key in board.leaving
     if worker.occupied < worker.capacity and not (barred or worker.stopping):
-        worker.service.free.ready(worker.identity)
+        worker.service.free.ready(worker.key)
         board.due[worker.service] = None
 
 
 def heard(board: Board, worker: Worker, now: float) -> None:
     """Any frame from a worker counts as its heartbeat."""
     worker.says(now)
-    if worker.identity in board.leaving:
+    if worker.key in board.leaving:
         return
     # At work, too, on what has expired meanwhile.
     if board.split:
-        (board.idle if worker.occupied else board.busy).remove(worker.identity)
-    (board.busy if worker.occupied else board.idle).refresh(worker.identity, now)
+        (board.idle if worker.occupied else board.busy).remove(worker.key)
+    (board.busy if worker.occupied else board.idle).refresh(worker.key, now)
 
 
 def heartbeat(board: Board, worker: Worker, now: float) -> None:
     """Nothing was sent to the worker for an interval."""
-    sent = board.send(codec.heartbeat(worker.identity, worker.protocol, worker.dialect))
+    beat = codec.heartbeat(worker.identity, worker.protocol, worker.dialect)
+    sent = board.outbox(worker.side, beat)
     if sent == Sent.GONE:
         leave(board, worker)
         return
     board.count["heartbeats" if sent == Sent.OK else "worker_full"] += 1
-    board.beats.refresh(worker.identity, now)
+    board.beats.refresh(worker.key, now)
 
 
 def send_disconnect(board: Board, identity: bytes, protocol: int, dialect: int) -> None:
     """DISCONNECT for who speaks MDP, known or not."""
     board.count["disconnects"] += 1
-    board.send(codec.disconnect(identity, protocol, dialect))
+    board.outbox(board.side, codec.disconnect(identity, protocol, dialect))
 
 
 def let_go(board: Board, worker: Worker, now: float) -> None:
     """A worker of ours stops: it gets nothing more, and learns when all that was on its way has come."""
     worker.stopping = True
-    worker.service.free.remove(worker.identity)
-    board.parked.remove(worker.identity)
+    worker.service.free.remove(worker.key)
+    board.parked.remove(worker.key)
     if worker.protocol != REQ:
         heard(board, worker, now)
-    if board.send(codec.leaving(worker.identity, worker.protocol)) == Sent.GONE:
+    if board.outbox(worker.side, codec.leaving(worker.identity, worker.protocol)) == Sent.GONE:
         leave(board, worker)
 
 
 def leave(board: Board, worker: Worker) -> None:
     """A worker's connection is gone: it gets nothing more, and is lost when all that it said was read."""
-    identity = worker.identity
-    if identity in board.leaving:
+    key = worker.key
+    if key in board.leaving:
         return
-    worker.service.free.remove(identity)
-    board.parked.remove(identity)
+    worker.service.free.remove(key)
+    board.parked.remove(key)
     if worker.protocol != REQ:
-        board.idle.remove(identity)
-        board.busy.remove(identity)
-        board.beats.remove(identity)
-    board.leaving.refresh(identity, board.present)
+        board.idle.remove(key)
+        board.busy.remove(key)
+        board.beats.remove(key)
+    board.leaving.refresh(key, board.present)
 
 
-def lose_leaving(board: Board) -> None:
-    """All that workers had sent was read: those whose connection is gone are lost."""
-    for identity in board.leaving.sweep(board.present + board.leaving.timeout):
-        lose(board, board.workers[identity])
+def lose_leaving(board: Board, side: int = ANY_SIDE) -> None:
+    """All that workers on a side had sent was read: those whose connection is gone are lost."""
+    for key in board.leaving:
+        if side in (ANY_SIDE, key[0]):
+            lose(board, board.workers[key])
 
 
 def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
     """A worker is gone: out of every order; its requests go to others, or wait for their end."""
-    identity, service = worker.identity, worker.service
-    service.free.remove(identity)
-    board.parked.remove(identity)
-    board.leaving.remove(identity)
+    key, service = worker.key, worker.service
+    service.free.remove(key)
+    board.parked.remove(key)
+    board.leaving.remove(key)
     if worker.protocol != REQ:
-        board.idle.release(identity)
+        board.idle.release(key)
         if board.split:
-            board.busy.release(identity)
-        board.beats.release(identity)
+            board.busy.release(key)
+        board.beats.release(key)
     worker.lost = True
+    board.fronted -= worker.side == Port.FRONTEND
     worker.give_places(worker.occupied)
     worker.live = 0
-    if board.connections.get(worker.connection) == identity:
+    if board.connections.get(worker.connection) == key:
         board.connections[worker.connection] = None
     worker.connection = NO_CONNECTION
     service.workers -= 1
@@ -204,7 +212,7 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
     board.count["workers"] -= 1
     board.count["workers_lost"] += 1
     kind = _LOSSES.get(reason, "lost")
-    watch(board, kind, reason, identity, service.name)
+    watch(board, kind, reason, worker.identity, service.name)
     notice_loss(board, kind, reason, worker)
     for slot in reversed(list(worker.requests)):
         request = board.requests[slot]
@@ -232,8 +240,8 @@ def cut_off(board: Board, request: Request, connection: int) -> bool:
     assert worker is not None
     if worker.lost:
         return board.serials.get(connection, 0) != worker.serial
-    leaving = request.begun and worker.identity in board.leaving
-    return leaving and board.connections.get(connection, worker.identity) is None
+    leaving = request.begun and worker.key in board.leaving
+    return leaving and board.connections.get(connection, worker.key) is None
 
 
 def end_replies(board: Board, worker: Worker, *, all_of_them: bool) -> None:

@@ -65,6 +65,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "module that exits": ((*WORKER, "leaving:f"), "can't import 'leaving': SystemExit"),
     "no function": ((*WORKER, "brigantine.handlers:shout"), "has no function 'shout'"),
     "no callable": ((*WORKER, "os:sep"), "not a function but str"),
+    "two arguments": ((*WORKER, "os:rename"), "MODULE:FUNCTION must be a function of one argument"),
     "async generator": ((*WORKER, "later:f"), "only Majordomo has replies in parts"),
     "no function for several": ((*WORKER, "--processes", "3", "os:none"), "no function 'none'"),
     "no processes": ((*WORKER, "--processes", "0", "brigantine.handlers:echo"), "'0'"),

@@ -200,6 +200,16 @@ def test_a_foreign_broker_confirms_by_anything_but_disconnect(
     assert worker.wait_ready() == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_nobody_waits_for_is_not_told_of_as_late(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "brigantine.worker")
+    with KINDS[kind](nobody(), bytes.upper, ready_timeout=0):
+        pass
+    assert "not yet confirmed" not in caplog.text
+
+
 def test_a_worker_that_has_ended_is_not_waited_for() -> None:
     worker = MajordomoWorker(nobody(), "s", bytes.upper, ready_timeout=0)
     with worker:

@@ -15,7 +15,7 @@ __all__ = ["as_typed"]
 #: Such errors begin with the argument that they are about; further on there are values.
 _ARGUMENT = re.compile(r"\A[a-z_]+(?=:|=| must be )")
 #: What is not an option of the same name.
-_OPTIONS = {"brokers": "--broker"}
+_OPTIONS = {"brokers": "--broker", "handler": "MODULE:FUNCTION"}
 
 
 @contextlib.contextmanager

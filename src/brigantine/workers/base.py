@@ -134,8 +134,8 @@ class Worker(ABC, Generic[Given]):
         return whole("brokers", brokers, 1, self._readiness.total)
 
     def _log_missing(self) -> None:
-        """Say which brokers have not confirmed this worker so far."""
-        if self._readiness.ended or not self._readiness.missing():
+        """Say which brokers have not confirmed this worker so far, if it has been waited for."""
+        if self._readiness.ended or not self._ready_timeout or not self._readiness.missing():
             return
         level = logging.INFO if self._readiness.confirmed else logging.WARNING
         _log.log(level, "%r is not yet confirmed by %s", self, self._readiness.words())

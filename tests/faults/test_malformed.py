@@ -47,25 +47,28 @@ def test_of_all_messages_to_the_frontend_only_requests_are_served(
     lru = broker(high_water_mark=10_000)
     worker = peers.worker(lru.backend)
     client = peers.dealer(lru.frontend)
-    served = malformed = misanswered = 0
+    served = malformed = misdirected = misanswered = 0
     for frames in _messages(KINDS):
         client.send_multipart(frames)
-        if b"" not in frames[:-1]:  # a request needs a delimiter and a frame behind it
+        if b"" not in frames[:-1]:  # a request needs a delimiter and a frame after it
             malformed += 1
             continue
         delimiter = frames.index(b"")
+        if delimiter == len(frames) - 2 and frames[-1] in READY_WORDS:
+            misdirected += 1  # a worker's READY, at the wrong endpoint
+            continue
         ticket, empty, *body = worker.recv_multipart()
         misanswered += body != frames[delimiter + 1 :]
         worker.send_multipart([ticket, empty, b"answer", *body])
         answer = [*frames[: delimiter + 1], b"answer", *body]
         misanswered += client.recv_multipart() != answer
         served += 1
-    stats = reaches(lru, drop_malformed_request=malformed)
+    stats = reaches(lru, drop_malformed_request=malformed, drop_wrong_side=misdirected)
     record(
         15,
         side="frontend",
         served=served,
-        dropped=malformed,
+        dropped=malformed + misdirected,
         misanswered=misanswered,
         crashes=int(not lru.running),
     )

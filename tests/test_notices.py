@@ -15,8 +15,8 @@ from models import BACKEND, FRONTEND, Rig
 
 from brigantine import AnyBroker, LRUBroker, MajordomoBroker
 from brigantine.config import KIND_BURST, NOTICES_KNOWN, NOTICES_WAITING
-from brigantine.lookalikes import shown, shown_frames
-from brigantine.notices import KINDS, Notice, pack_notice, unpack_notice
+from brigantine.lookalikes import Here, shown, shown_frames
+from brigantine.notices import KINDS, Notice, describe, pack_notice, unpack_notice
 from brigantine.protocols import Protocol
 
 ANY = "tcp://127.0.0.1:*"
@@ -335,3 +335,33 @@ def test_a_forked_child_has_nothing_to_do_with_it(impl: str) -> None:
     with program(FORKS, impl=impl) as process:
         assert process.stdout is not None
         assert process.stdout.read().split() == ["7", "ended"]
+
+
+@pytest.mark.parametrize(
+    ("port", "kind"), [(FRONTEND, "not_a_request"), (BACKEND, "not_a_command")]
+)
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        ([bytes(4096)], "drop_too_large", "max_message_bytes"),
+        ([b"x"] * 20, "drop_too_many_frames", "max_frames"),
+    ],
+)
+def test_a_message_beyond_the_bounds_is_one_line_a_peer(
+    rooms: ModuleType, port: int, kind: str, body: list[bytes], reason: str, words: str
+) -> None:
+    rig = Rig(rooms, max_message_bytes=1024, max_frames=8, max_depth=4)
+    rig.notice()
+    for _ in range(3):
+        rig.receive(port, [b"big", b"", b"0" * 16, b"", *body])
+    [told] = rig.noticed()
+    assert (told.kind, told.reason, told.peer, rig[reason]) == (kind, reason, b"big", 3)
+    assert words in describe(told, Here(("f",), ("b",), Protocol.REQ))
+
+
+def test_a_ready_that_came_too_late_is_one_line(rooms: ModuleType) -> None:
+    rig = Rig(rooms)
+    rig.notice()
+    rig.ready(b"late", 7)
+    [told] = rig.noticed()
+    assert (told.kind, told.reason, told.peer) == ("refused", "drop_ready_gone", b"late")

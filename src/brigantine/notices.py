@@ -165,17 +165,30 @@ def _message(notice: Notice) -> str:
     return shown_frames(notice.frames, notice.frame_count)
 
 
+#: Reasons that say themselves what is wrong with a message, and what to do.
+_BEYOND = {
+    "drop_too_large": "It is larger than max_message_bytes allows: send less, or raise it here",
+    "drop_too_many_frames": "It has more frames than max_frames allows: send fewer, or raise it here",
+}
+
+
+def _why(notice: Notice, here: Here, *, from_worker: bool) -> str:
+    if notice.reason in _BEYOND:
+        return _BEYOND[notice.reason]
+    return advice(notice.frames, here, from_worker=from_worker)
+
+
 def _not_a_request(notice: Notice, here: Here) -> str:
     return (
         f"dropped a message to the clients' endpoint from {_who(notice)}: {_message(notice)}. "
-        f"{advice(notice.frames, here, from_worker=False)}"
+        f"{_why(notice, here, from_worker=False)}"
     )
 
 
 def _not_a_command(notice: Notice, here: Here) -> str:
     return (
         f"dropped a message to the workers' endpoint from {_who(notice)}: {_message(notice)}. "
-        f"{advice(notice.frames, here, from_worker=True)}"
+        f"{_why(notice, here, from_worker=True)}"
     )
 
 

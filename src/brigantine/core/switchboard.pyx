@@ -24,6 +24,8 @@ from .envelope cimport frames_extend, frames_free, frames_init, frames_size
 from .expiry cimport nanoseconds, seconds_of
 from .from_client cimport at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker cimport NEEDS_CONNECTIONS, from_worker
+from .notices cimport NOTICE_NOT_A_COMMAND, NOTICE_NOT_A_REQUEST
+from .noticing cimport notice_message
 from .outbox cimport BOTH, FRONTEND, CallableOutbox
 from .records cimport AT_FRONTEND, NO_CONNECTION
 from .report cimport pack_services, pack_workers
@@ -91,12 +93,14 @@ cdef class Switchboard(Board):
             return from_worker(self, frames, now, connection, False, synced)
         if client:
             self.count[reason] += 1
+            notice_message(self, NOTICE_NOT_A_REQUEST, reason, frames)
             return dropped_from_client(self, frames, reason)
         if port == FRONTEND:
             connection = at_frontend(frames, connection)
         if from_worker(self, frames, now, connection, True, synced) == NEEDS_CONNECTIONS:
             return NEEDS_CONNECTIONS
         self.count[reason] += 1
+        notice_message(self, NOTICE_NOT_A_COMMAND, reason, frames)
         return 0
 
     cdef int c_tick(self, int64_t now) except -1 nogil:

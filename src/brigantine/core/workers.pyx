@@ -92,6 +92,7 @@ cdef int register(
     cdef Worker *worker
     if connection != NO_CONNECTION and not take_connection(board, connection):
         board.count[DROP_READY_GONE] += 1
+        notice_ready(board, DROP_READY_GONE, identity, name, size)
         return watch_ready(board, DROP_READY_GONE, identity, name, size)
     # Before its service is looked for: that may go with the last request.
     index = find_worker(board, identity)

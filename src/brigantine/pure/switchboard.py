@@ -17,6 +17,7 @@ from .dispatch import settle
 from .endings import finish
 from .from_client import at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker import from_worker
+from .noticing import notice_message
 from .outbox import Outbox, Port, Sent
 from .records import AT_FRONTEND, NO_CONNECTION
 from .report import pack_services, pack_workers
@@ -95,6 +96,7 @@ class Switchboard:
             return False
         if reason is not None:
             board.count[reason] += 1
+            notice_message(board, "not_a_request" if client else "not_a_command", reason, frames)
             if client:
                 dropped_from_client(board, frames, reason)
         return True

@@ -58,6 +58,7 @@ def register(
     """Make a worker known, on a connection that is open, and free."""
     if connection != NO_CONNECTION and not _take_connection(board, connection):
         board.count["drop_ready_gone"] += 1
+        notice_ready(board, "drop_ready_gone", identity, name)
         watch(board, "refused", "drop_ready_gone", identity, name)
         return
     # Before its service is looked for: that may go with the last request.

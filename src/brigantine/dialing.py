@@ -126,6 +126,12 @@ class Dialing(Generic[Made]):
         if self.socket is None and not self.over and now >= self._try_at:
             self._try_next(now)
 
+    def at_once(self, now: float) -> None:
+        """Begin the next try now, if none has begun: what the last one has met may be long past."""
+        if self.socket is None and not self.over:
+            self._try_at = now
+            self._try_next(now)
+
     def _read_events(self, now: float) -> None:
         failed = ""
         while (told := self._event()) is not None:

@@ -97,6 +97,8 @@ class Witness:
     def ask(self, service: bytes | None) -> None:
         """Have the broker tell whether it has workers for a service, where the protocol can."""
         self._read()
+        # Nobody calls until the answer is wanted, and that is to be how it is then.
+        self._dialing.at_once(time.monotonic())
         if self._codec is None or service is None or service in self._asked:
             return
         self._answers.pop(service, None)

@@ -166,6 +166,37 @@ def test_parts_joined_beyond_the_bounds_of_a_message_fail_the_request(
     assert (rig["drop_reply_late"], rig.idle()) == (2, [V])
 
 
+def test_parts_joined_for_all_requests_are_bounded_together(make: Callable[..., TalkRig]) -> None:
+    rig = make(version="0.1", queue_bytes=20_000)
+    rig.join(V)
+    rig.join(W)
+    for number in range(3):  # what had been kept is given back each time
+        tickets = {V: rig.sent(C, V, b"1"), W: rig.sent(C, W, b"2")}
+        for _ in range(2):
+            for worker, ticket in tickets.items():
+                rig.part(worker, ticket, bytes(4000))
+        assert rig["failed"] == number
+        rig.part(V, tickets[V], bytes(4000))
+        assert rig["failed_partials_too_large"] == number + 1
+        assert rig.final(V, tickets[V], b"end") == []
+        rig.part(W, tickets[W], bytes(4000))
+        [call] = [call for call in rig.final(W, tickets[W], b"end") if call.port == FRONTEND]
+        assert [len(frame) for frame in call.frames[-4:]] == [4000, 4000, 4000, 3]
+    assert (rig["replied"], rig["in_flight"]) == (3, 0)
+
+
+def test_parts_joined_for_one_request_alone_may_be_as_many_as_a_message_holds(
+    make: Callable[..., TalkRig],
+) -> None:
+    rig = make(version="0.1", queue_bytes=2000)
+    rig.join(V)
+    ticket = rig.sent(C, V, b"1")
+    for _ in range(10):
+        rig.part(V, ticket, bytes(4000))
+    rig.final(V, ticket, b"end")
+    assert (rig["replied"], rig["failed"]) == (1, 0)
+
+
 def test_parts_passed_on_have_no_bound_together(make: Callable[..., TalkRig]) -> None:
     rig = make(max_frames=16, max_depth=4, max_message_bytes=1024)
     rig.join(V)

@@ -35,7 +35,7 @@ COUNTERS: dict[str, str] = {
     "failed_no_service": "no worker offers the service, and the client wants to be told (docs/mdp.md)",
     "failed_client_gone": "the reply came, but the client had disconnected",
     "failed_client_left": "a client of ours that waited has left, or any, and a reply in parts had begun",
-    "failed_partials_too_large": "PARTIALs joined for one reply grew beyond a message's bounds",
+    "failed_partials_too_large": "PARTIALs joined: one reply beyond a message, or all beyond queue_bytes",
     "failed_reply_too_large": "the reply was beyond a message's bounds, and dropped",
     "failed_reply_malformed": "the worker answered with what is no reply: no delimiter, or no body",
     "failed_worker_lost": "the worker was lost before the end of a reply that may come in parts",

@@ -59,7 +59,7 @@ cdef struct Request:
     bint filed         # it has been put beside the others of its connection, if that matters
     int64_t turn       # of the loop, in which it came
     int64_t charge     # bytes that it counts for while it waits
-    int64_t kept       # the same while it is in flight and its body is kept, to be sent again; else 0
+    int64_t kept       # ... in flight: its charge if its body is kept, to be sent again; joined PARTIALs
 
 # A client's connection that has closed.
 cdef struct Departure:

@@ -169,11 +169,17 @@ cdef int not_taken(Board board, int slot, int sent, int verdict) except -1 nogil
 
 cdef int join(Board board, int slot, zmq_msg_t *body, int bodies) except -1 nogil:
     """Keep a PARTIAL for a client that can take one reply only."""
-    cdef Frames *partial = &board.requests[slot].partial
+    cdef Request *request = &board.requests[slot]
+    cdef Frames *partial = &request.partial
+    cdef int before = partial.count
+    cdef int64_t cost
     board.count[PARTIALS] += 1
-    board.requests[slot].begun = True
+    request.begun = True
     frames_move(partial, body, bodies)
-    if too_large(board, partial):
+    cost = FRAME_OVERHEAD * bodies + frames_size(partial, before, partial.count)
+    request.kept += cost
+    board.kept_bytes += cost
+    if too_large(board, partial) or too_much(board, request):
         return finish(board, slot, FAILED, FAILED_PARTIALS_TOO_LARGE, LATE)
     return 0
 
@@ -184,3 +190,8 @@ cdef bint too_large(Board board, const Frames *body) noexcept nogil:
         body.count > board.max_frames
         or frames_size(body, 0, body.count) > board.max_message_bytes
     )
+
+
+cdef bint too_much(Board board, const Request *request) noexcept nogil:
+    """Whether all that is kept for requests at workers is beyond queue_bytes; one alone may be."""
+    return board.kept_bytes > max(board.queue_bytes, request.kept)

@@ -72,7 +72,7 @@ class Board:
         self.departures: dict[int, Departure] = {}
         #: Turns of the loop: how often it has ticked.
         self.turn = 0
-        #: Charged to requests in flight whose body is kept, to be sent again.
+        #: Charged to requests in flight: their bodies that are kept to be sent again, and joined PARTIALs.
         self.kept_bytes = 0
         #: Requests in flight whose worker was lost.
         self.orphans = 0

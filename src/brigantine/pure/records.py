@@ -154,7 +154,7 @@ class Request:
         self.worker: Worker | None = None
         #: It was at a worker before, which was lost.
         self.taken_back = False
-        #: Its charge while it is in flight and its body is kept, to be sent again; else 0.
+        #: What it counts for in flight: its charge if its body is kept, to be sent again; joined PARTIALs.
         self.kept = 0
         #: In flight, but the worker was lost.
         self.orphan = False

@@ -110,7 +110,10 @@ def _join(board: Board, request: Request, body: list[bytes]) -> None:
     board.count["partials"] += 1
     request.begun = True
     request.partial += body
-    if _too_large(board, request.partial):
+    cost = FRAME_OVERHEAD * len(body) + sum(map(len, body))
+    request.kept += cost
+    board.kept_bytes += cost
+    if _too_large(board, request.partial) or _too_much(board, request):
         finish(board, request, "failed", "failed_partials_too_large", Verdict.LATE)
 
 
@@ -118,3 +121,8 @@ def _too_large(board: Board, body: list[bytes]) -> bool:
     """Whether a joined reply is beyond the bounds of a message."""
     config = board.config
     return len(body) > config.max_frames or sum(map(len, body)) > config.max_message_bytes
+
+
+def _too_much(board: Board, request: Request) -> bool:
+    """Whether all that is kept for requests at workers is beyond queue_bytes; one alone may be."""
+    return board.kept_bytes > max(board.config.queue_bytes, request.kept)

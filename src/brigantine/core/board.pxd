@@ -64,7 +64,7 @@ cdef class Board:
     cdef vector[Link] asked_links
     cdef map[int, Departure] departures  # in the order in which they are looked at
     cdef int64_t turn                   # of the loop: how often it has ticked
-    cdef int64_t kept_bytes             # ... to requests in flight: bodies kept to be sent again, joined PARTIALs
+    cdef int64_t kept_bytes             # of requests in flight: bodies to be sent again, joined PARTIALs
     cdef int64_t orphans                # requests in flight whose worker was lost
     # services, by index
     cdef Identities service_names

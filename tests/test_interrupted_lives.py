@@ -81,7 +81,7 @@ def handles() -> list[LoopHandle]:
 Live = Callable[..., None]
 
 
-@pytest.fixture(params=[40, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.fixture(params=[16, pytest.param(1000, marks=pytest.mark.long)])
 def live(request: pytest.FixtureRequest) -> Live:
     """``live(life)`` strikes at so many moments of that life."""
     return partial(_live, moments=request.param)

@@ -198,7 +198,7 @@ class ReplyMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(300)  # only to make a failure small takes that long
 @pytest.mark.parametrize(
-    "examples", [150, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+    "examples", [60, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )
 def test_nothing_of_a_reply_leaves_after_a_part_of_it_was_refused(
     rooms: ModuleType, examples: int

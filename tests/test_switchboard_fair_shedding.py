@@ -296,7 +296,7 @@ class FairMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(300)  # only to make a failure small takes that long
 @pytest.mark.parametrize(
-    "examples", [150, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+    "examples", [60, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )
 def test_who_is_shed_is_what_the_model_says(rooms: ModuleType, examples: int) -> None:
     run_machine(FairMachine, rooms, settings(QUICK, max_examples=examples, stateful_step_count=50))

@@ -80,6 +80,8 @@ KIND_BURST, KIND_EVERY = 10, 1.0
 SENT_AWAY_EVERY = 1.0
 #: Seconds until the log tells how many were left out.
 NOTICES_COUNTED = 1.0
+#: A peer where workers connect that has said nothing for so many handshake_timeouts is told of.
+SILENT_HANDSHAKES = 2
 #: File descriptors that are kept in reserve when all others are in use, for control and for as many peers
 #: as may come before the loop has noticed; and this is at most one in so many of the limit.
 DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE = 1024, 8

@@ -27,7 +27,7 @@ from .monitor import monitor_event
 from .notices import Notice
 from .sockets import watch_connections
 
-__all__ = ["ConnectionWatch", "DescriptorReserve", "control_share"]
+__all__ = ["ConnectionWatch", "DescriptorReserve", "control_share", "peer_address"]
 
 
 def _limit() -> int:
@@ -43,6 +43,21 @@ def _size(limit: int) -> int:
 def control_share() -> int:
     """How many connections of control may have a descriptor of the reserve."""
     return _size(_limit()) // 2
+
+
+def peer_address(descriptor: int) -> str | None:
+    """Where the peer of a connection of libzmq's speaks from; ``None`` over ipc, and if it is gone."""
+    try:
+        connection = posix_socket.socket(fileno=descriptor)
+    except OSError:  # closed, or no socket
+        return None
+    try:
+        peer = connection.getpeername()
+    except OSError:
+        return None
+    finally:
+        connection.detach()
+    return str(peer[0]) if isinstance(peer, tuple) else None
 
 
 class DescriptorReserve:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from . import wire, wire_mdp, wire_ppp
 from .protocols import Protocol
 
-__all__ = ["Here", "advice", "belongs", "shown", "shown_frames", "workers_connect"]
+__all__ = ["Here", "advice", "belongs", "says_ready", "shown", "shown_frames", "workers_connect"]
 
 #: A frame as notices have it: its size, and its first bytes.
 Frame = tuple[int, bytes]
@@ -61,6 +61,15 @@ def belongs(frames: Sequence[Frame], here: Here) -> str:
     name = _NAMES[protocol]
     what = f"a worker of {name}" if protocol & _MAJORDOMO else f"a {name} worker"
     return f"It looks like {what}. {place}"
+
+
+def says_ready(here: Here) -> str:
+    """How a worker of this broker begins, for one that does not."""
+    at_work = ""
+    if Protocol.REQ in here.protocols:  # no heartbeats: it says nothing until it is done
+        at_work = "; one of REQ that is still at work on an older request says its reply"
+    begins = f"A worker of this broker ({_spoken(here)}) says READY first, before it is asked"
+    return f"{begins}{at_work}. {clients_connect(here)}"
 
 
 def _worker_belongs(protocol: Protocol, here: Here) -> str:

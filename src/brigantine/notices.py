@@ -15,7 +15,7 @@ import msgpack
 
 from .config import NOTICE_BYTES, NOTICE_FRAMES
 from .counters import COUNTERS
-from .lookalikes import Here, advice, belongs, shown, shown_frames
+from .lookalikes import Here, advice, belongs, says_ready, shown, shown_frames
 
 __all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
 
@@ -45,6 +45,10 @@ KINDS: dict[str, Kind] = {
     "dialect": Kind(logging.INFO, once=True),
     # a plain request that looks like something else, and was passed on all the same
     "foreign_request": Kind(logging.WARNING, once=True),
+    # a peer has been connected where workers are, and has said nothing; numbers: for how long
+    "silent": Kind(logging.WARNING, once=False),
+    # a command or reply of a peer that is no registered worker: usual after a restart or an expiry
+    "unexpected": Kind(logging.INFO, once=True),
     # connections were closed; limited in rate by who tells it
     "no_descriptors": Kind(logging.WARNING, once=False),
 }
@@ -225,6 +229,22 @@ def _foreign_request(notice: Notice, here: Here) -> str:
     )
 
 
+def _silent(notice: Notice, here: Here) -> str:
+    """Numbers: nanoseconds since it connected."""
+    return (
+        f"{_who(notice)} has been connected to the workers' endpoint for {_seconds(notice.numbers[0])} "
+        f"without a READY. {says_ready(here)}"
+    )
+
+
+def _unexpected(notice: Notice, here: Here) -> str:
+    return (
+        f"dropped what {_who(notice)} said, which is no worker registered here: {_message(notice)}. A "
+        "worker that expired, or that was there before this broker was started, connects anew by "
+        f"itself; if this one does not: {says_ready(here)}"
+    )
+
+
 def _no_descriptors(notice: Notice, _here: Here) -> str:
     """Numbers: connections closed since this was last told, descriptors in use, the limit, the reserve."""
     rejected, used, limit, reserve = notice.numbers
@@ -238,6 +258,8 @@ def _no_descriptors(notice: Notice, _here: Here) -> str:
 
 _SENTENCES = {
     "no_descriptors": _no_descriptors,
+    "silent": _silent,
+    "unexpected": _unexpected,
     "wrong_side": _wrong_side,
     "dialect": _dialect,
     "foreign_request": _foreign_request,

@@ -95,6 +95,8 @@ cdef class Board:
     # descriptor -> the number of the connection that was opened on it last, and how many there were
     cdef unordered_map[int, int64_t] serials
     cdef int64_t opened
+    # Connections where workers are on which nothing has come yet, by descriptor, until a person is told.
+    cdef ExpiryOrder silent
     cdef int64_t sent_away_at           # when last a worker at the clients' socket was told DISCONNECT
     cdef NoticeGate notices             # what a person is told
     cdef bint draining

@@ -10,6 +10,8 @@ from .envelope cimport frames_free, frames_init
 from .expiry cimport nanoseconds
 from .outbox cimport BACKEND, FRONTEND, CallableOutbox
 
+from ..config import SILENT_HANDSHAKES
+
 
 cdef int64_t SECOND = 1000000000
 
@@ -66,6 +68,7 @@ cdef class Board:
         spoken = [each for each in (REQ, PPP, MDP) if protocols & each]
         patience = max([config.interval(each) for each in spoken]) * config.liveness
         self.leaving = ExpiryOrder(patience)
+        self.silent = ExpiryOrder(config.handshake_timeout * SILENT_HANDSHAKES)
         self.present = self.vacated = -1
         self.sent_away_at = -SECOND
 

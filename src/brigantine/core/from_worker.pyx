@@ -38,9 +38,9 @@ from .counters cimport (
 from .endings cimport finish
 from .envelope cimport data_of, frame_size
 from .events cimport NO_CAUSE
-from .notices cimport NOTICE_DIALECT, NOTICE_NOT_A_COMMAND
+from .notices cimport NOTICE_DIALECT, NOTICE_NOT_A_COMMAND, NOTICE_UNEXPECTED
 from .noticing cimport notice_message
-from .outbox cimport FRONTEND
+from .outbox cimport BACKEND, FRONTEND
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
 from .services cimport give_places
@@ -76,6 +76,8 @@ cdef int from_worker(
     cdef int allowed = board.protocols
     cdef Command command
     cdef zmq_msg_t *identity = frames.at
+    if board.silent.chain.length and board.side == BACKEND and connection != NO_CONNECTION:
+        end_silence(board, connection)
     if board.side == FRONTEND:  # where only those of Majordomo can be told from clients
         allowed &= MDP | DIALECTS
     command = parse_worker(frames, allowed)
@@ -112,6 +114,7 @@ cdef int from_worker(
     if worker == NIL:
         # RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT.
         board.count[DROP_UNEXPECTED] += 1
+        notice_message(board, NOTICE_UNEXPECTED, DROP_UNEXPECTED, frames)
         if command.protocol & MDP and command.says != SAYS_DISCONNECT:
             send_disconnect(
                 board, data_of(identity), zmq_msg_size(identity), command.protocol, command.dialect
@@ -124,6 +127,12 @@ cdef int from_worker(
     else:
         heard(board, worker, now)
     return 0
+
+
+cdef void end_silence(Board board, int connection) noexcept nogil:
+    """Something has come on a connection, whatever it is."""
+    if <size_t>connection < board.silent.links.size():  # else it is not known yet that it was opened
+        board.silent.remove(connection)
 
 
 cdef int malformed(
@@ -266,6 +275,8 @@ cdef int on_reply(
     else:
         board.count[DROP_REPLY_UNKNOWN] += 1
     if worker == NIL:
+        if command.protocol != REQ and not matched and not dropped:
+            notice_message(board, NOTICE_UNEXPECTED, DROP_UNEXPECTED, frames)
         if command.protocol == REQ:
             # Its reply says that it is free, though it answers the broker that ran here before,
             # or comes on a new connection.

@@ -57,6 +57,7 @@ from ..control import TAG_BYTES as _TAG_BYTES
 from ..control import WATCH as _WATCH
 from ..control import WORKERS as _WORKERS
 from ..counters import COUNTERS
+from ..descriptors import peer_address
 
 __all__ = ["Loop"]
 
@@ -335,7 +336,8 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
             if self.reserves and connection >= reserve_begins():
                 self.crowd.push_back(connection)  # that it was there is told all the same
             if workers:
-                self.switchboard.c_connection_opened(connection)
+                # Where clients are, too, nobody need say anything.
+                self.switchboard.c_connection_opened(connection, NO_DEADLINE if self.single else now)
             if clients:
                 self.switchboard.c_client_connected(connection)
         elif event == ZMQ_EVENT_DISCONNECTED:
@@ -438,4 +440,12 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
 
     cdef int leave_out(self) except -1 nogil:
         self.notices.box.leave_out()
+        return 0
+
+    cdef int address_on(self, int connection, string *address) except -1 nogil:
+        address.clear()
+        with gil:
+            found = peer_address(connection)
+            if found is not None:
+                address.append(<string>(<bytes>found.encode()))
         return 0

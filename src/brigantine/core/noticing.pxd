@@ -19,3 +19,5 @@ cdef int notice_ready(
 ) except -1 nogil
 # A worker is gone.
 cdef int notice_loss(Board board, int kind, int reason, int worker) except -1 nogil
+# A peer has been connected where workers are for long, and has said nothing.
+cdef int notice_silence(Board board, int connection) except -1 nogil

@@ -5,7 +5,8 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 
 from . cimport zmqapi
 from .envelope cimport data_of
-from .notices cimport NOTICE_EXPIRED, NOTICE_REFUSED, new_notice
+from .events cimport NO_CAUSE
+from .notices cimport NOTICE_EXPIRED, NOTICE_REFUSED, NOTICE_SILENT, new_notice
 from .records cimport Worker
 from .zmqapi cimport brigantine_zmq
 
@@ -78,3 +79,19 @@ cdef int notice_loss(Board board, int kind, int reason, int index) except -1 nog
         told.numbers[2] = worker.heard_at - worker.joined_at
         told.numbers[3] = worker.longest
     return notice(board, &told)
+
+
+cdef int notice_silence(Board board, int connection) except -1 nogil:
+    cdef Notice told = new_notice(NOTICE_SILENT, NO_CAUSE)
+    cdef string address
+    cdef bint due
+    if not board.outbox.noticed:
+        return 0
+    # Asked first: of a crowd, the addresses of those that are told are looked up.
+    if not board.notices.admits(&told, board.present, &due):
+        return board.outbox.leave_out()
+    board.outbox.address_on(connection, &address)
+    told.address = address_or_null(&address)
+    told.number_count = 1
+    told.numbers[0] = board.silent.timeout
+    return board.outbox.put_notice(&told)

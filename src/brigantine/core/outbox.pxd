@@ -43,10 +43,12 @@ cdef class Outbox:
     cdef int leave_out(self) except -1 nogil
     # Where the peer speaks from that has sent a frame; "" where that is not known.
     cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil
+    # The same of the peer of a connection, which may have sent none.
+    cdef int address_on(self, int connection, string *address) except -1 nogil
 
 
 cdef class CallableOutbox(Outbox):
     cdef object function  # function(port, frames) -> Sent
     cdef object events    # function(kind, reason, worker, service) or None
-    # function(Notice), function() and function(), or None
-    cdef object notices, left_out, address
+    # function(Notice), function(), function() and function(connection), or None
+    cdef object notices, left_out, address, address_on_connection

@@ -51,6 +51,10 @@ cdef class Outbox:
             address.append(found)
         return 0
 
+    cdef int address_on(self, int connection, string *address) except -1 nogil:
+        address.clear()
+        return 0
+
 
 cdef class CallableOutbox(Outbox):
     """Hands every message to a Python callable, as a list of bytes."""
@@ -98,6 +102,15 @@ cdef class CallableOutbox(Outbox):
         address.clear()
         with gil:
             found = None if self.address is None else self.address()
+            if found is not None:
+                address.append(<string>(<bytes>found.encode()))
+        return 0
+
+    cdef int address_on(self, int connection, string *address) except -1 nogil:
+        address.clear()
+        with gil:
+            ask = self.address_on_connection
+            found = None if ask is None else ask(connection)
             if found is not None:
                 address.append(<string>(<bytes>found.encode()))
         return 0

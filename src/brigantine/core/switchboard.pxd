@@ -27,7 +27,7 @@ cdef class Switchboard(Board):
     cdef int64_t c_next_deadline(self) noexcept nogil
     # Count what the loop saw by itself.
     cdef void note(self, int counter) noexcept nogil
-    cdef int c_connection_opened(self, int connection) except -1 nogil
+    cdef int c_connection_opened(self, int connection, int64_t now) except -1 nogil
     # Its worker gets nothing more, and is lost in c_caught_up.
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil
     cdef int close_connection(self, int connection) except -1 nogil

@@ -43,6 +43,9 @@ __all__ = ["Switchboard"]
 
 zmqapi.bind(&brigantine_zmq)
 
+cdef enum:
+    NEVER = -1
+
 cdef int REPLY_FRAMES = _REPLY_FRAMES
 cdef int64_t REPLY_BYTES = _REPLY_BYTES
 
@@ -112,16 +115,21 @@ cdef class Switchboard(Board):
     cdef void note(self, int counter) noexcept nogil:
         self.count[counter] += 1
 
-    cdef int c_connection_opened(self, int connection) except -1 nogil:
+    cdef int c_connection_opened(self, int connection, int64_t now) except -1 nogil:
         self.connections[connection] = NIL
         self.opened += 1
         self.serials[connection] = self.opened
+        if now >= 0:
+            self.silent.reserve(connection + 1)
+            self.silent.refresh(connection, now)
         return 0
 
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:
         self.present = now
         if self.vacated < 0:
             self.vacated = now
+        if <size_t>connection < self.silent.links.size():
+            self.silent.remove(connection)
         return self.close_connection(connection)
 
     cdef int close_connection(self, int connection) except -1 nogil:
@@ -137,7 +145,7 @@ cdef class Switchboard(Board):
 
     cdef int c_client_connected(self, int connection) except -1 nogil:
         if self.workers_at_frontend:
-            self.c_connection_opened(connection + AT_FRONTEND)
+            self.c_connection_opened(connection + AT_FRONTEND, NEVER)
         return client_connected(self, connection)
 
     cdef int c_client_left(self, int connection, int64_t now) except -1 nogil:
@@ -252,9 +260,12 @@ cdef class Switchboard(Board):
         """Whether :meth:`tick` has workers to try again whose pipe was full."""
         return self.parked.chain.length > 0
 
-    def connection_opened(self, int connection):
-        """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes."""
-        self.c_connection_opened(connection)
+    def connection_opened(self, int connection, now=None):
+        """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes.
+
+        With ``now``, where only workers do: a person is told of one that says nothing.
+        """
+        self.c_connection_opened(connection, NEVER if now is None else nanoseconds(now))
 
     def connection_closed(self, int connection, double now):
         """A connection is gone.  The worker that spoke on it gets nothing more.
@@ -335,17 +346,19 @@ cdef class Switchboard(Board):
         (<CallableOutbox>self.outbox).events = events
         self.outbox.watched = events is not None
 
-    def notice_with(self, notices, left_out=None, address=None):
+    def notice_with(self, notices, left_out=None, address=None, address_on=None):
         """Have ``notices(notice)`` called with what a person should know; ``None`` ends it.
 
         A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out()`` is called for each that is
-        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled.
+        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled,
+        ``address_on(connection)`` where that of a connection does.
         """
         if not isinstance(self.outbox, CallableOutbox):
             raise TypeError("notices go where messages go, which here is no callable")
         (<CallableOutbox>self.outbox).notices = notices
         (<CallableOutbox>self.outbox).left_out = left_out
         (<CallableOutbox>self.outbox).address = address
+        (<CallableOutbox>self.outbox).address_on_connection = address_on
         self.outbox.noticed = notices is not None
 
     def packed_services(self):

@@ -11,6 +11,7 @@ from .counters cimport (
 )
 from .dispatch cimport settle
 from .endings cimport finish
+from .noticing cimport notice_silence
 from .telling cimport next_telling, tell_again
 from .tickets cimport LATE
 from .workers cimport heartbeat, lose, set_free
@@ -52,6 +53,10 @@ cdef int do_due(Board board, int64_t now) except -1 nogil:
     while index != NIL:
         lose(board, index, WORKERS_LOST)
         index = board.leaving.expired(now)
+    index = board.silent.expired(now)
+    while index != NIL:
+        notice_silence(board, index)
+        index = board.silent.expired(now)
     index = board.beats.expired(now)
     while index != NIL:
         heartbeat(board, index, now)
@@ -80,6 +85,9 @@ cdef int64_t next_due(Board board) noexcept nogil:
     if 0 <= each < due or due < 0:
         due = each
     each = board.leaving.next_deadline()
+    if 0 <= each < due or due < 0:
+        due = each
+    each = board.silent.next_deadline()
     if 0 <= each < due or due < 0:
         due = each
     each = next_telling(board)

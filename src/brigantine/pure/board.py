@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..config import SENT_AWAY_EVERY, BrokerConfig
+from ..config import SENT_AWAY_EVERY, SILENT_HANDSHAKES, BrokerConfig
 from ..counters import COUNTERS
 from ..notices import Notice
 from .backlog import Backlog
@@ -115,6 +115,9 @@ class Board:
         self.serials: dict[int, int] = {}
         self.opened = 0
 
+        #: Connections where workers are on which nothing has come yet, until a person is told.
+        self.silent: ExpiryQueue[int] = ExpiryQueue(config.handshake_timeout * SILENT_HANDSHAKES)
+
         #: Waiting requests for a service without a worker whose clients want to be told, and not late.
         self.vacancies: ExpiryQueue[int] = ExpiryQueue(config.service_grace)
         #: The time of the last call, and when last a service was left without a worker (at first: now).
@@ -133,6 +136,8 @@ class Board:
         self.notices: Callable[[Notice], object] | None = None
         self.leave_out: Callable[[], object] = lambda: None
         self.address: Callable[[], str | None] = lambda: None
+        #: The same of the peer of a connection, which may have sent none.
+        self.address_on: Callable[[int], str | None] = lambda _: None
         self.gate = NoticeGate()
 
     def begin(self, now: float) -> None:

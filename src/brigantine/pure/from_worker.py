@@ -44,6 +44,8 @@ def from_worker(
     With ``dropped`` it was beyond the bounds: a reply still says that its sender lives and is done,
     anything else nothing.  ``False``: see :meth:`Switchboard.take`.
     """
+    if board.silent and board.side == Port.BACKEND:
+        board.silent.remove(connection)  # whatever it is that has come
     allowed = board.protocols
     if board.side == Port.FRONTEND:  # where only those of Majordomo can be told from clients
         allowed &= MDP | DIALECTS
@@ -80,7 +82,7 @@ def from_worker(
     if says is Says.FINAL or says is Says.PARTIAL:
         _on_reply(board, frames, command, worker, now, connection, dropped=dropped)
     elif worker is None:
-        _unexpected(board, identity, command)
+        _unexpected(board, frames, command)
     elif says is Says.DISCONNECT:
         board.count["workers_disconnected"] += 1
         lose(board, worker, "workers_disconnected")
@@ -147,11 +149,12 @@ def _give_expired_place(worker: Worker, slot: int) -> None:
         worker.give_places(1)
 
 
-def _unexpected(board: Board, identity: bytes, command: Command) -> None:
+def _unexpected(board: Board, frames: list[bytes], command: Command) -> None:
     """RFC 7: a valid command from a peer that never said READY is answered with DISCONNECT."""
     board.count["drop_unexpected"] += 1
+    notice_message(board, "unexpected", "drop_unexpected", frames)
     if command.protocol & MDP and command.says is not Says.DISCONNECT:
-        send_disconnect(board, identity, command.protocol, command.dialect)
+        send_disconnect(board, frames[0], command.protocol, command.dialect)
 
 
 def _on_ready(
@@ -211,6 +214,8 @@ def _on_reply(
     else:
         board.count["drop_reply_unknown"] += 1
     if worker is None:
+        if command.protocol != REQ and not matched and not dropped:
+            notice_message(board, "unexpected", "drop_unexpected", frames)
         if command.protocol == REQ:
             # Its reply says that it is free, though it answers the broker that ran here before, or
             # comes on a new connection.

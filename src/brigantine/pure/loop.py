@@ -22,7 +22,7 @@ from ..config import (
     BrokerConfig,
 )
 from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
-from ..descriptors import DescriptorReserve
+from ..descriptors import DescriptorReserve, peer_address
 from ..events import pack_event
 from ..monitor import monitor_event
 from ..notices import pack_notice
@@ -100,7 +100,10 @@ class Loop:
         self._first: zmq.Frame | None = None
         if notices is not None:
             self._switchboard.notice_with(
-                lambda notice: notices.put(pack_notice(notice)), notices.leave_out, self._address
+                lambda notice: notices.put(pack_notice(notice)),
+                notices.leave_out,
+                self._address,
+                peer_address,
             )
         #: Sides on which the rest of a message with too many frames is still to be thrown away.
         self._discarding = dict.fromkeys(self._sockets, False)
@@ -333,7 +336,9 @@ class Loop:
                 return
             self._reject_if_crowded(event, connection)
             if event == zmq.EVENT_ACCEPTED:
-                self._switchboard.connection_opened(connection)
+                # Where clients are, too, nobody need say anything.
+                apart = self._workers_port != Port.BOTH
+                self._switchboard.connection_opened(connection, now if apart else None)
             elif event == zmq.EVENT_DISCONNECTED:
                 self._switchboard.connection_closed(connection, now)
             if self._workers_port == Port.BOTH:

@@ -19,7 +19,14 @@ from .records import Worker
 if TYPE_CHECKING:
     from .board import Board
 
-__all__ = ["NoticeGate", "notice", "notice_loss", "notice_message", "notice_ready"]
+__all__ = [
+    "NoticeGate",
+    "notice",
+    "notice_loss",
+    "notice_message",
+    "notice_ready",
+    "notice_silence",
+]
 
 _SECOND = 1_000_000_000
 # Nanoseconds, as sums of tenths of a second are not exact.
@@ -93,6 +100,18 @@ def notice_loss(board: Board, kind: str, reason: str, worker: Worker) -> None:
             _nanoseconds(silence), worker.heard, _nanoseconds(lived), _nanoseconds(worker.longest)
         )  # fmt: skip
     notice(board, Notice(kind, reason, worker.identity, name, worker.address, numbers))
+
+
+def notice_silence(board: Board, connection: int) -> None:
+    """A peer has been connected where workers are for long, and has said nothing."""
+    if board.notices is None:
+        return
+    told = Notice("silent", numbers=(_nanoseconds(board.silent.timeout),))
+    # Asked first: of a crowd, the addresses of those that are told are looked up.
+    if board.gate.admits(told, board.present):
+        board.notices(told._replace(address=board.address_on(connection)))
+    else:
+        board.leave_out()
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -122,11 +122,16 @@ class Switchboard:
         """Say how many bytes peers have yet to take."""
         self._board.count["unsent_bytes"] = size
 
-    def connection_opened(self, connection: int) -> None:
-        """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes."""
+    def connection_opened(self, connection: int, now: float | None = None) -> None:
+        """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes.
+
+        With ``now``, where only workers do: a person is told of one that says nothing.
+        """
         self._board.connections[connection] = None
         self._board.opened += 1
         self._board.serials[connection] = self._board.opened
+        if now is not None:
+            self._board.silent.refresh(connection, now)
 
     def connection_closed(self, connection: int, now: float) -> None:
         """A connection is gone.  The worker that spoke on it gets nothing more.
@@ -135,6 +140,7 @@ class Switchboard:
         was heard of it for ``heartbeat_interval * liveness``.
         """
         self._board.begin(now)
+        self._board.silent.remove(connection)
         self._close_connection(connection)
 
     def _close_connection(self, connection: int) -> None:
@@ -251,15 +257,18 @@ class Switchboard:
         notices: Callable[[Notice], object] | None,
         left_out: Callable[[], object] = lambda: None,
         address: Callable[[], str | None] = lambda: None,
+        address_on: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         """Have ``notices(notice)`` called with what a person should know; ``None`` ends it.
 
         A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out()`` is called for each that is
-        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled.
+        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled,
+        ``address_on(connection)`` where that of a connection does.
         """
         self._board.notices = notices
         self._board.leave_out = left_out
         self._board.address = address
+        self._board.address_on = address_on
 
     def packed_services(self) -> bytes:
         """All services, as the answer to SERVICES of ``brigantine.control``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .board import Board
 from .dispatch import settle
 from .endings import finish
+from .noticing import notice_silence
 from .records import State
 from .telling import next_telling, tell_again
 from .tickets import Verdict
@@ -32,6 +33,8 @@ def do_due(board: Board, now: float) -> None:
             lose(board, board.workers[key], "workers_expired")
     for key in board.leaving.sweep(now):
         lose(board, board.workers[key])
+    for connection in board.silent.sweep(now):
+        notice_silence(board, connection)
     for key in board.beats.sweep(now):
         heartbeat(board, board.workers[key], now)
     while (parked := board.parked.next()) is not None:
@@ -44,6 +47,7 @@ def next_due(board: Board) -> float | None:
     """When something is due; ``None`` for never."""
     orders = (
         board.deadlines, board.vacancies, board.idle, board.busy, board.beats, board.leaving,
+        board.silent,
     )  # fmt: skip
     deadlines = (order.next_deadline() for order in orders)
     return min(

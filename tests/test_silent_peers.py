@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import zmq
 from harness import Peers, wait_until
 from models import BACKEND, FRONTEND, Rig
 
@@ -189,6 +190,35 @@ def test_an_lru_worker_of_ours_is_not_silent(impl: str, log: Callable[..., list[
         peers.dealer(broker.backend)
         wait_until(lambda: log("without a READY"))
     assert len(log("without a READY")) == 1
+
+
+@pytest.mark.parametrize("kind", [LRUBroker, ParanoidPirateBroker, MajordomoBroker, AnyBroker])
+def test_a_rep_worker_has_a_line(
+    impl: str, peers: Peers, log: Callable[..., list[str]], kind: Any
+) -> None:
+    with kind(ANY, ANY, impl=impl) as broker:
+        peers.socket(zmq.REP, broker.backend)
+        [line] = wait_until(lambda: log("REP socket"))
+        assert "READY first" in line
+        assert broker.frontend in line
+
+
+@pytest.mark.parametrize("greeted", [True, False])
+def test_a_connection_that_closes_without_a_handshake_is_told_of_and_no_other(
+    rig: Callable[..., Rig], greeted: bool
+) -> None:
+    board = rig()
+    for connection in (7, 9):
+        board.board.connection_opened(connection, board.now)
+        if greeted:
+            board.board.handshake_done()
+        board.closed(connection)
+    kinds = [told.kind for told in board.noticed()]
+    assert kinds == ([] if greeted else ["no_handshake"]), "once a broker"
+    board.board.connection_opened(7, board.now)
+    board.receive(BACKEND, [b"w", b"", b"READY"], 7)
+    board.closed(7)
+    assert "no_handshake" not in [told.kind for told in board.noticed()]
 
 
 # -- what strangers say ---------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class BrokerSockets:
         self.events.bind(events)
 
     def _watch(self, router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-        monitor = self._keep(watch_connections(router))
+        monitor = self._keep(watch_connections(router, zmq.EVENT_HANDSHAKE_SUCCEEDED))
         self._watched.append(router)
         return monitor
 

@@ -47,6 +47,8 @@ KINDS: dict[str, Kind] = {
     "foreign_request": Kind(logging.WARNING, once=True),
     # a peer has been connected where workers are, and has said nothing; numbers: for how long
     "silent": Kind(logging.WARNING, once=False),
+    # a connection where workers are has closed before its handshake was done
+    "no_handshake": Kind(logging.WARNING, once=True),
     # a command or reply of a peer that is no registered worker: usual after a restart or an expiry
     "unexpected": Kind(logging.INFO, once=True),
     # connections were closed; limited in rate by who tells it
@@ -237,6 +239,14 @@ def _silent(notice: Notice, here: Here) -> str:
     )
 
 
+def _no_handshake(_notice: Notice, here: Here) -> str:
+    return (
+        "a connection to the workers' endpoint closed before its handshake was done (told once). So ends "
+        "that of a REP socket, which can't be a worker, that of a program that does not speak ZeroMQ, "
+        f"and that of one with other security. {says_ready(here)}"
+    )
+
+
 def _unexpected(notice: Notice, here: Here) -> str:
     return (
         f"dropped what {_who(notice)} said, which is no worker registered here: {_message(notice)}. A "
@@ -259,6 +269,7 @@ def _no_descriptors(notice: Notice, _here: Here) -> str:
 _SENTENCES = {
     "no_descriptors": _no_descriptors,
     "silent": _silent,
+    "no_handshake": _no_handshake,
     "unexpected": _unexpected,
     "wrong_side": _wrong_side,
     "dialect": _dialect,

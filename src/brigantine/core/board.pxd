@@ -97,6 +97,8 @@ cdef class Board:
     cdef int64_t opened
     # Connections where workers are on which nothing has come yet, by descriptor, until a person is told.
     cdef ExpiryOrder silent
+    cdef int64_t handshakes             # that were done where workers are, of whatever connection
+    cdef vector[int64_t] handshakes_at  # how many there were when a connection opened, by descriptor
     cdef int64_t sent_away_at           # when last a worker at the clients' socket was told DISCONNECT
     cdef NoticeGate notices             # what a person is told
     cdef bint draining

@@ -76,6 +76,7 @@ cdef string SERVICES = _SERVICES
 cdef size_t TAG_BYTES = _TAG_BYTES
 
 cdef enum:
+    ZMQ_EVENT_HANDSHAKE_SUCCEEDED = 0x1000  # of zmq.h; libzmq.pxd of pyzmq lacks it
     NOT_MEASURED = -1
     # A monitor's message: uint16 event and uint32 value in one frame, then the endpoint.
     EVENT_SIZE = 6
@@ -340,6 +341,8 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
                 self.switchboard.c_connection_opened(connection, NO_DEADLINE if self.single else now)
             if clients:
                 self.switchboard.c_client_connected(connection)
+        elif event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED and workers:
+            self.switchboard.handshakes += 1
         elif event == ZMQ_EVENT_DISCONNECTED:
             if workers:
                 self.switchboard.c_connection_closed(connection, now)

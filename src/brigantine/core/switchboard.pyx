@@ -21,11 +21,18 @@ from .counters cimport (
 from .dispatch cimport settle
 from .endings cimport finish
 from .envelope cimport frames_extend, frames_free, frames_init, frames_size
+from .events cimport NO_CAUSE
 from .expiry cimport nanoseconds, seconds_of
 from .from_client cimport at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker cimport NEEDS_CONNECTIONS, from_worker
-from .notices cimport NOTICE_NOT_A_COMMAND, NOTICE_NOT_A_REQUEST
-from .noticing cimport notice_message
+from .notices cimport (
+    NOTICE_NO_HANDSHAKE,
+    NOTICE_NOT_A_COMMAND,
+    NOTICE_NOT_A_REQUEST,
+    Notice,
+    new_notice,
+)
+from .noticing cimport notice, notice_message
 from .outbox cimport BOTH, FRONTEND, CallableOutbox
 from .records cimport AT_FRONTEND, NO_CONNECTION
 from .report cimport pack_services, pack_workers
@@ -122,14 +129,21 @@ cdef class Switchboard(Board):
         if now >= 0:
             self.silent.reserve(connection + 1)
             self.silent.refresh(connection, now)
+            if self.handshakes_at.size() < <size_t>connection + 1:
+                self.handshakes_at.resize(connection + 1)
+            self.handshakes_at[connection] = self.handshakes
         return 0
 
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:
+        cdef Notice told
         self.present = now
         if self.vacated < 0:
             self.vacated = now
-        if <size_t>connection < self.silent.links.size():
-            self.silent.remove(connection)
+        if <size_t>connection < self.silent.links.size() and self.silent.remove(connection):
+            # None was done since it opened: its own neither.
+            if self.handshakes_at[connection] == self.handshakes:
+                told = new_notice(NOTICE_NO_HANDSHAKE, NO_CAUSE)
+                notice(self, &told)
         return self.close_connection(connection)
 
     cdef int close_connection(self, int connection) except -1 nogil:
@@ -266,6 +280,10 @@ cdef class Switchboard(Board):
         With ``now``, where only workers do: a person is told of one that says nothing.
         """
         self.c_connection_opened(connection, NEVER if now is None else nanoseconds(now))
+
+    def handshake_done(self):
+        """One of the peers that have connected where workers do has finished ZMTP's handshake."""
+        self.handshakes += 1
 
     def connection_closed(self, int connection, double now):
         """A connection is gone.  The worker that spoke on it gets nothing more.

@@ -117,6 +117,9 @@ class Board:
 
         #: Connections where workers are on which nothing has come yet, until a person is told.
         self.silent: ExpiryQueue[int] = ExpiryQueue(config.handshake_timeout * SILENT_HANDSHAKES)
+        #: Handshakes that were done there, and how many there were when each connection opened.
+        self.handshakes = 0
+        self.handshakes_at: dict[int, int] = {}
 
         #: Waiting requests for a service without a worker whose clients want to be told, and not late.
         self.vacancies: ExpiryQueue[int] = ExpiryQueue(config.service_grace)

@@ -339,6 +339,8 @@ class Loop:
                 # Where clients are, too, nobody need say anything.
                 apart = self._workers_port != Port.BOTH
                 self._switchboard.connection_opened(connection, now if apart else None)
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._switchboard.handshake_done()
             elif event == zmq.EVENT_DISCONNECTED:
                 self._switchboard.connection_closed(connection, now)
             if self._workers_port == Port.BOTH:

@@ -17,7 +17,7 @@ from .dispatch import settle
 from .endings import finish
 from .from_client import at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker import from_worker
-from .noticing import notice_message
+from .noticing import notice, notice_message
 from .outbox import Outbox, Port, Sent
 from .records import AT_FRONTEND, NO_CONNECTION
 from .report import pack_services, pack_workers
@@ -132,6 +132,11 @@ class Switchboard:
         self._board.serials[connection] = self._board.opened
         if now is not None:
             self._board.silent.refresh(connection, now)
+            self._board.handshakes_at[connection] = self._board.handshakes
+
+    def handshake_done(self) -> None:
+        """One of the peers that have connected where workers do has finished ZMTP's handshake."""
+        self._board.handshakes += 1
 
     def connection_closed(self, connection: int, now: float) -> None:
         """A connection is gone.  The worker that spoke on it gets nothing more.
@@ -140,7 +145,10 @@ class Switchboard:
         was heard of it for ``heartbeat_interval * liveness``.
         """
         self._board.begin(now)
-        self._board.silent.remove(connection)
+        handshakes = self._board.handshakes_at.pop(connection, None)
+        # None was done since it opened: its own neither.
+        if self._board.silent.remove(connection) and handshakes == self._board.handshakes:
+            notice(self._board, Notice("no_handshake"))
         self._close_connection(connection)
 
     def _close_connection(self, connection: int) -> None:

@@ -333,12 +333,14 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
     cdef int tell_connection(self, int which, int event, int connection, int64_t now) except -1 nogil:
         cdef bint workers = which == MONITOR
         cdef bint clients = which == CLIENT_MONITOR or self.single
+        # Where clients are, too, nobody need say anything.
+        cdef int64_t opened = NO_DEADLINE if self.single else now
         if event == ZMQ_EVENT_ACCEPTED:
             if self.reserves and connection >= reserve_begins():
                 self.crowd.push_back(connection)  # that it was there is told all the same
+                opened = NO_DEADLINE
             if workers:
-                # Where clients are, too, nobody need say anything.
-                self.switchboard.c_connection_opened(connection, NO_DEADLINE if self.single else now)
+                self.switchboard.c_connection_opened(connection, opened)
             if clients:
                 self.switchboard.c_client_connected(connection)
         elif event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED and workers:

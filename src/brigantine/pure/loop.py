@@ -334,11 +334,11 @@ class Loop:
                 event, connection = monitor_event(monitor.recv_multipart(_DONTWAIT))
             except zmq.Again:
                 return
-            self._reject_if_crowded(event, connection)
+            rejected = self._reject_if_crowded(event, connection)
             if event == zmq.EVENT_ACCEPTED:
                 # Where clients are, too, nobody need say anything.
-                apart = self._workers_port != Port.BOTH
-                self._switchboard.connection_opened(connection, now if apart else None)
+                expected = self._workers_port != Port.BOTH and not rejected
+                self._switchboard.connection_opened(connection, now if expected else None)
             elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._switchboard.handshake_done()
             elif event == zmq.EVENT_DISCONNECTED:
@@ -357,11 +357,13 @@ class Loop:
                 self._reject_if_crowded(event, connection)
                 self._tell_client_connection(event, connection, now)
 
-    def _reject_if_crowded(self, event: int, connection: int) -> None:
+    def _reject_if_crowded(self, event: int, connection: int) -> bool:
         """Close a connection for which there is no descriptor; that it was there is told all the same."""
         reserve = self._reserve if event == zmq.EVENT_ACCEPTED else None
-        if reserve is not None and connection >= reserve.begins():
-            reserve.reject(connection)
+        if reserve is None or connection < reserve.begins():
+            return False
+        reserve.reject(connection)
+        return True
 
     def _tell_client_connection(self, event: int, connection: int, now: float) -> None:
         if event == zmq.EVENT_ACCEPTED:

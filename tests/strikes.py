@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import os
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 from harness import wait_until
 
-__all__ = ["Struck", "handler_that_raises", "nothing_left", "struck", "sweep"]
+__all__ = [
+    "Struck", "handler_that_raises", "nothing_left", "struck", "struck_outside_coroutines", "sweep",
+]  # fmt: skip
 
 
 class Struck(BaseException):
@@ -22,15 +26,18 @@ class Struck(BaseException):
 
 #: How often the handler of :func:`handler_that_raises` was called.
 _strikes = 0
+#: Whether the last one came where no coroutine can learn of it.
+_outside_coroutines = False
 
 
 @contextlib.contextmanager
 def handler_that_raises() -> Iterator[None]:
     """The time in which SIGALRM raises :class:`Struck`."""
 
-    def strike(*_: object) -> None:
-        global _strikes
+    def strike(_: int, frame: FrameType | None) -> None:
+        global _strikes, _outside_coroutines
         _strikes += 1
+        _outside_coroutines = not _in_coroutine(frame)
         raise Struck
 
     before = signal.signal(signal.SIGALRM, strike)
@@ -39,6 +46,19 @@ def handler_that_raises() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _in_coroutine(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_flags & inspect.CO_COROUTINE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def struck_outside_coroutines() -> bool:
+    """Whether it came in the work that goes on, and not in a coroutine: in a callback, or in asyncio."""
+    return _outside_coroutines
 
 
 def struck(work: Callable[[], object], after: float) -> bool:
@@ -52,6 +72,8 @@ def struck(work: Callable[[], object], after: float) -> bool:
 
 
 def _strike_within(work: Callable[[], object], after: float, before: int) -> None:
+    global _outside_coroutines
+    _outside_coroutines = False
     signal.setitimer(signal.ITIMER_REAL, max(after, 1e-6))
     try:
         work()

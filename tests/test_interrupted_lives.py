@@ -11,11 +11,12 @@ import gc
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 import zmq
-from strikes import Struck, handler_that_raises, nothing_left, sweep
+from strikes import Struck, handler_that_raises, nothing_left, struck_outside_coroutines, sweep
 
 from brigantine import (
     BrokerStopped,
@@ -33,13 +34,15 @@ from brigantine import (
     QueueDevice,
     aio,
 )
+from brigantine.background import Background
 from brigantine.control_client import ControlClient
 from brigantine.load.generator import Generator
 from brigantine.load.plan import Plan
 from brigantine.loop_handle import LoopHandle
+from brigantine.workers import io_thread
 
 ANY = "tcp://127.0.0.1:*"
-#: Seconds after which a program that is still there, and was struck in a callback, is ended.
+#: Seconds after which a program that is still there, and was struck outside of coroutines, is ended.
 LOST_AFTER = 2.0
 
 pytestmark = [
@@ -81,7 +84,7 @@ def handles() -> list[LoopHandle]:
 Live = Callable[..., None]
 
 
-@pytest.fixture(params=[16, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.fixture(params=[16, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def live(request: pytest.FixtureRequest) -> Live:
     """``live(life)`` strikes at so many moments of that life."""
     return partial(_live, moments=request.param)
@@ -175,6 +178,11 @@ def test_a_worker_can_be_stopped_whatever_was_interrupted(
     live(life)
 
 
+def stop_after(seconds: float, worker: Any) -> None:
+    threading.Event().wait(seconds)
+    worker.stop()
+
+
 @pytest.mark.parametrize(
     ("served", "what"), [(what, what) for what in WORKERS], indirect=["served"]
 )
@@ -183,11 +191,44 @@ def test_a_worker_in_run_can_be_stopped_whatever_was_interrupted(
 ) -> None:
     def life(left: Left) -> None:
         worker = left.keep(WORKERS[what](served.backend))
-        timer = threading.Timer(0.005, worker.stop)
+        # Not threading.Timer, whose start() a strike may leave with a lock of its own in disorder.
+        timer = Background(partial(stop_after, 0.005, worker), "timer")
         timer.start()
         worker.run()
 
     live(life, files=False)
+
+
+class StruckAtTheEnd(SimpleQueue[Any]):
+    """A queue in which the main thread is the first that takes None, and is struck with it in its hand."""
+
+    def __init__(self) -> None:
+        self._struck = threading.Event()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            self._struck.wait()
+        if (item := super().get(block, timeout)) is None and not self._struck.is_set():
+            self._struck.set()
+            raise Struck
+        return item
+
+
+@pytest.mark.parametrize(("served", "what"), [("ppp", "ppp"), ("mdp", "mdp")], indirect=["served"])
+def test_threads_of_a_worker_end_though_the_one_was_struck_that_learned_of_the_end(
+    monkeypatch: pytest.MonkeyPatch, served: Any, what: str
+) -> None:
+    monkeypatch.setattr(io_thread, "SimpleQueue", StruckAtTheEnd)
+    with nothing_left(files=False):
+        worker = WORKERS[what](served.backend)
+
+        def stop() -> None:
+            worker.wait_ready(10.0)
+            worker.stop()
+
+        Background(stop, "stops").start()
+        with pytest.raises(Struck):
+            worker.run()
 
 
 @contextlib.contextmanager
@@ -230,24 +271,19 @@ class WakeUpLost(KeyboardInterrupt):
 async def outlives_lost_wake_ups(program: Coroutine[Any, Any, None]) -> None:
     """Run the program; end it from outside where asyncio itself has lost what it waits for.
 
-    It does where a strike falls into a callback, such as that of the timer of ``asyncio.sleep``, and
-    then no coroutine can end, ours or the caller's.  asyncio says so to its exception handler, and only
-    after that is a program ended here.
+    It does where a strike falls into a callback, such as that of the timer of ``asyncio.sleep``, or between
+    two of them, where it has taken a task's next step out of its list and not begun with it.  Then no
+    coroutine can end, ours or the caller's.  Where a coroutine was struck, none is ended here.
     """
     loop = asyncio.get_running_loop()
-    struck: list[BaseException] = []
-
-    def told(_: object, context: dict[str, Any]) -> None:
-        if isinstance(error := context.get("exception"), Struck):
-            struck.append(error)
 
     def look() -> None:
         # Again and again: asyncio.run waits once more, for the tasks that it has cancelled.
         loop.call_later(LOST_AFTER, look)
-        if struck:
-            raise WakeUpLost from struck[0]
+        if struck_outside_coroutines():
+            raise WakeUpLost
 
-    loop.set_exception_handler(told)
+    loop.set_exception_handler(lambda *_: None)  # which would log each strike
     loop.call_later(LOST_AFTER, look)
     await program
 

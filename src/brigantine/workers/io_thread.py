@@ -121,6 +121,8 @@ class WorkerIO(ABC, Generic[Given, Taken]):
             return  # a forked child has neither the thread nor the right to its sockets
         self.hurry()
         self._thread.wait()
+        # Once more: an exception out of the blue may have struck who took it, and did not pass it on.
+        self._inbox.put(None)
         self._wakeup.close()
 
     # -- the I/O thread -----------------------------------------------------------------------

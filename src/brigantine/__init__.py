@@ -26,11 +26,14 @@ from .errors import (
     NoReply,
     NoService,
     NotReady,
+    SocketMismatch,
     Try,
+    Unroutable,
     WorkerFailed,
     WrongUse,
 )
 from .events import Event, Events
+from .pairs import Verdict, check
 from .workers.lru import LRUWorker
 from .workers.majordomo import MajordomoWorker
 from .workers.paranoid_pirate import ParanoidPirateWorker
@@ -66,11 +69,15 @@ __all__ = [
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
     "QueueDevice",
+    "SocketMismatch",
     "StreamerDevice",
     "Try",
+    "Unroutable",
+    "Verdict",
     "WorkerFailed",
     "WrongUse",
     "__version__",
+    "check",
     "ledger_holds",
 ]
 

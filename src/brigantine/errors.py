@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ __all__ = [
     "NoReply",
     "NoService",
     "NotReady",
+    "SocketMismatch",
     "Try",
+    "Unroutable",
     "WorkerFailed",
     "WrongUse",
     "named",
@@ -47,6 +50,21 @@ class WrongUse(ConfigError, TypeError):
     """
 
 
+class SocketMismatch(ConfigError):
+    """Two types of sockets that libzmq does not connect with each other.
+
+    ``socket_type`` and ``peer_type`` are their names; the message has the reason and what to use instead.
+    """
+
+    def __init__(self, message: str, socket_type: str, peer_type: str) -> None:
+        super().__init__(message)
+        self.socket_type = socket_type
+        self.peer_type = peer_type
+
+    def __reduce__(self) -> tuple[type[SocketMismatch], tuple[str, str, str]]:
+        return type(self), (str(self), self.socket_type, self.peer_type)
+
+
 class BadEnvelope(BrigantineError, ValueError):
     """Frames that are not an address stack, an empty delimiter and a body.
 
@@ -59,6 +77,20 @@ class BadEnvelope(BrigantineError, ValueError):
 
     def __reduce__(self) -> tuple[type[BadEnvelope], tuple[str, str]]:
         return type(self), (self.reason, str(self))
+
+
+class Unroutable(BrigantineError, OSError):
+    """Nobody is connected who has the address that a message is to go to.
+
+    ``address`` is the routing id that the ROUTER does not know.
+    """
+
+    def __init__(self, message: str, address: bytes) -> None:
+        super().__init__(errno.EHOSTUNREACH, message)
+        self.address = address
+
+    def __reduce__(self) -> tuple[type[Unroutable], tuple[str, bytes]]:
+        return type(self), (str(self.strerror), self.address)
 
 
 class BindError(BrigantineError, OSError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .._version import __version__
 from ..calls import did_you_mean
-from . import broker, ctl, demo, device, load, ls, request, worker
+from . import broker, check, ctl, demo, device, load, ls, request, worker
 from .codes import WRONG_USE
 from .output import complain, write_text
 
@@ -74,5 +74,6 @@ def build_parser() -> Parser:
             add_options(patterns.add_parser(name, help=what, description=what))
     ctl.add_to(commands.add_parser(ctl.NAME, help=ctl.HELP, description=ctl.HELP))
     ls.add_to(commands.add_parser(ls.NAME, help=ls.HELP, description=ls.HELP))
+    check.add_to(commands.add_parser(check.NAME, help=check.HELP, description=check.HELP))
     demo.add_to(commands.add_parser(demo.NAME, help=demo.HELP, description=demo.HELP))
     return parser

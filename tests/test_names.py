@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from functools import partial
 
 import pytest
 import zmq
@@ -57,13 +58,101 @@ def test_look_ups_that_never_end_are_bounded(
     resolver.answers["dead.test"] = resolver.never
     before = threading.active_count()
     asked = [names.look_up("tcp://dead.test:1", lambda: None) for _ in range(100)]
-    assert threading.active_count() - before == names.MOST_OF_A_NAME
+    assert threading.active_count() - before == names.QUICKLY
     for each in asked[:-1]:
         each.cancel()
     resolver.go.set()
     wait_until(lambda: asked[-1].endpoints == (), "the answer")
     assert asked[-1].error == "can't look up dead.test: Temporary failure in name resolution"
     assert asked[0].endpoints is None
+
+
+def test_a_name_whose_look_ups_hang_is_asked_for_again_and_again_in_a_bounded_number_of_threads(
+    resolver: Names, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock(monkeypatch)
+    resolver.answers["dead.test"] = resolver.never
+    before = lookups()
+    pauses = hang(clock, resolver)
+    assert pauses == [5, 10, 20, 60, 120, 240, 480, 960, 1920, 3840, 7680, 15360]
+    for _ in range(100):
+        clock.time = names.look_up("tcp://dead.test:1", lambda: None).stale_at
+    assert lookups() - before == names.MOST_OF_A_NAME
+    assert [each.partition(",")[0] for each in caplog.messages] == [
+        "can't look up dead.test: 12 look-ups have no answer"
+    ]
+
+
+def test_when_one_of_many_that_hung_returns_the_name_is_asked_for_at_once(
+    resolver: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    first = threading.Event()
+
+    def hangs() -> list[tuple[int, str]]:
+        (first if len(resolver.asked) == 1 else resolver.go).wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    resolver.answers["dead.test"] = hangs
+    hang(clock, resolver)
+    waiting = names.look_up("tcp://dead.test:1", lambda: None)
+    first.set()
+    wait_until(lambda: waiting.endpoints == (), "the news")
+    resolver.answers["dead.test"] = v4("127.0.0.1")
+    found = names.look_up("tcp://dead.test:1", lambda: None)
+    wait_until(lambda: found.endpoints == ("tcp://127.0.0.1:1",), "the address")
+
+
+def test_an_answer_that_comes_late_is_for_all_who_wait(
+    resolver: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    go = threading.Event()
+
+    def slow() -> list[tuple[int, str]]:
+        (go if len(resolver.asked) == 1 else resolver.go).wait()
+        return v4("127.0.0.1")()
+
+    resolver.answers["broker.test"] = slow
+    asked = []
+    for number in (1, 2):
+        asked.append(names.look_up("tcp://broker.test:1", lambda: None))
+        wait_until(partial(has_asked, resolver, number), "the look-up")
+        clock.time = asked[-1].stale_at
+    go.set()
+    for each in asked:
+        wait_until(lambda: each.endpoints == ("tcp://127.0.0.1:1",), "the answer")  # noqa: B023
+
+
+class Clock:
+    """Stands in for the time of look-ups."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.time = time.monotonic()
+        monkeypatch.setattr(names, "time", self)
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+def hang(clock: Clock, resolver: Names) -> list[float]:
+    """Ask anew whenever that is better until no more look-ups are begun; the pauses between."""
+    pauses = []
+    for number in range(1, names.MOST_OF_A_NAME + 1):
+        lookup = names.look_up("tcp://dead.test:1", lambda: None)
+        wait_until(partial(has_asked, resolver, number), "a look-up")
+        lookup.cancel()
+        pauses.append(round(lookup.stale_at - clock.time, 3))
+        clock.time = lookup.stale_at
+    return pauses
+
+
+def has_asked(resolver: Names, times: int) -> bool:
+    return len(resolver.asked) == times
+
+
+def lookups() -> int:
+    return sum(each.name == "brigantine-lookup" for each in threading.enumerate())
 
 
 def test_no_more_threads_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

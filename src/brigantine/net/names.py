@@ -7,6 +7,7 @@ connection of the process, and would ask for IPv4 only.  So it is given numbers.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 import threading
@@ -19,8 +20,14 @@ __all__ = ["Lookup", "is_numeric", "look_up", "name_in", "port_in"]
 
 #: Seconds for which a look-up that runs already answers whoever asks for the same name.
 SHARED_FOR = 5.0
-#: Look-ups of one name, and of all, that may run at once: some resolvers never answer.
-MOST_OF_A_NAME, MOST = 4, 256
+#: Look-ups of one name that begin so when those before have no answer: some resolvers never give one.
+QUICKLY = 4
+#: Seconds to the one after them, which double from one to the next; how many may run at once of one name,
+#: and of all.  The last of a name begins four hours after the first.
+PAUSE = 60.0
+MOST_OF_A_NAME, MOST = 12, 256
+
+_log = logging.getLogger("brigantine.names")
 
 _TCP = "tcp://"
 
@@ -68,7 +75,27 @@ class _Query:
 
     def __init__(self, first: Lookup) -> None:
         self.asked = {first}
-        self.began = time.monotonic()
+
+
+class _Name:
+    """The look-ups of one name that run, the newest last."""
+
+    def __init__(self) -> None:
+        self.queries: list[_Query] = []
+        #: When one more may begin beside them.
+        self.next_at = 0.0
+        #: Whether the log knows that no more are begun.
+        self.told = False
+
+    def may_begin(self, now: float) -> bool:
+        """Whether one more may begin; if not, who asks is to share the newest one's answer."""
+        return len(self.queries) < MOST_OF_A_NAME and now >= self.next_at
+
+    def began(self, query: _Query, now: float) -> None:
+        """One more has begun.  Those that never end must not become many: the others follow seldom."""
+        self.queries.append(query)
+        seldom = len(self.queries) - QUICKLY
+        self.next_at = now + (SHARED_FOR if seldom < 0 else PAUSE * 2.0**seldom)
 
 
 class _Table:
@@ -77,25 +104,35 @@ class _Table:
     def __init__(self) -> None:
         # Reentrant: a signal handler may close a client whatever it has interrupted.
         self.lock = threading.RLock()
-        #: By name, the newest last.
-        self.running: dict[str, list[_Query]] = {}
+        self.running: dict[str, _Name] = {}
 
     def forget(self, host: str, lookup: Lookup) -> None:
         """Somebody does not want the answer any more."""
         with self.lock:
-            queries = tuple(self.running.get(host, ()))
+            name = self.running.get(host)
+            queries = () if name is None else tuple(name.queries)
         for query in queries:
             query.asked.discard(lookup)
 
-    def ended(self, host: str, query: _Query) -> list[Lookup]:
-        """A look-up has its answer; who wants that."""
+    def ended(self, host: str, query: _Query, *, found: bool) -> list[Lookup]:
+        """A look-up has its answer; who is to be told.
+
+        All who wait for the name, if it has addresses; otherwise those who wait for this one.  But where
+        look-ups have become seldom, any answer is news: all are told, and may ask again at once.
+        """
         with self.lock:
-            queries = self.running.get(host, [])
-            if query in queries:  # not where an exception out of the blue came first
-                queries.remove(query)
-            if not queries:
+            name = self.running.get(host) or _Name()
+            told, news = list(query.asked), found or len(name.queries) >= QUICKLY
+            if query in name.queries:  # not where an exception out of the blue came first
+                name.queries.remove(query)
+            if news:
+                name.next_at, name.told = 0.0, False
+                for each in name.queries:
+                    told += each.asked
+                    each.asked.clear()
+            if not name.queries:
                 self.running.pop(host, None)
-            return list(query.asked)
+            return told
 
 
 _table = _Table()
@@ -140,33 +177,34 @@ def look_up(endpoint: str, done: Callable[[], object]) -> Lookup:
     """Begin to look up the name in an endpoint that is not numeric.  Never waits."""
     lookup = Lookup(endpoint, done)
     host = name_in(endpoint)
+    refused, deaf, now = "", False, time.monotonic()
     with _table.lock:
-        queries = _table.running.setdefault(host, [])
-        if queries and (
-            time.monotonic() - queries[-1].began < SHARED_FOR or len(queries) >= MOST_OF_A_NAME
-        ):
-            queries[-1].asked.add(lookup)
-            # Another one is begun then, unless too many hang.
-            if len(queries) < MOST_OF_A_NAME:
-                lookup.stale_at = queries[-1].began + SHARED_FOR
-            return lookup
-        query = _Query(lookup)
-        # The more of them hang, the longer.
-        lookup.stale_at = query.began + SHARED_FOR * 2 ** len(queries)
-        refused = _begin(host, query)
-        if not refused:
-            queries.append(query)
-        elif not queries:
+        name = _table.running.setdefault(host, _Name())
+        if name.may_begin(now):
+            refused = _begin(host, name, lookup, now)
+        if name.queries and not refused:
+            name.queries[-1].asked.add(lookup)
+            lookup.stale_at = max(lookup.stale_at, name.next_at)
+            deaf = len(name.queries) >= MOST_OF_A_NAME and now >= name.next_at and not name.told
+            name.told = name.told or deaf
+        if not name.queries:
             del _table.running[host]
+    if deaf:
+        _log.warning(
+            "can't look up %s: %d look-ups have no answer, and no more are begun before one has. Mend the "
+            "resolver of this machine (resolv.conf, nsswitch.conf), and start this program anew",
+            host, MOST_OF_A_NAME,
+        )  # fmt: skip
     if refused:
         lookup.take((), f"can't look up {host}: {refused}")
     return lookup
 
 
-def _begin(host: str, query: _Query) -> str:
+def _begin(host: str, name: _Name, lookup: Lookup, now: float) -> str:
     """Start the thread; why it can't be."""
-    if sum(map(len, _table.running.values())) >= MOST:
+    if sum(len(each.queries) for each in _table.running.values()) >= MOST:
         return f"{MOST} look-ups of other names have no answer yet"
+    query = _Query(lookup)
     thread = threading.Thread(
         target=_run, args=(_table, host, query), name="brigantine-lookup", daemon=True
     )
@@ -174,13 +212,16 @@ def _begin(host: str, query: _Query) -> str:
         thread.start()
     except RuntimeError as error:  # no more threads, or Python is about to end
         return str(error)
+    # The more of them hang, the longer is this one waited for.
+    lookup.stale_at = now + SHARED_FOR * 2.0 ** len(name.queries)
+    name.began(query, now)
     return ""
 
 
 def _run(table: _Table, host: str, query: _Query) -> None:
     leave_signals_to_main_thread()
     addresses, error = _ask(host)
-    for lookup in table.ended(host, query):
+    for lookup in table.ended(host, query, found=bool(addresses)):
         lookup.take(addresses, error)
 
 

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 import pytest
 from commands import Command, Commands, started
-from harness import PATIENCE, Peers
+from harness import PATIENCE, Peers, wait_until
 
 from brigantine import BrokerConfig
 from brigantine.cli import main
@@ -76,18 +76,24 @@ def test_a_signal_drains_what_was_accepted(
     assert "failed" not in command.errors()
 
 
-def test_a_second_signal_stops_at_once(
-    broker_command: Callable[..., Command], peers: Peers
+@pytest.mark.parametrize("sigterms", [0, 2])
+def test_a_second_ctrl_c_stops_at_once_and_nothing_before_it(
+    broker_command: Callable[..., Command], peers: Peers, sigterms: int
 ) -> None:
     command = broker_command("--drain-timeout", NEVER)
     endpoints = command.ready()
     worker, client = peers.worker(endpoints["backend"]), peers.req(endpoints["frontend"])
     client.send(b"work")
     worker.recv_multipart()
-    command.process.terminate()
-    command.wait_for("draining")
+    for times in range(1, sigterms + 1):
+        command.process.terminate()
+        said = "SIGTERM: draining; Ctrl-C twice stops at once"
+        wait_until(lambda times=times, said=said: command.errors().count(said) == times)
     command.process.send_signal(signal.SIGINT)
-    assert command.finish() == (1, b"")
+    command.wait_for("SIGINT: draining; a second Ctrl-C stops at once")
+    command.process.send_signal(signal.SIGINT)
+    assert command.finish() == (130, b"")
+    assert "stopping without waiting for 0 queued and 1 requests in flight" in command.errors()
     assert "failed_stopped 1" in command.errors()
 
 

@@ -62,6 +62,22 @@ def test_a_device_runs_until_a_signal(
     assert "stopped: to_backend 1, to_backend_bytes" in stopped
 
 
+def test_a_second_ctrl_c_ends_a_device_at_once_and_no_sigterm_does(
+    run: Commands, impl: str, peers: Peers
+) -> None:
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+        command, at = served(run, "streamer", "--impl", impl)
+        source, target = peers.socket(zmq.PUSH, at["frontend"]), peers.socket(zmq.PULL)
+        target.rcvhwm = 1
+        target.connect(at["backend"])
+        for _ in range(64):
+            source.send(bytes(1 << 20))
+        target.recv()  # and nothing more: what it has passed on keeps the device for a second
+        while command.process.poll() is None:
+            command.process.send_signal(number)
+        assert command.finish() == (code, b"")
+
+
 def test_ctl_shows_pauses_resumes_and_stops_a_device(
     run: Commands, impl: str, peers: Peers
 ) -> None:

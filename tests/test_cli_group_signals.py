@@ -27,6 +27,9 @@ def gate(body):
 """
 COUNT = 3
 NEVER = "3600"
+#: What each worker's process says when it is told to stop, and what their supervisor does.
+IN_HAND, ALL_IN_HAND = "finishing the request in hand", "the workers finish what they have in hand"
+SECOND = "; a second Ctrl-C"
 ANY = "tcp://127.0.0.1:*"
 
 
@@ -85,7 +88,7 @@ def test_a_stop_signal_to_a_whole_control_group_finishes_what_is_in_hand(
     pids = [service.command.process.pid, *service.children]
     for pid in pids if first == "supervisor" else reversed(pids):
         os.kill(pid, number)
-    service.wait_for("a second signal exits at once", COUNT)
+    service.wait_for(IN_HAND, COUNT)
     service.all_answered()
 
 
@@ -95,32 +98,51 @@ def test_it_does_so_however_far_apart_the_signals_arrive(service: Service, first
     for group in groups if first == "supervisor" else reversed(groups):
         for pid in group:
             os.kill(pid, signal.SIGTERM)
-        service.wait_for("a second signal exits at once", COUNT)
+        service.wait_for(IN_HAND, COUNT)
     service.all_answered()
 
 
 def test_a_stop_signal_to_the_process_group_finishes_what_is_in_hand(service: Service) -> None:
     os.killpg(service.command.process.pid, signal.SIGTERM)
-    service.wait_for("a second signal exits at once", COUNT)
+    service.wait_for(IN_HAND, COUNT)
     service.all_answered()
 
 
-def test_a_second_stop_signal_to_a_whole_control_group_ends_it_at_once(service: Service) -> None:
-    for _ in range(2):
+def test_sigterm_finishes_what_is_in_hand_however_often_it_comes(service: Service) -> None:
+    for times in range(1, 4):
         for pid in (service.command.process.pid, *service.children):
-            with contextlib.suppress(ProcessLookupError):  # the command may have ended it already
-                os.kill(pid, signal.SIGTERM)
-        service.wait_for("a second signal exits at once", COUNT)
-        service.wait_for("a second signal ends them", 1)
-    assert service.command.finish() == (128 + signal.SIGTERM, b"")
-    assert service.command.descendants() == {}
+            os.kill(pid, signal.SIGTERM)
+        service.wait_for(IN_HAND, times * COUNT)
+        service.wait_for(ALL_IN_HAND, times)
+    assert SECOND not in service.command.errors(), "none of them was a Ctrl-C"
+    service.all_answered()
 
 
-def test_ctrl_c_after_sigterm_ends_all_at_once(service: Service) -> None:
-    os.killpg(service.command.process.pid, signal.SIGTERM)
-    service.wait_for("a second signal ends them", 1)
-    os.killpg(service.command.process.pid, signal.SIGINT)
-    assert service.command.finish() == (128 + signal.SIGINT, b"")
+def test_the_first_ctrl_c_after_sigterm_finishes_what_is_in_hand(service: Service) -> None:
+    for times, number in enumerate((signal.SIGTERM, signal.SIGINT, signal.SIGTERM), 1):
+        for pid in (service.command.process.pid, *service.children):
+            os.kill(pid, number)
+        service.wait_for(IN_HAND, times * COUNT)
+        service.wait_for(ALL_IN_HAND, times)
+    assert service.command.errors().count(SECOND) > COUNT, "all have told it"
+    service.all_answered()
+
+
+@pytest.mark.parametrize("before", [(), (signal.SIGTERM,)], ids=["alone", "after SIGTERM"])
+@pytest.mark.parametrize("whole", [True, False], ids=["control group", "process group"])
+def test_a_second_ctrl_c_ends_all_at_once(
+    service: Service, before: tuple[signal.Signals, ...], whole: bool
+) -> None:
+    group = (service.command.process.pid, *(service.children if whole else ()))
+    for times, number in enumerate((*before, signal.SIGINT), 1):
+        for pid in group:
+            os.kill(pid, number)
+        service.wait_for(ALL_IN_HAND, times)
+        service.wait_for(IN_HAND, times * COUNT if whole else COUNT)
+    for pid in group:
+        with contextlib.suppress(ProcessLookupError):  # the command may have ended it already
+            os.kill(pid, signal.SIGINT)
+    assert service.command.finish() == (130, b"")
     assert service.command.descendants() == {}
 
 
@@ -130,7 +152,7 @@ def test_a_restart_signal_to_a_whole_control_group_replaces_each_worker_once(
     for pid in (service.command.process.pid, *service.children):
         os.kill(pid, signal.SIGHUP)
     service.wait_for("each worker is replaced", 1)
-    service.wait_for("a second signal exits at once", COUNT)
+    service.wait_for(IN_HAND, COUNT)
     (service.folder / "go").touch()
     said = [service.router.recv_multipart()[2:] for _ in range(2 * COUNT)]
     assert sorted(said) == sorted(
@@ -148,7 +170,7 @@ def test_a_parent_that_signals_and_lets_go_of_the_input_finishes_what_is_in_hand
     assert stdin is not None
     stdin.close()
     service.command.process.stdin = None
-    service.wait_for("a second signal exits at once", 1)
+    service.wait_for(IN_HAND, 1)
     service.command.process.terminate()
     service.all_answered()
 
@@ -161,7 +183,7 @@ def test_timeout_which_signals_its_child_twice_finishes_what_is_in_hand(
     service = Service(run, peers, tmp_path, *words, count=1)
     for _ in range(2):  # as timeout(1): to the child, and to the group
         os.killpg(service.command.process.pid, signal.SIGTERM)
-    service.wait_for("a second signal exits at once", 1)
+    service.wait_for(IN_HAND, 1)
     service.all_answered()
 
 

@@ -86,15 +86,29 @@ def test_a_worker_finishes_what_it_has_in_hand(
     assert command.finish() == (0, b"")
 
 
-def test_a_second_signal_ends_a_worker_in_the_middle(
+def test_a_second_ctrl_c_ends_a_worker_in_the_middle(
+    run: Commands, fake_broker: zmq.Socket[bytes], module: Path
+) -> None:
+    command = worker_for(fake_broker, run, module, "jobs:gate")
+    in_hand(fake_broker, module)
+    command.process.send_signal(signal.SIGINT)
+    command.wait_for("finishing the request in hand; a second Ctrl-C exits at once")
+    command.process.send_signal(signal.SIGINT)
+    assert command.finish() == (130, b"")
+
+
+def test_no_sigterm_ends_a_worker_in_the_middle_not_even_in_its_last_moment(
     run: Commands, fake_broker: zmq.Socket[bytes], module: Path
 ) -> None:
     command = worker_for(fake_broker, run, module, "jobs:gate")
     in_hand(fake_broker, module)
     command.process.terminate()
-    command.wait_for("finishing the request in hand")
-    command.process.terminate()
-    assert command.finish() == (128 + signal.SIGTERM, b"")
+    command.wait_for("finishing the request in hand; Ctrl-C twice exits at once")
+    (module / "go").touch()
+    while command.process.poll() is None:
+        command.process.terminate()
+    assert fake_broker.recv_multipart()[1:] == [b"", b"ticket", b"", b"work"]
+    assert command.finish() == (0, b"")
 
 
 def test_a_worker_process_that_dies_is_replaced(
@@ -176,15 +190,15 @@ def test_worker_processes_finish_what_they_have_in_hand(
         assert fake_broker.recv_multipart()[1:] == [b"", b"ticket", b"", b"work"]
 
 
-def test_no_worker_process_survives_a_second_signal(
+def test_no_worker_process_survives_a_second_ctrl_c(
     run: Commands, fake_broker: zmq.Socket[bytes], module: Path
 ) -> None:
     command = worker_for(fake_broker, run, module, "--processes", "2", "jobs:gate")
     in_hand(fake_broker, module)
-    command.process.terminate()
-    command.wait_for("finishing the request in hand")
     command.process.send_signal(signal.SIGINT)
-    assert command.finish() == (128 + signal.SIGINT, b"")
+    command.wait_for("finish what they have in hand; a second Ctrl-C ends them at once")
+    command.process.send_signal(signal.SIGINT)
+    assert command.finish() == (130, b"")
     assert command.descendants() == {}
 
 

@@ -109,12 +109,12 @@ def test_an_lru_worker_serves_and_restarts_with_the_module_as_it_is_then(
     assert command.finish() == (0, b"")
 
 
-def test_a_second_signal_ends_it_in_the_middle(run: Commands, peers: Peers, folder: Path) -> None:
+def test_a_second_ctrl_c_ends_it_in_the_middle(run: Commands, peers: Peers, folder: Path) -> None:
     broker = HeartbeatBroker(peers, wire="ppp")
     command = serve(run, folder, "ppp", broker.endpoint, "jobs:gate")
     broker.request(broker.ready(), b"q")
     wait_until((folder / "entered").exists, "the start of the work")
-    for words in ("finishing the request in hand", ""):
+    for words in ("finishing the request in hand; a second Ctrl-C exits at once", ""):
         command.process.send_signal(signal.SIGINT)
         command.wait_for(words)
     assert command.finish() == (128 + signal.SIGINT, b"")

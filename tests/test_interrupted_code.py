@@ -19,6 +19,7 @@ ALLOWED = {
     "background.py": "Thread, in a wrapping that asks it nothing",
     "clients/pool.py": "Condition, with a lock that is taken by itself",
     "cli/serving.py": "Thread, which nobody waits for",
+    "cli/standard_input.py": "Thread, which nobody waits for",
     "cli/stopping.py": "Thread, which nobody waits for",
     "cli/worker.py": "Thread and Event, which nobody waits for",
     "net/names.py": "Thread, which nobody waits for",

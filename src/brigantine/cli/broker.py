@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..broker import Broker
 from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from ..errors import BrokerStopped
 from .as_typed import as_typed
-from .codes import DONE
+from .codes import DONE, INTERRUPTED
 from .descriptors import raise_file_limit
 from .options import add_config_options, options_from
 from .output import log_to_stderr
@@ -34,10 +35,12 @@ _EPILOG = """\
 Prints one line on standard output once it can be used:
   ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
 and behind that, with --control, control=ENDPOINT[,ENDPOINT...].
-The first SIGTERM or SIGINT drains: new requests are shed, accepted ones are finished. A second one
-stops at once; requests that were left are counted as failed_stopped in the last line of the log.
-The exit code is 0 after both, and after drain or stop by brigantine ctl, when no accepted request was
-left unfinished; 1 when some were, or when the broker ended by itself; 2 when it could not start.
+SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) drain: new requests are shed, accepted
+ones are finished, for --drain-timeout at most. A second Ctrl-C stops at once; requests that were left
+are counted as failed_stopped in the last line of the log.
+The exit code is 0 when no accepted request was left unfinished, also after drain or stop by brigantine
+ctl; 1 when some were, or when the broker ended by itself; 2 when it could not start; 130 after a second
+Ctrl-C.
 """
 
 _log = logging.getLogger("brigantine.broker")
@@ -101,7 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
         _made(arguments, frontend, backend, control, options) as broker,
     ):
         begin(broker, stops, _log)
-        _serve(broker, stops)
+        if _serve(broker, stops) == signal.SIGINT:
+            return INTERRUPTED
     left = broker.stats()["failed_stopped"]
     if left:
         raise BrokerStopped(
@@ -123,21 +127,26 @@ def _made(
     return kind(frontend, backend, impl=arguments.impl, control=control, **options)
 
 
-def _serve(broker: Broker, stops: StopRequests) -> None:
-    """Wait for a stop signal, drain, and return when the broker has ended.
+def _serve(broker: Broker, stops: StopRequests) -> int:
+    """Wait for a stop signal, drain, and return when the broker has ended: SIGINT, or ENDED.
 
     Raises :class:`~brigantine.errors.BrokerStopped` when it ends without having been told to.
     """
-    why = stops.wait_first()
+    why = again = stops.wait_first()
     if why != ENDED:
+
+        def tell(code: int) -> None:
+            _log.info("%s: draining%s", reason(code), stops.hint("stops"))
+
         broker.drain(timeout=0)
         stops.settle(why)
-        _log.info("%s: draining; a second signal stops at once", reason(why))
-        again = stops.wait_again()
+        tell(why)
+        again = stops.wait_again(tell)
         if again != ENDED:
             _log.warning("%s: stopping without waiting for %s", reason(again), _unfinished(broker))
             broker.stop()
     finish(broker, why, _log, idle="no request was made")
+    return again
 
 
 def _unfinished(broker: Broker) -> str:

@@ -33,8 +33,10 @@ Prints one line on standard output once it can be used:
   ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
 and behind that, with --control, control=ENDPOINT[,ENDPOINT...]: by that brigantine ctl shows the
 counters, pauses, resumes and stops it.
-SIGTERM or SIGINT stops it; the last line of the log has the counters. The exit code is 0 after that and
-after stop by brigantine ctl; 1 when the device ended by itself, 2 when it could not start.
+SIGTERM, however often it comes, or Ctrl-C (SIGINT) stops it: what it has passed on is sent, for a second
+at most. The last line of the log has the counters. The exit code is 0 after that and after stop by
+brigantine ctl; 1 when the device ended by itself, 2 when it could not start; 130 after a second Ctrl-C,
+which ends it at once.
 """
 
 _log = logging.getLogger("brigantine.device")
@@ -90,6 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
         why = stops.wait_first()
         if why != ENDED:
             _log.info("%s: stopping", reason(why))
+            stops.watch_for_second(why)
             device.stop()
         finish(device, why, _log, idle="nothing was passed on")
     return 0

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from .codes import DONE, FAILED, SIGNALLED
 from .output import write
 from .shared import add_mdp_version
-from .stopping import StopRequests
+from .stopping import ENDED, StopRequests
 from .values import at_least_one, reachable, seconds, size, whole
 
 if TYPE_CHECKING:
@@ -236,6 +236,8 @@ def _run(arguments: argparse.Namespace) -> int:
         generator.start(broker_pid=arguments.broker_pid, on_end=stops.ended)
         try:
             signal = _watch(generator, stops)
+            if signal != ENDED:
+                stops.watch_for_second(signal)
         finally:
             figures = generator.finish()
     if arguments.json:

@@ -39,7 +39,7 @@ def add_stop_at_eof(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-at-eof",
         action="store_true",
-        help="take the end of standard input as a reason to stop, as a first SIGTERM: a parent "
+        help="take the end of standard input as a reason to stop, as SIGTERM: a parent "
         "process that holds the other end of a pipe then can't die without this process stopping, too",
     )
 

@@ -7,24 +7,27 @@ that over, and take no lock, hence nothing can deadlock in them.
 
 Who stops a service often tells it twice: systemd and ``docker stop`` signal a whole control group,
 ``timeout`` and many wrappers their child and its process group, a terminal all that runs in it.  So
-signals that come within a moment are one, and what a supervisor of ours has to say to its workers
-comes by their standard input, which never counts as a signal.
+SIGTERM asks for a graceful shutdown however often it comes, and so does the first Ctrl-C (SIGINT).
+Only a person presses it again: the second Ctrl-C ends at once.  What a wrapper passes on within a
+moment is no second one, and what a supervisor of ours has to say to its workers comes by their
+standard input, which never counts as a signal.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from .codes import DONE
+from .codes import SIGNALLED
+from .standard_input import standard_input
 
 __all__ = [
     "ENDED",
@@ -34,7 +37,6 @@ __all__ = [
     "StopRequests",
     "hold_signals",
     "is_restart",
-    "leave_at_eof",
     "reason",
 ]
 
@@ -46,12 +48,8 @@ RESTART_SIGNAL = signal.SIGHUP
 ENDED = 0
 END_OF_INPUT = 255
 
-#: Seconds in which one decision to stop may arrive as several signals.
+#: Seconds in which one Ctrl-C may arrive as several signals.
 ECHO = 0.05
-
-#: The file descriptor of standard input, and how much of it is thrown away at once.
-_STDIN = 0
-_READ_SIZE = 65536
 
 
 def reason(code: int) -> str:
@@ -79,14 +77,6 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL))
 
 
-def leave_at_eof() -> None:
-    """Exit when standard input ends before :meth:`StopRequests.open` has taken that over.
-
-    For the time in which a module is imported: nothing is in hand yet.
-    """
-    _input.start()
-
-
 #: Standard streams that were a terminal at the start; one that has hung up no longer says so.
 _terminals = [descriptor for descriptor in range(3) if os.isatty(descriptor)]
 
@@ -104,8 +94,8 @@ class StopRequests:
         self._known = {ENDED, END_OF_INPUT, *map(int, self._signals)}
         #: The handlers before ours.
         self._before: dict[signal.Signals, Any] = {}
-        #: Whether a stop signal was among the reasons.
-        self._signalled = False
+        #: Whether Ctrl-C was among the reasons: the next one is the second.
+        self._interrupted = False
         self._read = self._write = -1
         self._poller = select.poll()
 
@@ -120,17 +110,21 @@ class StopRequests:
         _taken_over.append(self)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)  # see hold_signals()
         if self._at_eof:
-            _input.then(lambda: self._tell(END_OF_INPUT))
-            _input.start()
+            standard_input.then(lambda: self._tell(END_OF_INPUT))
+            standard_input.start()
         return self
 
     def close(self) -> None:
         """Ignore the stop signals from now on: what is left to do is the way out of the process."""
         _taken_over.remove(self)
+        self.ignore()
+        # The pipe stays open: the thread that watches standard input may still hold its number.
+
+    def ignore(self) -> None:
+        """The same, but for a fork."""
         signal.set_wakeup_fd(-1)
         for number in self._signals:
             signal.signal(number, signal.SIG_IGN if number in STOP_SIGNALS else signal.SIG_DFL)
-        # The pipe stays open: the thread that watches standard input may still hold its number.
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The next reason: a signal's number, END_OF_INPUT or ENDED.
@@ -150,44 +144,70 @@ class StopRequests:
             if code is not None:
                 return code
 
-    def settle(self, why: int) -> None:
+    def settle(self, why: int) -> bool:
         """After the reason ``why``: let pass what is the same decision, told once more.
 
-        To be called before anybody is told what a second signal does.
+        Returns whether the second Ctrl-C was among it.  To be called before anybody is told what the
+        next one does, which :meth:`hint` says.
         """
-        self._signalled = why in STOP_SIGNALS
-        until = time.monotonic() + ECHO
+        before = self._interrupted
+        if before and why == signal.SIGINT:
+            return True
         others = []
-        while (left := until - time.monotonic()) > 0:
-            code = self.wait(left)
-            if code in STOP_SIGNALS:
-                self._signalled = True
-            elif code is not None:
+        code: int | None = why
+        until = time.monotonic() + ECHO
+        while code is not None:  # what is there is read also when the moment is over
+            if code == signal.SIGINT:
+                if before:
+                    return True
+                if not self._interrupted:
+                    self._interrupted = True
+                    until = time.monotonic() + ECHO
+            elif code not in (why, *STOP_SIGNALS):
                 others.append(code)
                 if code == ENDED:
                     break
+            code = self.wait(until - time.monotonic())
         for code in others:
             self._tell(code)
-
-    def is_second(self, code: int | None) -> bool:
-        """Whether a reason that came after :meth:`settle` is the second stop signal.
-
-        The end of standard input counts as none, before a signal or after it: it comes whenever a parent
-        that was told to stop, maybe by a signal to us all, lets go of the pipe.
-        """
-        if code not in STOP_SIGNALS:
-            return False
-        if self._signalled:
-            return True
-        self.settle(code)
         return False
 
-    def wait_again(self) -> int:
-        """After :meth:`settle`: the second stop signal, or ENDED."""
+    def hint(self, ends: str) -> str:
+        """The words for what ends it at once, such as ``; a second Ctrl-C exits at once``."""
+        return f"; {'a second Ctrl-C' if self._interrupted else 'Ctrl-C twice'} {ends} at once"
+
+    def wait_again(self, tell: Callable[[int], object]) -> int:
+        """After the first reason and :meth:`settle`: SIGINT for the second Ctrl-C, or ENDED.
+
+        ``tell`` is given each stop signal that comes meanwhile and changes nothing.  The end of
+        standard input is none: it comes whenever a parent that was told to stop lets go of the pipe.
+        """
         while True:
             code = self.wait_first()
-            if code == ENDED or self.is_second(code):
+            if code == ENDED:
                 return code
+            if code in STOP_SIGNALS:
+                if self.settle(code):
+                    return signal.SIGINT
+                tell(code)
+
+    def exit_at_second(self, tell: Callable[[int], object]) -> None:
+        """:meth:`wait_again`, and exit at the second Ctrl-C, whatever is under way.
+
+        To be called in a thread of its own: nobody else may wait from then on.
+        """
+        if (code := self.wait_again(tell)) != ENDED:
+            os._exit(SIGNALLED + code)
+
+    def watch_for_second(self, why: int) -> None:
+        """After the first reason ``why``: have a thread exit at the second Ctrl-C."""
+
+        def watch() -> None:
+            if self.settle(why):
+                os._exit(SIGNALLED + signal.SIGINT)
+            self.exit_at_second(lambda _: None)
+
+        threading.Thread(target=watch, name="brigantine-stop", daemon=True).start()
 
     def ended(self) -> None:
         """Make :meth:`wait` return ENDED.  From any thread."""
@@ -245,6 +265,16 @@ def _after_fork() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
 
 
+@atexit.register
+def _ignore_signals() -> None:
+    """Let none end what has done its work: Python gives the signals back to the system at its end.
+
+    Who registers first comes last: what the worker's function has left to do is done by now.
+    """
+    for each in _taken_over:
+        each.ignore()
+
+
 def _in_child() -> None:
     while _taken_over:
         _taken_over.pop().give_back()
@@ -252,40 +282,3 @@ def _in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
-
-
-class _Input:
-    """Standard input, read by one thread until it ends."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._started = self._ended = False
-        self._then: Callable[[], object] = lambda: os._exit(DONE)
-
-    def start(self) -> None:
-        """Begin to read, unless that was begun before."""
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._watch, name="brigantine-stdin", daemon=True).start()
-
-    def then(self, tell: Callable[[], object]) -> None:
-        """Say what is to be done at the end."""
-        with self._lock:
-            self._then = tell
-            ended = self._ended
-        if ended:
-            tell()
-
-    def _watch(self) -> None:
-        # Python has no sys.stdin when the descriptor was closed at the start; by now its number
-        # may belong to something else.
-        with contextlib.suppress(OSError):
-            while sys.stdin is not None and os.read(_STDIN, _READ_SIZE):
-                pass
-        with self._lock:
-            self._ended = True
-            tell = self._then
-        tell()
-
-
-_input = _Input()

@@ -9,8 +9,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-from .codes import DONE, SIGNALLED, WRONG_USE
-from .stopping import RESTART_SIGNAL, StopRequests, is_restart, reason
+from .codes import DONE, INTERRUPTED, SIGNALLED, WRONG_USE
+from .stopping import RESTART_SIGNAL, STOP_SIGNALS, StopRequests, is_restart, reason
 
 __all__ = ["Supervisor", "command_line"]
 
@@ -77,17 +77,21 @@ class Supervisor:
         if code == DONE:
             assert why is not None
             stops.settle(why)
-            _log.info(
-                "%s: the workers finish what they have in hand; a second signal ends them",
-                reason(why),
-            )
+            self._tell_finishing(why, stops)
         while self._alive():
             again = stops.wait_first()
-            # A second signal to all may have reached them first.
+            # A second Ctrl-C to all may have reached them first.
             code = max(code, *(each for each in self._reap() if each > SIGNALLED), DONE)
-            if stops.is_second(again):
-                return SIGNALLED + again
+            if again in STOP_SIGNALS:
+                if stops.settle(again):
+                    return INTERRUPTED
+                self._tell_finishing(again, stops)
         return code
+
+    def _tell_finishing(self, why: int, stops: StopRequests) -> None:
+        _log.info(
+            "%s: the workers finish what they have in hand%s", reason(why), stops.hint("ends them")
+        )
 
     def _start_missing(self) -> None:
         now = time.monotonic()
@@ -128,7 +132,7 @@ class Supervisor:
     def _tell_to_stop(self) -> None:
         """Tell all, by the end of their standard input.
 
-        Not by SIGTERM: where that comes to all processes at once, it would be their second.
+        Not by a signal: it may come to all processes at once, and each is to be theirs once.
         """
         for slot in self._slots:
             if slot.process is not None and not slot.leaving:

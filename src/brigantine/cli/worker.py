@@ -18,18 +18,17 @@ from ..workers.majordomo import MajordomoWorker
 from ..workers.paranoid_pirate import ParanoidPirateWorker
 from ..workers.threads import ThreadWorker
 from .as_typed import as_typed
-from .codes import SIGNALLED
 from .descriptors import raise_file_limit
 from .function import load_function
 from .output import OutputFailed, abandon_stdout, log_to_stderr, write
 from .shared import add_log_level, add_stop_at_eof
+from .standard_input import leave_at_eof
 from .stopping import (
     ECHO,
     RESTART_SIGNAL,
     StopRequests,
     hold_signals,
     is_restart,
-    leave_at_eof,
     reason,
 )
 from .supervisor import Supervisor, command_line
@@ -53,13 +52,13 @@ To try it out: brigantine.handlers:echo and brigantine.handlers:upper.
 Each process prints one line on standard output as soon as a broker has confirmed it, or after
 --ready-timeout:
   ready brokers=CONFIRMED/ALL
-The first SIGTERM or SIGINT finishes the requests in hand and exits 0, whether it comes to this
-process or to all of its group. A second one exits at once, in the middle of them, with 128 + the
-signal's number; signals that come within {echo} ms count as one. SIGHUP finishes the requests in
-hand and then begins anew, with the module as it is by then; when that can't be imported any more the
-exit code is 2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the
-middle, with that exit code or 130, and the log says so; any other error is told to the client. With
---processes a process that ends by itself is replaced; one that exits with 2 ends the others, too.
+SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) finish the requests in hand and exit 0,
+whether they come to this process or to all of its group. A second Ctrl-C exits at once, in the middle
+of them, with 130; SIGINTs within {echo} ms count as one. SIGHUP finishes the requests in hand and then
+begins anew, with the module as it is by then; when that can't be imported any more the exit code is
+2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the middle, with
+that exit code or 130, and the log says so; any other error is told to the client. With --processes a
+process that ends by itself is replaced; one that exits with 2 ends the others, too.
 """
 
 _COROUTINES = "A coroutine function (async def) runs under asyncio."
@@ -292,7 +291,7 @@ def _no_handler(_: Any) -> bytes:
 
 def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
     """Run the worker in the main thread; another one waits for the reasons to stop."""
-    # Never closed: a second signal is to work for as long as there is a process.
+    # Never closed: a second Ctrl-C is to work for as long as there is a process.
     stops = StopRequests(at_eof=arguments.stop_at_eof, also=(RESTART_SIGNAL,)).open()
     restart = threading.Event()
     watcher = threading.Thread(
@@ -335,7 +334,7 @@ def _run_worker(worker: _Worker) -> None:
 
 
 def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Event) -> None:
-    """Stop at the first reason, exit at the second.
+    """Stop at the first reason, exit at the second Ctrl-C.
 
     Done here and not in a signal handler, which would have to wait until the function comes back
     from whatever C code it is in.
@@ -351,8 +350,12 @@ def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Eve
     _log.info("%s: stopping", reason(why))
     worker.stop()
     stops.settle(why)
-    _log.info("finishing the request in hand; a second signal exits at once")
-    os._exit(SIGNALLED + stops.wait_again())
+    _log.info("finishing the request in hand%s", stops.hint("exits"))
+    stops.exit_at_second(
+        lambda code: _log.info(
+            "%s: still finishing the request in hand%s", reason(code), stops.hint("exits")
+        )
+    )
 
 
 def _begin_anew(arguments: argparse.Namespace) -> None:

@@ -156,7 +156,7 @@ def test_sigterm_during_a_restart_stops(run: Commands, peers: Peers, folder: Pat
     command.process.send_signal(signal.SIGHUP)
     command.wait_for("beginning anew")
     command.process.terminate()
-    command.wait_for("a second signal exits at once")
+    command.wait_for("finishing the request in hand; Ctrl-C twice exits at once")
     (folder / "go").touch()
     assert broker.reply(peer) == [b"1"]
     assert command.finish() == (0, b"")

@@ -12,6 +12,7 @@ from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
 from .counters import COUNTERS, DEVICE_COUNTERS, ledger_holds
 from .devices import ForwarderDevice, QueueDevice, StreamerDevice
+from .envelope import Envelope
 from .errors import (
     BadEnvelope,
     BindError,
@@ -53,6 +54,7 @@ __all__ = [
     "ConfigError",
     "ConnectError",
     "CoreMissing",
+    "Envelope",
     "Event",
     "Events",
     "Expired",

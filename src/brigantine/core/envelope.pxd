@@ -94,5 +94,6 @@ cdef inline void frames_swap(Frames *one, Frames *other) noexcept nogil:
 
 
 cdef class Envelope:
-    cdef Frames parts      # address, delimiter, body
-    cdef int delimiter     # its index: the length of the address
+    cdef Frames parts      # address, delimiter if it has one, body
+    cdef int depth         # frames of the address
+    cdef bint delimited    # an empty frame stands behind the address

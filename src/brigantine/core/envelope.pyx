@@ -17,6 +17,14 @@ from . cimport zmqapi
 from .zmqapi cimport brigantine_zmq
 
 from ..config import BrokerConfig
+from ..envelope_frames import (
+    address_frames,
+    body_frames,
+    delimits,
+    has_delimiter,
+    message_frames,
+    shown_envelope,
+)
 from ..errors import BadEnvelope
 
 __all__ = ["Envelope"]
@@ -169,19 +177,13 @@ cdef int find_delimiter(const Frames *frames, int max_depth) noexcept nogil:
     return NO_DELIMITER
 
 
-def _address(address):
-    """The frames of an address as a list; ``ValueError`` unless there are some, none of them empty."""
-    parts = list(address)
-    if not parts or not all(parts):
-        raise ValueError(f"an address is one or more frames, none of them empty, not {parts!r}")
-    return parts
-
-
 cdef class Envelope:
-    """Envelope(address, body)\n--\n\nOne message, split at the first empty frame behind its address stack.
+    """Envelope(address, body, *, delimiter=True)\n--\n\nA message of a ROUTER: address, delimiter, body.
 
-    ``address`` holds 1 to ``max_depth`` non-empty frames (the routing id first), ``body`` at least
-    one frame.  Source: ZeroMQ RFC 28/REQREP, "address stack" and "delimiter".
+    ``address`` is the routing id of a peer, or a stack of them (the nearest first), none of them empty;
+    ``body`` is ``bytes`` for one frame or a sequence for several.  Without ``delimiter`` nothing stands
+    between the two, as DEALER peers may have it.
+    Source: ZeroMQ RFC 28/REQREP, "address stack" and "delimiter".
     """
 
     def __cinit__(self):
@@ -190,33 +192,43 @@ cdef class Envelope:
     def __dealloc__(self):
         frames_free(&self.parts)
 
-    def __init__(self, address, body):
-        """Raises ``ValueError`` for an empty address, an empty frame in it, or an empty body."""
-        stack, rest = _address(address), list(body)
-        if not rest:
-            raise ValueError("a body is one or more frames; send b'' for an empty one")
+    def __init__(self, address, body, *, delimiter=True):
+        """Raises ``ValueError`` for an empty address, an empty frame in it, or a body without a frame."""
+        stack, rest = address_frames(address), body_frames(body)
         frames_clear(&self.parts)
-        frames_extend(&self.parts, [*stack, b"", *rest])
-        self.delimiter = len(stack)
+        self.depth = 0
+        self.delimited = delimits(delimiter)
+        frames_extend(&self.parts, [*stack, *([b""] if self.delimited else []), *rest])
+        self.depth = len(stack)
 
     @classmethod
-    def parse(cls, frames, *, int max_frames=MAX_FRAMES, int max_depth=MAX_DEPTH):
+    def parse(cls, frames, *, delimiter=True, int max_frames=MAX_FRAMES, int max_depth=MAX_DEPTH):
         """Split the frames of a message as a ROUTER received it.
 
-        Raises :class:`~brigantine.errors.BadEnvelope` (``reason`` names the counter) for more than
-        ``max_frames`` frames, more than ``max_depth`` before the delimiter, no delimiter or no body.
+        With ``delimiter`` the address ends at the first empty frame, without it is the first frame
+        alone; ``None`` takes the message as it is: with a delimiter if its second frame is empty and
+        more follows.  Raises :class:`~brigantine.errors.BadEnvelope` (``reason`` names the counter) for
+        more than ``max_frames`` frames, more than ``max_depth`` before the delimiter, no address, no
+        delimiter or no body.
         """
         cdef Envelope envelope = Envelope.__new__(cls)
         cdef int at
+        frames = message_frames(frames)
         if len(frames) > max_frames:
             raise BadEnvelope("too_many_frames", f"{len(frames)} frames, at most {max_frames}")
+        envelope.delimited = has_delimiter(frames, delimiter)
         frames_extend(&envelope.parts, frames)
+        if not envelope.delimited:
+            if len(frames) == 1 or not frames[0]:
+                raise BadEnvelope("malformed", "an address and a body are needed")
+            envelope.depth = 1
+            return envelope
         at = find_delimiter(&envelope.parts, max_depth)
         if at == TOO_DEEP:
             raise BadEnvelope("too_deep", f"more than {max_depth} address frames")
         if at < 0 or at + 1 == envelope.parts.count:
             raise BadEnvelope("malformed", "an address, an empty frame and a body are needed")
-        envelope.delimiter = at
+        envelope.depth = at
         return envelope
 
     def rewrap(self, address):
@@ -226,37 +238,79 @@ cdef class Envelope:
         """
         cdef Frames fresh
         cdef int index, count
-        stack = _address(address)
+        stack = address_frames(address)
         frames_init(&fresh)
         try:
             frames_extend(&fresh, stack)
-            count = self.parts.count - self.delimiter
+            count = self.parts.count - self.depth
             frames_reserve(&fresh, fresh.count + count)
         except BaseException:
             frames_free(&fresh)
             raise
         for index in range(count):
-            zmq_msg_move(&fresh.at[fresh.count + index], &self.parts.at[self.delimiter + index])
+            zmq_msg_move(&fresh.at[fresh.count + index], &self.parts.at[self.depth + index])
         fresh.count += count
         frames_swap(&fresh, &self.parts)
         frames_free(&fresh)
-        self.delimiter = len(stack)
+        self.depth = len(stack)
+
+    def wrap(self, address, *, delimiter=True):
+        """A new envelope around this one, which is its body: ``address [] this envelope's frames``.
+
+        So a broker sends a client's request on to a worker, and :meth:`unwrap` undoes it.
+        """
+        return type(self)(address, self.frames(), delimiter=delimiter)
+
+    def unwrap(self, *, delimiter=True, int max_frames=MAX_FRAMES, int max_depth=MAX_DEPTH):
+        """The envelope that is the body of this one.  Arguments and errors: :meth:`parse`."""
+        return self.parse(
+            self.body, delimiter=delimiter, max_frames=max_frames, max_depth=max_depth
+        )
+
+    def reply(self, body):
+        """A new envelope for who sent this one: the same address, framed alike, with another body."""
+        return type(self)(self.address, body, delimiter=self.delimited)
 
     def frames(self):
-        """All frames as they go to a socket: address, empty delimiter, body."""
+        """All frames as they go to a socket: address, delimiter, body."""
         return frames_list(&self.parts, 0, self.parts.count)
 
     @property
     def address(self):
         """The address stack, a list of bytes."""
-        return frames_list(&self.parts, 0, self.delimiter)
+        return frames_list(&self.parts, 0, self.depth)
+
+    @property
+    def delimiter(self):
+        """Whether an empty frame stands between address and body."""
+        return bool(self.delimited)
 
     @property
     def body(self):
-        """The frames behind the delimiter, a list of bytes."""
-        return frames_list(&self.parts, self.delimiter + 1, self.parts.count)
+        """The frames behind address and delimiter, a list of bytes."""
+        return frames_list(&self.parts, self.depth + self.delimited, self.parts.count)
 
     @property
     def size(self):
         """Bytes of all frames together."""
         return frames_size(&self.parts, 0, self.parts.count)
+
+    def __eq__(self, other):
+        if not isinstance(other, Envelope):
+            return NotImplemented
+        return (self.address, self.delimiter, self.body) == (
+            other.address, other.delimiter, other.body
+        )
+
+    __hash__ = None
+
+    def __repr__(self):
+        return shown_envelope(self.address, self.body, delimiter=self.delimited)
+
+    def __reduce__(self):
+        return _made, (type(self), self.address, self.body, self.delimiter)
+
+
+def _made(kind, address, body, delimiter):
+    """An envelope that was pickled or copied."""
+    return kind(address, body, delimiter=delimiter)

@@ -76,15 +76,22 @@ MDP02 = Dialect(Protocol.MDP02, (b"MDPW02",), b"\x01", b"\x02", b"\x03", b"\x04"
 #: Of published workers, not of the RFCs: an empty frame in front, and words in place of bytes.
 LED = MDP02._replace(head=(b"", b"MDPW02"))
 WORDY = PPP._replace(ready=b"READY", heartbeat=b"HEARTBEAT")
+#: Clients of MDP 0.2 that send an empty frame in front.
+LED_CLIENTS = ("led", "shifted")
 DIALECTS = {"REQ": REQ, "PPP": PPP, "MDP01": MDP01, "MDP02": MDP02}
 ALL = Protocol.REQ | Protocol.PPP | Protocol.MDP01 | Protocol.MDP02
 MAJORDOMO = Protocol.MDP01 | Protocol.MDP02
 
 
 def asks(version: str, client: bytes, service: bytes, *body: bytes) -> Frames:
-    """A request of a client of version "0.1" or "0.2", or of a plain one ("")."""
+    """A request of a client of version "0.1" or "0.2", or of a plain one ("").
+
+    "led" and "shifted" are published clients of 0.2: with an empty frame in front, and with other numbers.
+    """
     if version == "0.2":
         return [client, b"MDPC02", b"\x01", service, *body]
+    if version in LED_CLIENTS:
+        return [client, b"", b"MDPC02", b"\x01" if version == "led" else b"\x02", service, *body]
     return [client, b"", *([b"MDPC01", service] if version == "0.1" else []), *body]
 
 
@@ -92,11 +99,19 @@ def answer(version: str, client: bytes, service: bytes, *body: bytes) -> Frames:
     """The reply to it, FINAL for version "0.2"."""
     if version == "0.2":
         return [client, b"MDPC02", b"\x03", service, *body]
+    if version == "led":
+        return [client, b"", b"MDPC02", b"\x03", service, *body]
+    if version == "shifted":
+        return [client, b"", b"MDPC02", b"\x04", *body]
     return [client, b"", *([b"MDPC01", service] if version == "0.1" else []), *body]
 
 
-def partial_answer(client: bytes, service: bytes, *body: bytes) -> Frames:
+def partial_answer(client: bytes, service: bytes, *body: bytes, version: str = "0.2") -> Frames:
     """A PARTIAL, which only version "0.2" has."""
+    if version == "led":
+        return [client, b"", b"MDPC02", b"\x02", service, *body]
+    if version == "shifted":
+        return [client, b"", b"MDPC02", b"\x03", *body]
     return [client, b"MDPC02", b"\x02", service, *body]
 
 

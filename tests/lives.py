@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dialects import ALL, DIALECTS, LED, MAJORDOMO, WORDY, Dialect, Frames, asks
+from dialects import ALL, DIALECTS, LED, LED_CLIENTS, MAJORDOMO, WORDY, Dialect, Frames, asks
 from models import BACKEND, BEHIND, BOTH, EIGHTH, FRONTEND, FULL, GONE, NO_CONNECTION, OK
 from twins import Twins
 
@@ -80,7 +80,9 @@ class Life:
             rng.choice(CLIENTS),
             rng.choice(SERVICES[:3] if rng.random() < 0.8 else SERVICES),
         )
-        frames = asks(rng.choice(["", "0.1", "0.2", "0.2"]), client, service, *self.body())
+        frames = asks(
+            rng.choice(["", "0.1", "0.2", "0.2", *LED_CLIENTS]), client, service, *self.body()
+        )
         if frames[1] != b"MDPC02" and rng.random() < 0.2:
             frames[1:1] = rng.choices([b"hop", b"brigantine/1:x"], k=rng.randint(1, 3))
         return frames
@@ -175,7 +177,7 @@ class Life:
 
     def mmi(self) -> None:
         rng = self.rng
-        frames = asks(rng.choice(["0.1", "0.2"]), rng.choice(CLIENTS), rng.choice(MMI),
+        frames = asks(rng.choice(["0.1", "0.2", *LED_CLIENTS]), rng.choice(CLIENTS), rng.choice(MMI),
                       rng.choice(SERVICES), *self.body()[1:])  # fmt: skip
         self.twins.receive(self.client_port(), frames, NO_CONNECTION)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from dialects import ALL, MAJORDOMO, MDP01, MDP02, REQ, TalkRig, answer, asks
+from dialects import ALL, LED_CLIENTS, MAJORDOMO, MDP01, MDP02, REQ, TalkRig, answer, asks
 from models import BEHIND, FRONTEND, FULL, GONE, Rig
 
 from brigantine import COUNTERS, ledger_holds
@@ -16,7 +16,7 @@ C = b"client"
 V, W, X = b"worker 1", b"worker 2", b"worker 3"
 
 
-@pytest.fixture(params=["0.1", "0.2"])
+@pytest.fixture(params=["0.1", "0.2", *LED_CLIENTS])
 def version(request: pytest.FixtureRequest) -> str:
     """The client's version of MDP."""
     name: str = request.param

@@ -7,7 +7,7 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from dialects import ALL, MDP02, TalkRig, answer, asks, partial_answer
+from dialects import ALL, LED_CLIENTS, MDP02, TalkRig, answer, asks, partial_answer
 from models import BACKEND, BEHIND, FRONTEND, FULL, GONE, OK, Call
 
 from brigantine.config import UNTOLD_BYTES, UNTOLD_OF_PEER, UNTOLD_RETRY, UNTOLD_TRIES
@@ -21,11 +21,17 @@ SERVICE = b"echo"
 END = {FULL: "shed_client_full", BEHIND: "shed_client_bytes", GONE: "failed_client_gone"}
 
 
-@pytest.fixture
-def make(rooms: ModuleType) -> Callable[..., TalkRig]:
-    """A switchboard with MDP 0.2 workers that may be silent; clients of 0.2 by default."""
+@pytest.fixture(params=["0.2", *LED_CLIENTS])
+def make(rooms: ModuleType, request: pytest.FixtureRequest) -> Callable[..., TalkRig]:
+    """A switchboard with MDP 0.2 workers that may be silent; clients of 0.2, or its dialects."""
     return partial(
-        TalkRig, rooms, MDP02, request_ttl=TTL, busy_liveness=1000, heartbeat_interval=100.0
+        TalkRig,
+        rooms,
+        MDP02,
+        version=request.param,
+        request_ttl=TTL,
+        busy_liveness=1000,
+        heartbeat_interval=100.0,
     )
 
 
@@ -182,7 +188,7 @@ def expired(rig: TalkRig, _: bytes) -> None:
 
 
 def asks_the_broker(rig: TalkRig, _: bytes) -> None:
-    rig.receive(FRONTEND, asks("0.2", OURS, b"mmi.service", SERVICE))
+    rig.receive(FRONTEND, asks(rig.version, OURS, b"mmi.service", SERVICE))
 
 
 def asks_in_vain(rig: TalkRig, _: bytes) -> None:
@@ -212,7 +218,7 @@ def test_any_end_that_a_client_has_no_room_for_is_told_when_it_has(
     assert (rig[reason], rig["error_answers_waiting"], rig["replied"]) == (1, 1, 0)
     rig.results.clear()
     [call] = to_clients(rig.wait(UNTOLD_RETRY))
-    assert call.frames == answer("0.2", OURS, service, *broker_error(reason))
+    assert call.frames == answer(rig.version, OURS, service, *broker_error(reason))
 
 
 # -- bounds ---------------------------------------------------------------------------------------
@@ -302,9 +308,9 @@ def test_parts_before_the_refused_one_came_as_they_were(make: Callable[..., Talk
     rig.join(V)
     ticket = rig.sent(OURS, V, b"1")
     [call] = rig.part(V, ticket, b"a", b"", b"b")
-    assert call.frames == partial_answer(OURS, SERVICE, b"a", b"", b"b")
+    assert call.frames == partial_answer(OURS, SERVICE, b"a", b"", b"b", version=rig.version)
     rig.results[FRONTEND, OURS] = FULL
     [refused, told] = rig.part(V, ticket, b"c")
-    assert refused.frames == partial_answer(OURS, SERVICE, b"c")
+    assert refused.frames == partial_answer(OURS, SERVICE, b"c", version=rig.version)
     assert told.frames == error(rig, OURS)
     assert rig["partials"] == 1

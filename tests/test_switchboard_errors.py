@@ -8,7 +8,7 @@ from types import ModuleType
 
 import msgpack
 import pytest
-from dialects import DIALECTS, MDP02, TalkRig, answer, asks
+from dialects import DIALECTS, LED_CLIENTS, MDP02, TalkRig, answer, asks
 from models import BACKEND, FRONTEND, FULL, GONE, Call, charge
 
 #: 13 bytes that announce, 16 that tell clients apart.
@@ -19,15 +19,21 @@ GRACE = 2.0
 TTL = 64.0
 
 
-@pytest.fixture(params=["REQ", "PPP", "MDP01", "MDP02"])
+@pytest.fixture(params=["REQ", "PPP", "MDP01", "MDP02", *LED_CLIENTS])
 def make(rooms: ModuleType, request: pytest.FixtureRequest) -> Callable[..., TalkRig]:
     """``make(**options)`` is a switchboard of each protocol; I x L is GRACE."""
-    return partial(TalkRig, rooms, DIALECTS[request.param])
+    return talking(rooms, request.param)
 
 
-@pytest.fixture(params=["MDP01", "MDP02"])
+@pytest.fixture(params=["MDP01", "MDP02", *LED_CLIENTS])
 def majordomo(rooms: ModuleType, request: pytest.FixtureRequest) -> Callable[..., TalkRig]:
-    return partial(TalkRig, rooms, DIALECTS[request.param])
+    return talking(rooms, request.param)
+
+
+def talking(rooms: ModuleType, spoken: str) -> Callable[..., TalkRig]:
+    if spoken in LED_CLIENTS:
+        return partial(TalkRig, rooms, MDP02, spoken)
+    return partial(TalkRig, rooms, DIALECTS[spoken])
 
 
 def error(rig: TalkRig, client: bytes, code: str, reason: str) -> list[bytes]:

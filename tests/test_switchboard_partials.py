@@ -7,7 +7,7 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from dialects import MDP02, TalkRig, answer, partial_answer
+from dialects import LED_CLIENTS, MDP02, TalkRig, answer, partial_answer
 from models import FRONTEND, FULL, GONE
 
 TTL = 64.0
@@ -52,7 +52,7 @@ def test_partials_are_joined_for_a_client_that_takes_one_reply(
     assert call.frames == answer(version, C, SERVICE, b"alone")
 
 
-@pytest.mark.parametrize("version", ["0.1", "0.2"])
+@pytest.mark.parametrize("version", ["0.1", "0.2", *LED_CLIENTS])
 def test_a_partial_after_the_final_is_never_delivered(
     make: Callable[..., TalkRig], version: str
 ) -> None:

@@ -159,7 +159,7 @@ class BrokerConfig:
     io_threads: int = 1
     #: Seconds that draining waits for accepted work before it stops all the same.
     drain_timeout: float = 10.0
-    #: Refuse workers of published dialects: PPP in words, MDP 0.2 with an empty frame in front.
+    #: Refuse peers of published dialects: PPP in words, MDP 0.2 with an empty frame in front.
     strict: bool = False
     #: Serve workers of MDP at the frontend, too, where workers have a backend: whoever reaches the frontend
     #: may then serve any service.  ``None``: while nobody but this machine can reach the frontend.

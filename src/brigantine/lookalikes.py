@@ -126,6 +126,8 @@ _REPLIES = {
     Protocol.MDP01: (wire_mdp.REPLY_01,),
     Protocol.MDP02: (wire_mdp.PARTIAL_02, wire_mdp.FINAL_02),
 }
+#: REQUEST of a client of MDP 0.2 with an empty frame in front.
+_REQUESTS = (wire_mdp.CLIENT_REQUEST, wire_mdp.REQUEST)
 #: zproto's frames begin with 0xAAA and four bits more.
 _ZPROTO = 0xAAA0
 
@@ -179,9 +181,10 @@ def _majordomo(
         where = clients_connect(here) if from_worker else workers_connect(here)
         return f"It looks like a {whose} of {name} at the wrong endpoint. {where}"
     if protocol == Protocol.MDP02 and led:
-        return f"It looks like {name} with an empty frame in front; RFC 18 has none" + (
-            ", and strict=True refuses it" if whose == "worker" else ""
-        )
+        looks = f"It looks like {name} with an empty frame in front; RFC 18 has none, and"
+        if whose == "client" and (len(bare) < 4 or bare[1][1] not in _REQUESTS):
+            return f"{looks} such a request is 0x01 or 0x02, a service, and one frame at least"
+        return f"{looks} strict=True refuses it"
     if protocol == Protocol.MDP01 and not led:
         return f"It looks like {name} without the empty frame that RFC 7 has in front of the header"
     if whose == "worker" and len(bare) > 2 and bare[1][1] in _REPLIES[protocol]:

@@ -16,6 +16,7 @@ import msgpack
 from .config import NOTICE_BYTES, NOTICE_FRAMES
 from .counters import COUNTERS
 from .lookalikes import Here, advice, belongs, says_ready, shown, shown_frames
+from .wire_mdp import CLIENT_02, REQUEST, WORKER_02
 
 __all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
 
@@ -41,7 +42,7 @@ KINDS: dict[str, Kind] = {
     "refused": Kind(logging.WARNING, once=True),
     # a worker at the clients' endpoint
     "wrong_side": Kind(logging.WARNING, once=True),
-    # a worker that speaks a published dialect, and is understood
+    # a peer that speaks a published dialect, and is understood
     "dialect": Kind(logging.INFO, once=True),
     # a plain request that looks like something else, and was passed on all the same
     "foreign_request": Kind(logging.WARNING, once=True),
@@ -215,11 +216,16 @@ def _wrong_side(notice: Notice, here: Here) -> str:
 
 
 def _dialect(notice: Notice, _here: Here) -> str:
+    said = [first for _, first in notice.frames]
+    client = CLIENT_02 in said and WORKER_02 not in said[: said.index(CLIENT_02)]
     what = (
         "READY and HEARTBEAT as words" if notice.frame_count == 1 else "MDP 0.2 with an empty frame"
     )
+    if client and REQUEST in said[said.index(CLIENT_02) + 1 :][:1]:
+        what += ", REQUEST as 0x02 and replies without the service"
+    whose = "client" if client else "worker"
     return (
-        f"worker {_who(notice)} speaks a dialect ({what}): {_message(notice)}. It is understood and "
+        f"{whose} {_who(notice)} speaks a dialect ({what}): {_message(notice)}. It is understood and "
         "answered in kind; strict=True refuses it"
     )
 

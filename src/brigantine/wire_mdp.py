@@ -18,6 +18,13 @@
           both ways          id "MDPW02" 0x05                          HEARTBEAT
           both ways          id "MDPW02" 0x06                          DISCONNECT
 
+Published peers differ, and are understood as long as ``strict`` is off: 0.2 with an empty frame in front,
+and of clients the same with commands numbered as those of workers.  Answers are as what was asked.
+
+          client -> broker   id [] "MDPC02" 0x02 service body...       REQUEST
+          broker -> client   id [] "MDPC02" 0x03 body...               PARTIAL
+          broker -> client   id [] "MDPC02" 0x04 body...               FINAL
+
 ``capacity`` is one msgpack unsigned integer, brigantine's addition: a broker that does not know it
 sees a frame too many in READY only.
 """

@@ -35,7 +35,7 @@ HELP: dict[str, str] = {
     "peer_bytes": "memory that messages handed to one peer may hold until its system has taken them",
     "io_threads": "I/O threads of libzmq",
     "drain_timeout": "seconds that a stopping broker waits for accepted work",
-    "strict": "refuse workers of published dialects: PPP in words, MDP 0.2 with an empty frame in front",
+    "strict": "refuse peers of published dialects: PPP in words, MDP 0.2 with an empty frame in front",
     "workers_at_frontend": "serve Majordomo workers at the frontend, too: whoever reaches it may then "
     "serve any service (default: while only this machine can reach it)",
 }

@@ -40,7 +40,7 @@ cdef class Board:
         self.liveness = config.liveness
         self.busy_liveness = config.busy_liveness
         self.protocols = protocols if config.strict else protocols | DIALECTS
-        self.client_protocols = protocols & MDP
+        self.client_protocols = self.protocols & (MDP | DIALECTS)
         if default_service is not None:
             self.client_protocols |= REQ
         self.default_service = <bytes>(default_service or b"")

@@ -5,7 +5,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_get
 
 from . cimport zmqapi
 from .chain cimport NIL, Chain, chain_append, chain_init, chain_remove
-from .commands cimport MDP02, REQ
+from .commands cimport MDP02, REQ, STRICT
 from .counters cimport FAILED, FAILED_CLIENT_LEFT
 from .endings cimport finish
 from .records cimport LATER, NO_CONNECTION, Departure, Request
@@ -22,6 +22,8 @@ cdef enum:
     # Frames before the body of a request that has passed no other broker, by its protocol.
     REQ_HEAD = 2
     MDP01_HEAD = 4
+    MDP02_HEAD = 4
+    LED_HEAD = 5  # MDP 0.2 in a dialect
 
 
 cdef int client_connected(Board board, int connection) except -1 nogil:
@@ -96,9 +98,12 @@ cdef int append(Board board, int slot, int connection) except -1 nogil:
 
 cdef int connection_of(Request *request) noexcept nogil:
     """Of a client of ours, or of MDP 0.2, that has asked without another broker in between; else none."""
-    if request.protocol != MDP02 and request.head != (
-        REQ_HEAD if request.protocol == REQ else MDP01_HEAD
-    ):
+    cdef int most = MDP02_HEAD
+    if request.protocol != MDP02:
+        most = REQ_HEAD if request.protocol == REQ else MDP01_HEAD
+    elif request.dialect != STRICT:
+        most = LED_HEAD
+    if request.head != most:
         return NO_CONNECTION
     if request.protocol != MDP02 and not is_ours(&request.frames.at[0]):
         return NO_CONNECTION

@@ -6,6 +6,7 @@ from .codec_mdp cimport (
     HEADER_SIZE,
     head_mdp,
     head_mdp_command,
+    parse_led_client,
     parse_mdp01_client,
     parse_mdp02_client,
     parse_mdp_worker,
@@ -30,6 +31,9 @@ cdef inline Command parse_client(const Frames *frames, int max_depth, int allowe
         return made
     if allowed & MDP01 and frame_is(frames, made.body, b"MDPC01", HEADER_SIZE):
         return parse_mdp01_client(frames, made.address)
+    if allowed & DIALECTS and allowed & MDP02 and frame_is(frames, made.body, b"MDPC02", HEADER_SIZE):
+        if parse_led_client(frames, &made):
+            return made
     return made if allowed & REQ else command(SAYS_MALFORMED, 0)
 
 

@@ -36,6 +36,45 @@ cdef inline Command parse_mdp02_client(const Frames *frames) noexcept nogil:
     return made
 
 
+cdef inline bint parse_led_client(const Frames *frames, Command *made) noexcept nogil:
+    """id... [] "MDPC02" command service body..., of published clients, where `made` is a plain request."""
+    cdef int at = made.address
+    cdef int dialect
+    if frames.count < at + 3:
+        return False
+    if frame_is(frames, at + 2, b"\x01", 1):
+        dialect = LED
+    elif frame_is(frames, at + 2, b"\x02", 1):
+        dialect = SHIFTED
+    else:
+        return False
+    if frames.count < at + 5:
+        made[0] = command(SAYS_MALFORMED, MDP02)
+        return True
+    made[0] = command(SAYS_REQUEST, MDP02)
+    made.dialect = dialect
+    made.address = at
+    made.service = at + 3
+    made.body = at + 4
+    return True
+
+
+cdef inline int client_head(
+    Frames *frames, int head, int protocol, int dialect, bint partial
+) except -1 nogil:
+    """Make of a request's frames the head of its reply, and return how many they are.
+
+    `head` is how many stand before its body: the last two are the command of 0.2 and the service.
+    """
+    if protocol != MDP02:
+        return head
+    if dialect == SHIFTED:
+        frame_set(&frames.at[head - 2], b"\x03" if partial else b"\x04", 1)
+        return head - 1
+    frame_set(&frames.at[head - 2], b"\x02" if partial else b"\x03", 1)
+    return head
+
+
 cdef inline int mdp_worker_says(int byte, int protocol) noexcept nogil:
     """What a worker's command byte means."""
     if byte == 1:

@@ -9,10 +9,11 @@ cdef enum:
     MDP = 12   # both
     # Beside the protocols that a broker allows: dialects of them, too.
     DIALECTS = 16
-    # Command.dialect, and how a worker is answered.
+    # Command.dialect, and how a peer is answered.
     STRICT = 0
     WORDS = 1   # PPP with READY and HEARTBEAT as words
     LED = 2     # MDP 0.2 with an empty frame in front
+    SHIFTED = 3  # of clients: LED, commands numbered as those of workers, and replies without the service
     # Command.says
     SAYS_REQUEST = 0
     SAYS_READY = 1

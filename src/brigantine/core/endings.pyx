@@ -21,7 +21,7 @@ cdef int refuse(Board board, Frames *frames, Command *command, int end, int reas
     board.count[end] += 1
     board.count[reason] += 1
     watch_refusal(board, end, reason, frames, command)
-    return tell(board, frames, command.body, command.protocol, reason)
+    return tell(board, frames, command.body, command.protocol, command.dialect, reason)
 
 
 cdef int finish(Board board, int slot, int end, int reason, int verdict) except -1 nogil:
@@ -43,7 +43,9 @@ cdef int finish(Board board, int slot, int end, int reason, int verdict) except 
         board.count[reason] += 1
         if board.outbox.watched:
             watch_request(board, EVENT_SHED if end == SHED else EVENT_FAILED, reason, request)
-        tell(board, &request.frames, request.head, request.protocol, reason)
+        tell(
+            board, &request.frames, request.head, request.protocol, request.dialect, reason
+        )
     if chain_has(board.asked_links.data(), slot):
         leave_connection(board, slot)
     frames_clear(&request.frames)

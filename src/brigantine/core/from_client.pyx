@@ -6,8 +6,18 @@ from zmq.backend.cython.libzmq cimport zmq_msg_get, zmq_msg_size
 from . cimport zmqapi
 from .chain cimport NIL
 from .codec cimport disconnect_head, parse_client
-from .codec_mdp cimport CLIENT_COMMAND_AT, HEADER_SIZE
-from .commands cimport MDP, MDP02, NONE, REQ, SAYS_REQUEST, SAYS_TOO_DEEP, SAYS_WORKER, Command
+from .codec_mdp cimport HEADER_SIZE, client_head
+from .commands cimport (
+    DIALECTS,
+    MDP,
+    NONE,
+    REQ,
+    SAYS_REQUEST,
+    SAYS_TOO_DEEP,
+    SAYS_WORKER,
+    STRICT,
+    Command,
+)
 from .counters cimport (
     ACCEPTED,
     DISCONNECTS,
@@ -32,7 +42,12 @@ from .events cimport NO_CAUSE
 from .expiry cimport nanoseconds
 from .from_worker cimport from_worker
 from .mmi cimport answer_mmi, is_mmi
-from .notices cimport NOTICE_FOREIGN_REQUEST, NOTICE_NOT_A_REQUEST, NOTICE_WRONG_SIDE
+from .notices cimport (
+    NOTICE_DIALECT,
+    NOTICE_FOREIGN_REQUEST,
+    NOTICE_NOT_A_REQUEST,
+    NOTICE_WRONG_SIDE,
+)
 from .noticing cimport notice_message
 from .outbox cimport BEHIND, FULL, OK
 from .records cimport AT_FRONTEND, LATER, NO_CONNECTION
@@ -86,6 +101,8 @@ cdef int from_client(
     else:
         name = data_of(&frames.at[command.service])
         size = zmq_msg_size(&frames.at[command.service])
+        if command.dialect != STRICT:
+            notice_message(board, NOTICE_DIALECT, NO_CAUSE, frames)
     board.count[ACCEPTED] += 1
     if board.protocols & MDP and is_mmi(name, size):
         return reply_mmi(board, frames, &command, name, size)
@@ -109,10 +126,12 @@ cdef int from_client(
 
 cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
     """Tell a client that its protocol is not spoken here, in that protocol, if it asks to be told."""
-    cdef Command command = parse_client(frames, board.max_depth, REQ | MDP)
+    cdef Command command = parse_client(frames, board.max_depth, REQ | MDP | DIALECTS)
     if command.says != SAYS_REQUEST:
         return 0
-    return tell(board, frames, command.body, command.protocol, DROP_MALFORMED_REQUEST)
+    return tell(
+        board, frames, command.body, command.protocol, command.dialect, DROP_MALFORMED_REQUEST
+    )
 
 
 cdef bint is_ready(const Frames *frames, const Command *command) noexcept nogil:
@@ -169,7 +188,7 @@ cdef int dropped_from_client(Board board, Frames *frames, int reason) except -1 
     cdef Command command = parse_client(frames, board.max_depth, board.client_protocols)
     if command.says != SAYS_REQUEST:
         return 0
-    return tell(board, frames, command.body, command.protocol, reason)
+    return tell(board, frames, command.body, command.protocol, command.dialect, reason)
 
 
 cdef int reply_mmi(
@@ -177,15 +196,14 @@ cdef int reply_mmi(
 ) except -1 nogil:
     """Answer in the broker's own name: the request's frames are those of its reply, but the body."""
     cdef string body
-    cdef int sent, reason
+    cdef int heads, sent, reason
     board.count[MMI] += 1
     board.count[REPLIED] += 1  # beforehand, so that the ledger in the answer balances
     answer_mmi(board, name, size, &frames.at[command.body], &body)
-    if command.protocol == MDP02:
-        frame_set(&frames.at[CLIENT_COMMAND_AT], b"\x03", 1)
+    heads = client_head(frames, command.body, command.protocol, command.dialect, False)
     frame_set(&frames.at[command.body], body.data(), body.size())
     sent = board.outbox.send(
-        board.client_port, frames.at, command.body, &frames.at[command.body], 1
+        board.client_port, frames.at, heads, &frames.at[command.body], 1
     )
     if sent == OK:
         return 0
@@ -195,7 +213,7 @@ cdef int reply_mmi(
         board.count[SHED] += 1
         board.count[reason] += 1
         watch_refusal(board, SHED, reason, frames, command)
-        tell(board, frames, command.body, command.protocol, reason)
+        tell(board, frames, command.body, command.protocol, command.dialect, reason)
     else:
         board.count[FAILED] += 1
         board.count[FAILED_CLIENT_GONE] += 1

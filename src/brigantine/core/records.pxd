@@ -48,7 +48,8 @@ cdef struct Request:
     Frames frames      # owned: address stack and what belongs to it, and the body until it is sent
     Frames partial     # owned: what came as PARTIAL for a client that can take one reply only
     int head           # frames before the body: they stand in front of the reply, too
-    int protocol       # the client's
+    int protocol       # the client's, as its dialect
+    int dialect
     int service        # index
     int worker         # index of the worker that holds it; NIL while it waits
     int retries        # how often it may still be sent to another worker

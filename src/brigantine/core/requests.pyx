@@ -5,7 +5,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from . cimport zmqapi
 from .chain cimport NIL, OFF, Link, chain_prepend
-from .codec_mdp cimport CLIENT_COMMAND_AT
+from .codec_mdp cimport client_head
 from .commands cimport MDP02, NONE
 from .counters cimport (
     DROP_PARTIAL_SHED,
@@ -69,6 +69,7 @@ cdef int open_request(
     frames_swap(&request.frames, frames)
     request.head = command.body
     request.protocol = command.protocol
+    request.dialect = command.dialect
     request.service = service
     request.worker = NIL
     request.retries = board.retries
@@ -110,15 +111,15 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
     cdef Request *request = &board.requests[slot]
     # What came from both sides is more than what leaves.
     cdef int64_t most = request.charge + board.taken + FRAME_OVERHEAD * bodies
-    cdef int sent
+    cdef int sent, heads
     if partial:
         if request.protocol != MDP02:
             return join(board, slot, body, bodies)
         frames_clear(&board.head)
         frames_copy(&board.head, request.frames.at, request.head)
-        frame_set(&board.head.at[CLIENT_COMMAND_AT], b"\x02", 1)
+        heads = client_head(&board.head, request.head, MDP02, request.dialect, True)
         sent = board.outbox.send(
-            board.client_port, board.head.at, board.head.count, body, bodies, most
+            board.client_port, board.head.at, heads, body, bodies, most
         )
         if sent != OK:
             # Without this part the reply would have a hole: nothing more of it leaves.  The worker is at
@@ -128,8 +129,6 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
         board.count[PARTIALS] += 1
         request.begun = True
         return keep_no_longer(board, request)
-    if request.protocol == MDP02:
-        frame_set(&request.frames.at[CLIENT_COMMAND_AT], b"\x03", 1)
     if request.partial.count:
         frames_move(&request.partial, body, bodies)
         if too_large(board, &request.partial):
@@ -138,8 +137,9 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
         bodies = request.partial.count
         most = UNWEIGHED
     # The head of the request is that of its reply: address stack, and what the protocol needs.
+    heads = client_head(&request.frames, request.head, request.protocol, request.dialect, False)
     sent = board.outbox.send(
-        board.client_port, request.frames.at, request.head, body, bodies, most
+        board.client_port, request.frames.at, heads, body, bodies, most
     )
     if sent == OK:
         return finish(board, slot, REPLIED, NO_REASON, ANSWERED)

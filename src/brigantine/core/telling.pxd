@@ -17,7 +17,9 @@ cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil
 cdef bint is_ours(zmq_msg_t *identity) noexcept nogil
 # Tell a client that understands it how its request ended.  `frames` are those of the request, of which
 # `head` stand before the body.
-cdef int tell(Board board, Frames *frames, int head, int protocol, int reason) except -1 nogil
+cdef int tell(
+    Board board, Frames *frames, int head, int protocol, int dialect, int reason
+) except -1 nogil
 # Try again to tell those who had no room, if it is time for that.
 cdef int tell_again(Board board, int64_t now) except -1 nogil
 # When it is, or -1.

@@ -6,15 +6,15 @@ from libcpp.vector cimport vector
 from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 
 from . cimport zmqapi
-from .codec_mdp cimport CLIENT_COMMAND_AT
-from .commands cimport MDP01, MDP02, REQ
+from .codec_mdp cimport client_head
+from .commands cimport MDP01, REQ
 from .counters cimport (
     COUNTER_COUNT,
     DROP_ERROR_ANSWER,
     ERROR_ANSWERS,
     ERROR_ANSWERS_WAITING,
 )
-from .envelope cimport data_of, frame_set, frame_starts, frames_append, frames_clear
+from .envelope cimport data_of, frame_starts, frames_append, frames_clear
 from .expiry cimport nanoseconds
 from .outbox cimport BEHIND, FULL, OK
 from .untold cimport End
@@ -48,6 +48,8 @@ cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil
         last = head - 2  # id... []
     elif protocol == MDP01:
         last = head - 4  # id... [] "MDPC01" service
+    elif head > 4:  # a dialect: id... [] "MDPC02" command service
+        last = head - 5
     return frame_starts(frames, last, ANNOUNCEMENT.data(), ANNOUNCEMENT.size())
 
 
@@ -58,12 +60,13 @@ cdef bint is_ours(zmq_msg_t *identity) noexcept nogil:
     )
 
 
-cdef int tell(Board board, Frames *frames, int head, int protocol, int reason) except -1 nogil:
+cdef int tell(
+    Board board, Frames *frames, int head, int protocol, int dialect, int reason
+) except -1 nogil:
     cdef int sent
     if board.mute or ERROR_DETAILS[reason].empty() or not announced(frames, head, protocol):
         return 0
-    if protocol == MDP02:
-        frame_set(&frames.at[CLIENT_COMMAND_AT], b"\x03", 1)
+    head = client_head(frames, head, protocol, dialect, False)
     sent = send_error(board, frames.at, head, reason)
     if sent == OK:
         board.count[ERROR_ANSWERS] += 1

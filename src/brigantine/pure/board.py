@@ -47,7 +47,7 @@ class Board:
         self.outbox = outbox
         #: Protocols allowed: of workers, of clients.
         self.protocols = int(protocols) if config.strict else int(protocols) | DIALECTS
-        self.client_protocols = self.protocols & MDP
+        self.client_protocols = self.protocols & (MDP | DIALECTS)
         if default_service is not None:
             self.client_protocols |= REQ
         #: Of clients and workers that name none.

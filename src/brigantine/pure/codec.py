@@ -40,6 +40,9 @@ def parse_client(frames: Sequence[bytes], max_depth: int, allowed: int) -> Comma
             return Command(Says.WORKER, MDP02, dialect=LED)
     if allowed & MDP01 and frames[command.body] == mdp.CLIENT_01:
         return codec_mdp.parse_client_01(frames, command.address)
+    led = allowed & DIALECTS and allowed & MDP02 and frames[command.body] == mdp.CLIENT_02
+    if led and (request := codec_mdp.parse_client_led(frames, command.address)):
+        return request
     return command if allowed & REQ else _MALFORMED
 
 
@@ -89,12 +92,12 @@ def _led(frames: list[bytes], dialect: int) -> list[bytes]:
 
 
 def reply_head(
-    address: Sequence[bytes], service: bytes, protocol: int, *, partial: bool
+    address: Sequence[bytes], service: bytes, protocol: int, dialect: int, *, partial: bool
 ) -> list[bytes]:
     """What stands in front of a reply's body."""
     if protocol == REQ:
         return [*address, EMPTY]
-    return codec_mdp.client_head(address, service, protocol, partial=partial)
+    return codec_mdp.client_head(address, service, protocol, dialect, partial=partial)
 
 
 def heartbeat(identity: bytes, protocol: int, dialect: int = STRICT) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .. import wire_mdp as mdp
 from ..announced import decode_capacity, decode_interval
 from ..wire import EMPTY, LEAVING
-from .commands import MDP01, MDP02, Command, Says
+from .commands import LED, MDP01, MDP02, SHIFTED, STRICT, Command, Says
 
 __all__ = [
     "client_head",
@@ -16,6 +16,7 @@ __all__ = [
     "leaving",
     "parse_client_01",
     "parse_client_02",
+    "parse_client_led",
     "parse_worker",
     "to_worker",
 ]
@@ -36,6 +37,22 @@ def parse_client_02(frames: Sequence[bytes]) -> Command:
     if len(frames) < 5 or frames[2] != mdp.CLIENT_REQUEST:
         return Command(Says.MALFORMED, MDP02)
     return Command(Says.REQUEST, MDP02, address=1, service=3, body=4)
+
+
+def parse_client_led(frames: Sequence[bytes], delimiter: int) -> Command | None:
+    """``id... [] "MDPC02" command service body...``, of published clients; ``None`` if that is none."""
+    if len(frames) < delimiter + 3 or frames[delimiter + 2] not in _LED_REQUESTS:
+        return None
+    if len(frames) < delimiter + 5:
+        return Command(Says.MALFORMED, MDP02)
+    return Command(
+        Says.REQUEST, MDP02, dialect=_LED_REQUESTS[frames[delimiter + 2]],
+        address=delimiter, service=delimiter + 3, body=delimiter + 4,
+    )  # fmt: skip
+
+
+#: REQUEST as it stands behind an empty frame and the header: as the RFC has it, and as workers get it.
+_LED_REQUESTS = {mdp.CLIENT_REQUEST: LED, mdp.REQUEST: SHIFTED}
 
 
 def parse_worker(frames: Sequence[bytes], at: int, protocol: int) -> Command:
@@ -106,9 +123,13 @@ def disconnect(identity: bytes, protocol: int) -> list[bytes]:
 
 
 def client_head(
-    address: Sequence[bytes], service: bytes, protocol: int, *, partial: bool
+    address: Sequence[bytes], service: bytes, protocol: int, dialect: int, *, partial: bool
 ) -> list[bytes]:
     """What stands in front of a reply's body."""
     if protocol == MDP01:
         return [*address, EMPTY, mdp.CLIENT_01, service]
-    return [*address, mdp.CLIENT_02, mdp.CLIENT_PARTIAL if partial else mdp.CLIENT_FINAL, service]
+    if dialect == SHIFTED:
+        return [*address, EMPTY, mdp.CLIENT_02, mdp.PARTIAL_02 if partial else mdp.FINAL_02]
+    command = mdp.CLIENT_PARTIAL if partial else mdp.CLIENT_FINAL
+    lead = [] if dialect == STRICT else [EMPTY]
+    return [*address, *lead, mdp.CLIENT_02, command, service]

@@ -16,6 +16,7 @@ __all__ = [
     "NONE",
     "PPP",
     "REQ",
+    "SHIFTED",
     "STRICT",
     "WORDS",
     "Command",
@@ -33,9 +34,10 @@ MDP02 = int(Protocol.MDP02)
 MDP = MDP01 | MDP02
 #: Beside the protocols that a broker allows: dialects of them, too.
 DIALECTS = 16
-#: Of a command, and how a worker is answered: as the RFC has it; PPP with READY and HEARTBEAT as words;
-#: MDP 0.2 with an empty frame in front.
-STRICT, WORDS, LED = 0, 1, 2
+#: Of a command, and how a peer is answered: as the RFC has it; PPP with READY and HEARTBEAT as words;
+#: MDP 0.2 with an empty frame in front; of clients, the same with commands numbered as those of workers,
+#: and replies without the service.
+STRICT, WORDS, LED, SHIFTED = 0, 1, 2, 3
 
 
 class Says(Enum):
@@ -72,5 +74,5 @@ class Command(NamedTuple):
     capacity: int = 1
     #: Its heartbeat interval in milliseconds; 0 when it leaves that to the broker.
     interval: int = 0
-    #: STRICT, WORDS or LED.
+    #: STRICT, WORDS, LED or SHIFTED.
     dialect: int = 0

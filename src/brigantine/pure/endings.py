@@ -34,7 +34,8 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
     if reason is not None:
         count[reason] += 1
         watch_request(board, end, reason, request)
-    tell(board, request.address, request.service.name, request.protocol, reason)
+    spoken = (request.protocol, request.dialect)
+    tell(board, request.address, request.service.name, spoken, reason)
     if request.connection != NO_CONNECTION:
         asked = board.asked_on[request.connection]
         del asked[request.slot]
@@ -68,7 +69,8 @@ def refuse(board: Board, frames: list[bytes], command: Command, end: str, reason
 def tell_refused(board: Board, frames: list[bytes], command: Command, reason: str) -> None:
     """Tell the client of a request that got no record, if it asks to be told."""
     name = frames[command.service] if command.service >= 0 else b""
-    tell(board, frames[: command.address], name, command.protocol, reason)
+    spoken = (command.protocol, command.dialect)
+    tell(board, frames[: command.address], name, spoken, reason)
 
 
 def forget_if_empty(board: Board, worker: Worker) -> None:

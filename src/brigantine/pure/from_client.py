@@ -8,7 +8,7 @@ from ..wire_mdp import CLIENT_01, CLIENT_02, MMI_PREFIX
 from . import codec
 from .board import Board
 from .clients import file_request
-from .commands import MDP, REQ, Command, Says
+from .commands import DIALECTS, MDP, REQ, STRICT, Command, Says
 from .dispatch import enqueue
 from .endings import refuse, tell_refused
 from .from_worker import from_worker
@@ -61,6 +61,8 @@ def from_client(
             return True
         if _is_foreign(frames, command):
             notice_message(board, "foreign_request", None, frames)
+    elif command.dialect != STRICT:
+        notice_message(board, "dialect", None, frames)
     board.count["accepted"] += 1
     name = service_name(board, frames, command)
     if board.protocols & MDP and name.startswith(MMI_PREFIX):
@@ -89,7 +91,7 @@ def from_client(
 
 def _tell_misdirected(board: Board, frames: list[bytes]) -> None:
     """Tell a client that its protocol is not spoken here, in that protocol, if it asks to be told."""
-    command = codec.parse_client(frames, board.config.max_depth, REQ | MDP)
+    command = codec.parse_client(frames, board.config.max_depth, REQ | MDP | DIALECTS)
     if command.says is Says.REQUEST:
         tell_refused(board, frames, command, "drop_malformed_request")
 
@@ -134,7 +136,8 @@ def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes)
     board.count["mmi"] += 1
     board.count["replied"] += 1  # beforehand, so that the ledger in the answer balances
     body = answer_mmi(name, frames[command.body :], board.services, board.counters())
-    head = codec.reply_head(frames[: command.address], name, command.protocol, partial=False)
+    spoken = (command.protocol, command.dialect)
+    head = codec.reply_head(frames[: command.address], name, *spoken, partial=False)
     sent = board.outbox(board.client_port, [*head, body])
     if sent == Sent.OK:
         return
@@ -146,4 +149,4 @@ def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes)
     board.count[end] += 1
     board.count[reason] += 1
     watch(board, end, reason, None, name)
-    tell(board, frames[: command.address], name, command.protocol, reason)
+    tell(board, frames[: command.address], name, spoken, reason)

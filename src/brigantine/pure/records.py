@@ -129,9 +129,8 @@ class Request:
     """An accepted request."""
 
     __slots__ = (
-        "address", "begun", "body", "charge", "connection", "kept", "orphan", "partial", "protocol",
-        "retries",
-        "service", "slot", "state", "taken_back", "turn", "worker",
+        "address", "begun", "body", "charge", "connection", "dialect", "kept", "orphan", "partial",
+        "protocol", "retries", "service", "slot", "state", "taken_back", "turn", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -140,6 +139,7 @@ class Request:
         address: list[bytes],
         service: Service,
         protocol: int,
+        dialect: int,
         body: list[bytes],
         retries: int,
         charge: int,
@@ -147,7 +147,9 @@ class Request:
         self.slot = slot
         self.address = address
         self.service = service
+        #: The client's, as its dialect.
         self.protocol = protocol
+        self.dialect = dialect
         self.body = body
         self.retries = retries
         self.state = State.QUEUED

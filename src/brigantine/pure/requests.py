@@ -29,6 +29,7 @@ def open_request(
         frames[: command.address],
         service,
         command.protocol,
+        command.dialect,
         frames[command.body :],
         board.config.retries or 0,
         charge,
@@ -75,7 +76,7 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
         finish(board, request, "failed", "failed_partials_too_large", Verdict.ANSWERED)
         return
     head = codec.reply_head(
-        request.address, request.service.name, request.protocol, partial=partial
+        request.address, request.service.name, request.protocol, request.dialect, partial=partial
     )
     sent = board.outbox(board.client_port, [*head, *request.partial, *body])
     if partial and sent == Sent.OK:

@@ -27,15 +27,15 @@ def announced(peer: bytes) -> bool:
 
 
 def tell(
-    board: Board, address: list[bytes], name: bytes, protocol: int, reason: str | None
+    board: Board, address: list[bytes], name: bytes, spoken: tuple[int, int], reason: str | None
 ) -> None:
     """Tell a client that understands it how its request ended.
 
-    ``name`` is that of the service, ``protocol`` the client's.
+    ``name`` is that of the service, ``spoken`` the client's protocol and dialect.
     """
     if board.mute or reason not in _ERROR_BODIES or not announced(address[-1]):
         return
-    head = codec.reply_head(address, name, protocol, partial=False)
+    head = codec.reply_head(address, name, *spoken, partial=False)
     end = End(head, reason, board.present + board.deadlines.timeout)
     sent = _send(board, end)
     if sent == Sent.OK:

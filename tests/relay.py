@@ -19,7 +19,8 @@ class Relay:
         host, _, port = target.removeprefix("tcp://").rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._here = self._listener.getsockname()
+        self.endpoint = f"tcp://127.0.0.1:{self._here[1]}"
         #: Connections accepted so far.
         self.accepted = 0
         self._lock = threading.Lock()
@@ -50,6 +51,17 @@ class Relay:
             self._swallowed += self._other
             self._other.clear()
 
+    def half_cut(self) -> None:
+        """Close the connections of now on this side only: the target goes on as if they were there."""
+        with self._lock:
+            for near in [each for each in self._other if each.getsockname() == self._here]:
+                far = self._other.pop(near)
+                del self._other[far]
+                for each in (near, far):
+                    self._selector.unregister(each)
+                near.close()
+                self._swallowed.append(far)
+
     def _run(self) -> None:
         while True:
             for key, _ in self._selector.select():
@@ -63,9 +75,11 @@ class Relay:
 
     def _accept(self) -> None:
         near, _ = self._listener.accept()
+        far = socket.socket()  # no name is looked up, whatever stands in for the resolver
         try:
-            far = socket.create_connection(self._target)
+            far.connect(self._target)
         except OSError:
+            far.close()
             near.close()
             return
         self.accepted += 1

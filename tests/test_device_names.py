@@ -215,16 +215,34 @@ def test_a_connection_that_comes_back_where_it_was_is_not_moved(
     start: Start, peers: Peers, resolver: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(named_end, "LOST_FOR", PATIENCE)
+    first = bound(peers, zmq.PULL)
+    port = at(first).rpartition(":")[2]
+    resolver.answers["broker.test"] = v4("127.0.0.1")
+    streamer = start(StreamerDevice, ANY, f">tcp://broker.test:{port}")
+    source = peers.socket(zmq.PUSH, streamer.frontend)
+    source.send(b"one")
+    assert first.recv() == b"one"
+    first.close(0)
+    again = peers.socket(zmq.PULL)
+    wait_until(lambda: bindable(again, f"tcp://127.0.0.1:{port}"), "the port")
+    wait_until(lambda: not source.send(b"two") and again.poll(100), "a task")
+    assert resolver.asked == ["broker.test"]
+
+
+def test_a_queue_looks_a_name_up_for_each_connection(
+    start: Start, peers: Peers, resolver: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named_end, "LOST_FOR", PATIENCE)
     first = bound(peers, zmq.REP)
     port = at(first).rpartition(":")[2]
+    second = bound(peers, zmq.REP, "127.0.0.2", port)
     resolver.answers["broker.test"] = v4("127.0.0.1")
     queue = start(QueueDevice, ANY, f">tcp://broker.test:{port}")
     answered(peers.req(queue.frontend), first, b"one")
+    resolver.answers["broker.test"] = v4("127.0.0.2")
     first.close(0)
-    again = peers.socket(zmq.REP)
-    wait_until(lambda: bindable(again, f"tcp://127.0.0.1:{port}"), "the port")
-    answered_again(peers, queue, again)
-    assert resolver.asked == ["broker.test"]
+    answered_again(peers, queue, second)
+    assert resolver.asked == ["broker.test"] * 2
 
 
 def bindable(made: zmq.Socket[bytes], endpoint: str) -> bool:

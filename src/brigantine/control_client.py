@@ -20,6 +20,7 @@ from .errors import BrigantineError, NoReply
 from .net.names import is_numeric
 from .net.reach import reach
 from .signals import longest_wait
+from .sockets import routing_id
 
 __all__ = ["ControlClient", "ControlRefused"]
 
@@ -52,6 +53,9 @@ class ControlClient:
         try:
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.linger = 0
+            # Should the endpoint not be one of control: see routing_id().  libzmq's own tries go on, for
+            # there may be nobody yet; what was asked on a connection that is cut has no answer anyway.
+            self._socket.routing_id = routing_id()
             if is_numeric(self.endpoint):
                 self._connect(self.endpoint)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Names that a device connects to: looked up, and followed where they lead, beside the loop."""
+"""What a device connects to: names looked up and followed, connections made anew, beside the loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .net.named_end import NamedEnd
 from .net.names import name_in, port_in
 from .wakeup import Wakeup
 
-__all__ = ["BUSY", "LATER", "Move", "NameFollower"]
+__all__ = ["BUSY", "LATER", "Followed", "Move", "NameFollower"]
 
 _log = logging.getLogger("brigantine.device")
 
@@ -31,7 +31,10 @@ _BETWEEN = b"\0"
 
 
 class Move(NamedTuple):
-    """What the loop is asked for: a socket, by its side, is to leave one address for another."""
+    """What the loop is asked for: a socket, by its side, is to leave one address for another.
+
+    Where both are the same it is to be connected anew.
+    """
 
     side: int
     old: str
@@ -51,11 +54,21 @@ class Move(NamedTuple):
         return cls(int(side), old, new, sure == "1")
 
 
+class Followed(NamedTuple):
+    """An end, and where its socket has begun to connect already; see :class:`~.net.named_end.NamedEnd`."""
+
+    side: int
+    endpoint: str
+    once: bool
+    address: str
+
+
 class _Followed:
     """An end, and what the log has been told of it."""
 
-    def __init__(self, side: int, end: NamedEnd) -> None:
-        self.side, self.end = side, end
+    def __init__(self, what: Followed, wake: Callable[[], object]) -> None:
+        self.side = what.side
+        self.end = NamedEnd(what.endpoint, wake, once=what.once, address=what.address)
         self.busy = 0
         self.told: set[str] = set()
 
@@ -69,9 +82,14 @@ class _Followed:
             self.told.clear()
             _log.info("%s is reached at %s", self.end.endpoint, self.end.address)
 
+    def shares(self, other: _Followed) -> bool:
+        """Whether another end has the same connection, which is made here."""
+        same = other.side == self.side and other.end.address == self.end.address
+        return same and self.end.once and other is not self
+
 
 class NameFollower:
-    """A thread that looks up ``ends``, each a side and an endpoint, and has the loop connect to them.
+    """A thread that looks up names among ``ends``, and has the loop connect to them all.
 
     ``watches`` tell of the connections of each side, and are read here.  ``ask`` gives the loop's answer
     to a packed :class:`Move`: empty when that is done, LATER, BUSY, or why it can't be.
@@ -79,15 +97,13 @@ class NameFollower:
 
     def __init__(
         self,
-        ends: Sequence[tuple[int, str]],
+        ends: Sequence[Followed],
         watches: Sequence[ConnectionWatch],
         ask: Callable[[bytes], bytes],
     ) -> None:
         self._watches, self._ask = watches, ask
         self._wakeup = Wakeup()
-        self._followed = [
-            _Followed(side, NamedEnd(endpoint, self._wakeup.set)) for side, endpoint in ends
-        ]
+        self._followed = [_Followed(end, self._wakeup.set) for end in ends]
         self._ending = False
         self._thread = Background(self._serve, "brigantine-device-names")
         self._thread.start()
@@ -128,14 +144,21 @@ class NameFollower:
                 self._hear(side, watch.monitor.recv_multipart())
 
     def _move(self, each: _Followed, address: str, now: float) -> None:
-        sure = not each.end.used or each.busy >= MOST_BUSY
+        # A socket that is connected anew has lost what was unread: libzmq throws it away by itself.
+        sure = not each.end.used or each.end.once or each.busy >= MOST_BUSY
         answer = self._ask(Move(each.side, each.end.address, address, sure).packed())
         if answer in (LATER, BUSY):
             each.busy = each.busy + 1 if answer == BUSY else 0
             each.end.later(now + ASK_AGAIN)
             return
         each.busy = 0
+        again = each.end.address == address
         each.end.moved(now, answer.decode())
+        for other in filter(each.shares, self._followed):
+            if again:
+                other.end.follow(each.end)
+            else:  # where the socket was connected already
+                each.end.follow(other.end)
 
     def _hear(self, side: int, frames: list[bytes]) -> None:
         event, descriptor = monitor_event(frames)

@@ -18,16 +18,16 @@ from .control import MOVE, PAUSE, RESUME, STOP
 from .control_server import Answer, pack
 from .descriptors import ConnectionWatch
 from .device_ends import CONNECT, End, as_ends, check_loop
-from .device_names import BUSY, LATER, Move, NameFollower
+from .device_names import BUSY, LATER, Followed, Move, NameFollower
 from .endpoints import bind, connect, disconnect
 from .errors import ConfigError, ConnectError
 from .lookalikes import Here
 from .loop_handle import LoopHandle
-from .net.named_end import WATCHED
+from .net.named_end import PATIENCE, WATCHED
 from .net.names import is_numeric
 from .net.overlap import check_distinct, leads_to
 from .protocols import Protocol
-from .sockets import device_socket
+from .sockets import ONE_CONNECTION_EACH, device_socket, one_connection
 
 __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
 
@@ -102,7 +102,7 @@ class Device(LoopHandle):
         #: In the order they were made, and where they are bound.
         self._made: list[zmq.Socket[bytes]] = []
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
-        #: Who looks up the names that it connects to, what tells of the connections of each side, and how
+        #: Who follows what it connects to, what tells of the connections of each side, and how
         #: often each address of a side is wanted: two names may lead there.
         self._follower: NameFollower | None = None
         self._watches: list[ConnectionWatch] = []
@@ -153,20 +153,20 @@ class Device(LoopHandle):
         control.rcvhwm = 0  # see LoopLine
         control.connect(self._line.endpoint)
         self._line.begin()
-        named = self._named()
+        followed = self._followed()
         for socket, ends in zip(self._made[:2], self._wanted, strict=True):
-            if named or not all(end.connects for end in ends):
+            if followed or not all(end.connects for end in ends):
                 self._watches.append(ConnectionWatch(socket, self._reserve, more=WATCHED))
         self.frontends, self.backends = (
             tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
         )
         self._bind_control(_DEFAULTS)
-        if named:
+        if followed:
             self._follower = NameFollower(
-                named, self._watches, lambda move: self._line.ask(MOVE + move)
+                followed, self._watches, lambda move: self._line.ask(MOVE + move)
             )
-        # One thread reads a monitor: where names are followed, it is the one that does so.
-        watches = () if named else self._watches
+        # One thread reads a monitor: where ends are followed, it is the one that does so.
+        watches = () if followed else self._watches
         return self._relay_class(*self._made, self._peer_bytes, self._move, watches)
 
     def _here(self) -> Here:
@@ -177,21 +177,34 @@ class Device(LoopHandle):
         socket = self._made[side]
         if end.connects:
             if is_numeric(end.endpoint):
-                connect(socket, end.endpoint)
-                self._wanted_at[side, end.endpoint] += 1
+                self._connect(side, end.endpoint)
             return CONNECT + end.endpoint
         real = bind(socket, end.endpoint)
         self._bound.append((socket, real))
         return real
 
-    def _named(self) -> list[tuple[int, str]]:
-        """The names that it connects to."""
-        return [
-            (side, end.endpoint)
-            for side, ends in enumerate(self._wanted)
-            for end in ends
-            if end.connects and not is_numeric(end.endpoint)
-        ]
+    def _followed(self) -> list[Followed]:
+        """The names that it connects to, and all where it makes each connection itself."""
+        found = []
+        for side, ends in enumerate(self._wanted):
+            once = self._sides[side] in ONE_CONNECTION_EACH
+            for end in ends:
+                numeric = is_numeric(end.endpoint)
+                lasts = numeric and (not once or end.endpoint.startswith("inproc://"))
+                if end.connects and not lasts:
+                    address = end.endpoint if numeric else ""
+                    found.append(Followed(side, end.endpoint, once, address))
+        return found
+
+    def _connect(self, side: int, address: str) -> None:
+        """Raises :class:`~brigantine.errors.ConnectError`."""
+        socket = self._made[side]
+        if not self._wanted_at[side, address]:
+            if self._sides[side] in ONE_CONNECTION_EACH:
+                one_connection(socket)
+                socket.connect_timeout = socket.handshake_ivl = round(PATIENCE * 1000)
+            connect(socket, address)
+        self._wanted_at[side, address] += 1
 
     def _move(self, frame: bytes) -> bytes:
         """Have a socket leave one address for another, in the loop's thread; the follower's answer."""
@@ -203,18 +216,19 @@ class Device(LoopHandle):
             # What has come from the old address would be thrown away with its connection.
             stats = self._loop.stats()
             return LATER if stats["paused"] or stats["held"] else BUSY
+        again = move.old == move.new
+        wanted = max(1, self._wanted_at[move.side, move.old]) if again else 1
         if move.old:
-            self._leave(socket, move.side, move.old)
+            self._leave(socket, move.side, move.old, wanted)
         try:
-            if not self._wanted_at[move.side, move.new]:
-                connect(socket, move.new)
+            self._connect(move.side, move.new)
         except ConnectError as error:
             return str(error.strerror or error).encode()
-        self._wanted_at[move.side, move.new] += 1
+        self._wanted_at[move.side, move.new] += wanted - 1
         return b""
 
-    def _leave(self, socket: zmq.Socket[bytes], side: int, address: str) -> None:
-        self._wanted_at[side, address] -= 1
+    def _leave(self, socket: zmq.Socket[bytes], side: int, address: str, wanted: int) -> None:
+        self._wanted_at[side, address] -= wanted
         if not self._wanted_at[side, address]:
             with contextlib.suppress(zmq.ZMQError):  # libzmq has given it up
                 disconnect(socket, address)

@@ -20,6 +20,7 @@ __all__ = [
     "frontend_router",
     "keep_alive",
     "one_connection",
+    "routing_id",
     "watch_connections",
 ]
 
@@ -32,6 +33,9 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4
 CONTROL_HIGH_WATER_MARK, CONTROL_FRAME_BYTES = 16, 1024
 #: The types of a device's frontend and backend.
 SIDES = ((zmq.ROUTER, zmq.DEALER), (zmq.XSUB, zmq.XPUB), (zmq.PULL, zmq.PUSH))
+#: Of these, who has a routing id for each connection, which can be printed, as it speaks to ROUTERs.  A
+#: ROUTER that connects only answers, and no ROUTER can ask it anything.
+ONE_CONNECTION_EACH = (zmq.DEALER,)
 #: The longest time that a socket option can hold, 24.8 days: an int of 32 bits.
 MOST_MILLISECONDS = 2**31 - 1
 #: Milliseconds to libzmq's own next try to connect: 12 days, in which it is not needed.  With -1 it
@@ -148,12 +152,17 @@ def keep_alive(socket: zmq.Socket[Any]) -> None:
 
 
 def one_connection(socket: zmq.Socket[Any], prefix: bytes = b"") -> None:
-    """Give a socket that is not connected yet a routing id, which is for one connection only.
+    """Give a socket a routing id for the connection that it is about to begin, and for no other."""
+    socket.routing_id = routing_id(prefix)
+    socket.reconnect_ivl = NO_RECONNECTION
+
+
+def routing_id(prefix: bytes = b"") -> bytes:
+    """One that nobody has, to be set before a socket connects.
 
     It can be printed: peers keep ids as C strings, and those that libzmq makes up begin with NUL.
     """
-    socket.routing_id = prefix + os.urandom(ROUTING_ID_BYTES).hex().encode()
-    socket.reconnect_ivl = NO_RECONNECTION
+    return prefix + os.urandom(ROUTING_ID_BYTES).hex().encode()
 
 
 @contextlib.contextmanager

@@ -110,6 +110,7 @@ class Connections:
         for number in range(self.count):
             # Every connection tells the routing id that the socket had when it was begun.  One that
             # can be printed: some brokers keep them as C strings, and those of libzmq begin with NUL.
+            # It is told again when libzmq connects anew: one of many to an endpoint can't be ended alone.
             socket.setsockopt(zmq.ROUTING_ID, prefix + b"-%d" % number)
             socket.setsockopt(zmq.CONNECT_ROUTING_ID, peer_name(number))
             connect(socket, self._address)

@@ -7,6 +7,7 @@ connection of the process, and would ask for IPv4 only.  So it is given numbers.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import logging
 import os
 import socket
@@ -76,6 +77,11 @@ class _Query:
     def __init__(self, first: Lookup) -> None:
         self.asked = {first}
 
+    def told(self) -> set[Lookup]:
+        """Those, who are told now and want it no more."""
+        asked, self.asked = self.asked, set()
+        return asked
+
 
 class _Name:
     """The look-ups of one name that run, the newest last."""
@@ -122,17 +128,15 @@ class _Table:
         """
         with self.lock:
             name = self.running.get(host) or _Name()
-            told, news = list(query.asked), found or len(name.queries) >= QUICKLY
+            told, news = [query.told()], found or len(name.queries) >= QUICKLY
             if query in name.queries:  # not where an exception out of the blue came first
                 name.queries.remove(query)
             if news:
                 name.next_at, name.told = 0.0, False
-                for each in name.queries:
-                    told += each.asked
-                    each.asked.clear()
+                told += map(_Query.told, name.queries)
             if not name.queries:
                 self.running.pop(host, None)
-            return told
+        return list(itertools.chain.from_iterable(told))
 
 
 _table = _Table()

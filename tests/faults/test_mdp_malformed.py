@@ -57,6 +57,12 @@ def _request(frames: list[bytes]) -> tuple[list[bytes], bytes, list[bytes]] | No
     header = frames[at + 1 : at + 2]
     if header == [b"MDPC01"] and len(frames) > at + 3:
         return frames[: at + 3], frames[at + 2], frames[at + 3 :]
+    if header == [b"MDPC02"] and len(frames) > at + 4:  # dialects of published clients
+        service, body = frames[at + 3], frames[at + 4 :]
+        if frames[at + 2] == b"\1":
+            return [*frames[: at + 2], b"\3", service], service, body
+        if frames[at + 2] == b"\2":
+            return [*frames[: at + 2], b"\4"], service, body
     return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from .checks import shown
 from .errors import WrongUse
 
-__all__ = ["COUNTERS", "DEVICE_COUNTERS", "LEDGER", "ledger_holds"]
+__all__ = ["COUNTERS", "DEVICE_COUNTERS", "LEDGER", "SERVER_COUNTERS", "ledger_holds"]
 
 #: name -> meaning.  The order is the order of the compiled core's ``Counter`` enum.
 COUNTERS: dict[str, str] = {
@@ -100,6 +100,63 @@ DEVICE_COUNTERS: dict[str, str] = {
     "held": "gauge: messages that wait so at this moment, one at most for each side",
     "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that clients of a queue have yet to take",
     "paused": "gauge: 1 while the device is paused",
+    "connections_rejected": COUNTERS["connections_rejected"],
+    # with a control endpoint
+    "control_requests": COUNTERS["control_requests"],
+    "drop_control": COUNTERS["drop_control"],
+}
+
+#: The same for a server: what ``stats()`` returns of an AsyncServer and of a ThreadedServer.  The order is
+#: that of the compiled core's ``ServerCounter`` enum.
+SERVER_COUNTERS: dict[str, str] = {
+    # the ledger of requests
+    "accepted": "well-formed requests taken from clients",
+    "replied": "requests whose handler has ended, all its replies handed to libzmq",
+    "queued": "gauge: requests waiting for a handler",
+    "in_flight": "gauge: requests at a handler",
+    "shed": "requests given up by the server to stay within its bounds (sum of shed_*)",
+    "failed": "requests that got no reply, or not all of it, for another reason (sum of failed_*)",
+    # why a request was shed
+    "shed_queue_full": "queue_limit requests were waiting",
+    "shed_queue_bytes": "queue_bytes bytes were waiting",
+    "shed_session_full": "session_requests requests of that session were waiting",
+    "shed_session_bytes": "session_bytes bytes of that session were waiting",
+    "shed_sessions": "max_sessions sessions were open, and it was of none of them",
+    "shed_draining": "the server was draining",
+    "shed_client_full": "a reply met the high-water mark of a client that does not read",
+    "shed_client_bytes": "the client had yet to take peer_bytes of what it was sent",
+    # why a request failed
+    "failed_expired_queued": "request_ttl ran out before a handler was free",
+    "failed_expired_in_flight": "request_ttl ran out while the handler was at work",
+    "failed_client_gone": "the reply came, but the client had disconnected",
+    "failed_handler": "the handler raised, or ended its thread: the client was told",
+    "failed_stopped": "the server stopped before the reply came",
+    # messages that are in no ledger
+    "drop_malformed_request": "no body, or an address frame that is no address",
+    "drop_too_deep": "more than max_depth address frames",
+    "drop_too_many_frames": "more than max_frames frames",
+    "drop_too_large": "frames of more than max_message_bytes together",
+    "drop_reply_late": "replies that came after their request had ended, or their session had closed",
+    "lost_session": "requests and heartbeats for a session that is not open: the client was told",
+    # sessions
+    "sessions": "gauge: sessions that are open, or still have a handler at work",
+    "sessions_opened": "sessions that were opened",
+    "sessions_closed": "sessions that have ended (sum of closed_*)",
+    "closed_timeout": "the client was silent for session_timeout",
+    "closed_left": "the client said that it leaves",
+    "closed_replaced": "another connection came with the same address",
+    "closed_stopped": "the server stopped",
+    "sessions_refused": "sessions that were not opened, because there were max_sessions",
+    # what passed besides
+    "replies": "messages handed to libzmq for clients, those beside requests included",
+    "heartbeats": "messages of AsyncClients that say nothing but that they are there",
+    "pauses": "times the process was found stopped for longer than a turn takes",
+    "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that clients have yet to take",
+    # counted around the loop
+    "handler_errors": "exceptions that handlers and callbacks have raised",
+    "threads": "gauge: threads that can take a request",
+    "threads_replaced": "threads that have ended, or were given up, and were replaced",
+    "threads_hung": "threads given up, because a handler was at work for longer than request_ttl",
     "connections_rejected": COUNTERS["connections_rejected"],
     # with a control endpoint
     "control_requests": COUNTERS["control_requests"],

@@ -14,6 +14,7 @@ from .loop import Loop
 from .lru import LRUQueue
 from .notice_queue import NoticeQueue
 from .relay import Relay
+from .sessions import Sessions
 from .switchboard import Switchboard
 from .tickets import TicketTable
 
@@ -24,6 +25,7 @@ __all__ = [
     "Loop",
     "NoticeQueue",
     "Relay",
+    "Sessions",
     "Switchboard",
     "TicketTable",
 ]

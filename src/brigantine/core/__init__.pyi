@@ -5,5 +5,6 @@ from ..pure import Loop as Loop
 from ..pure import LRUQueue as LRUQueue
 from ..pure import NoticeQueue as NoticeQueue
 from ..pure import Relay as Relay
+from ..pure import Sessions as Sessions
 from ..pure import Switchboard as Switchboard
 from ..pure import TicketTable as TicketTable

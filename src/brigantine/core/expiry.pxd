@@ -37,3 +37,5 @@ cdef class ExpiryQueue:
 # Seconds as Python has them -> nanoseconds, to the nearest; and back.  Whole seconds stay exact.
 cdef int64_t nanoseconds(double seconds) noexcept nogil
 cdef double seconds_of(int64_t nanoseconds) noexcept nogil
+# A time from the caller.  Raises ValueError for one that can not be.
+cdef int64_t moment(double now) except? -1

@@ -109,6 +109,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
     ):
         frames_init(&self.event)
         frames_init(&self.notice)
+        self.open_sockets(frontend, backend, control, config, monitor, events, client_monitor)
         self.switchboard = Switchboard(
             config, self, int.from_bytes(os.urandom(4), "little"), protocols, default_service
         )

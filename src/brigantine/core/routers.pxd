@@ -40,6 +40,11 @@ cdef class Routers(Outbox):
     cdef Accounts accounts           # of the peers of both sides
     cdef int most_frames             # that are kept of a message: more than any may have
 
+    # To be called by the constructor: take the sockets.  Raises TypeError for a side that is no ROUTER.
+    cdef int open_sockets(
+        self, object frontend, object backend, object control, object config, object monitor,
+        object events, object client_monitor,
+    ) except -1
     # To be called first by the thread that is going to use the sockets.
     cdef int enter(self) except -1
     # A signal came in the middle of a call: have Python handle it, or raise what its handler raises.

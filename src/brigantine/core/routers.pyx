@@ -39,14 +39,20 @@ cdef int64_t MILLISECOND = 1000000
 
 
 cdef class Routers(Outbox):
-    """Base of the loop, whose arguments it gets: see :class:`~brigantine.core.Loop`."""
+    """Base of the loops, which hand it their sockets by :meth:`open_sockets`."""
 
-    def __cinit__(
-        self, frontend, backend, control, config, monitor=None, protocols=None,
-        default_service=None, events=None, notices=None, client_monitor=None,
-        reserve=None,
-    ):
+    def __cinit__(self, *_, **__):
+        cdef int index
         frames_init(&self.inbox)
+        for index in range(HANDLES):
+            self.handles[index] = NULL
+        for index in range(SOCKETS):
+            self.signals[index] = pollfd(-1, 0, 0)  # poll passes over it
+
+    cdef int open_sockets(
+        self, object frontend, object backend, object control, object config, object monitor,
+        object events, object client_monitor,
+    ) except -1:
         self.single = backend is None
         for name, socket in (("frontend", frontend), ("backend", backend)):
             if socket is None:
@@ -59,8 +65,6 @@ cdef class Routers(Outbox):
             (FRONTEND, frontend), (BACKEND, backend), (CONTROL, control), (MONITOR, monitor),
             (CLIENT_MONITOR, client_monitor),
         ):
-            self.handles[index] = NULL
-            self.signals[index] = pollfd(-1, 0, 0)  # poll passes over it
             if socket is not None:
                 self.handles[index] = handle_of(socket)
                 self.signals[index] = pollfd(socket.getsockopt(zmq.FD), POLLIN, 0)
@@ -68,6 +72,7 @@ cdef class Routers(Outbox):
         self.accounts = Accounts(config.peer_bytes)
         # One more than any message may have: by that the switchboard sees that it is too many.
         self.most_frames = config.max_frames + REPLY_FRAMES + 1
+        return 0
 
     def __dealloc__(self):
         frames_free(&self.inbox)

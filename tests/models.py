@@ -141,12 +141,12 @@ class Rig:
         """Keep what a person is told from now on."""
         self.board.notice_with(
             lambda told: self.notices.append(told),
-            lambda: self.notices.append(None),
+            lambda level: self.notices.append(level),
             lambda: "10.0.0.7",
         )
 
     def noticed(self) -> list[Any]:
-        """The notices since this was last asked, None for one that was left out."""
+        """The notices since this was last asked, the level of one that was left out."""
         notices, self.notices = self.notices, []
         return notices
 

@@ -79,6 +79,20 @@ def test_workers_and_services_are_tables(
     }
 
 
+def test_workers_at_both_sides_are_told_apart_by_a_column(
+    running: MajordomoBroker, run: Commands, peers: Peers
+) -> None:
+    for at, endpoint in enumerate((running.backend, running.frontend), 1):
+        worker = peers.dealer(endpoint, identity=b"one")
+        worker.send_multipart([b"MDPW02", b"\x01", b"echo"])
+        wait_until(lambda at=at: running.stats()["workers"] == at)
+    assert sorted(ctl(run, running, "workers").splitlines()) == [
+        "SERVICE  WORKER  SIDE      PROTOCOL  STATE  CAPACITY  IN FLIGHT",
+        "echo     one     backend   MDP02     idle          1          0",
+        "echo     one     frontend  MDP02     idle          1          0",
+    ]
+
+
 def test_names_that_look_like_those_of_others_are_told_apart(
     running: MajordomoBroker, run: Commands, peers: Peers
 ) -> None:

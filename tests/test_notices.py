@@ -63,18 +63,18 @@ def nonsense(rig: Rig, peer: bytes, *frames: bytes) -> None:
 
 
 @pytest.fixture
-def noticing(rooms: ModuleType) -> Callable[..., tuple[Rig, list[Notice], list[None]]]:
-    """A rig whose notices are kept, and those that were left out."""
+def noticing(rooms: ModuleType) -> Callable[..., tuple[Rig, list[Notice], list[int]]]:
+    """A rig whose notices are kept, and the levels of those that were left out."""
 
-    def make(**options: Any) -> tuple[Rig, list[Notice], list[None]]:
+    def make(**options: Any) -> tuple[Rig, list[Notice], list[int]]:
         rig, told, left_out = Rig(rooms, **options), [], []
-        rig.board.notice_with(told.append, lambda: left_out.append(None), lambda: "10.0.0.7")
+        rig.board.notice_with(told.append, left_out.append, lambda: "10.0.0.7")
         return rig, told, left_out
 
     return make
 
 
-Noticing = Callable[..., tuple[Rig, list[Notice], list[None]]]
+Noticing = Callable[..., tuple[Rig, list[Notice], list[int]]]
 
 
 # -- which ----------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_a_crowd_is_told_of_in_part_and_the_rest_is_counted(noticing: Noticing) 
     for each in range(10 * KIND_BURST):
         nonsense(rig, b"w%d" % each)
     assert len(told) == KIND_BURST
-    assert len(left_out) == 9 * KIND_BURST
+    assert left_out == [logging.WARNING] * 9 * KIND_BURST
     rig.receive(FRONTEND, [b"c", b"no delimiter"])
     assert told[-1].kind == "not_a_request", "one kind leaves the others their share"
     rig.now += 3600.0
@@ -229,6 +229,39 @@ def test_a_handler_that_blocks_holds_up_neither_the_loop_nor_the_end(
     assert "left out 9 more lines" in blocked.seen[-1]
 
 
+@pytest.mark.parametrize(
+    ("leaving", "expected"),
+    [((), logging.WARNING), ((b"\x06",), logging.INFO)],
+    ids=["expired", "DISCONNECT"],
+)
+def test_lines_that_are_left_out_are_told_at_their_own_level(
+    impl: str, peers: Peers, caplog: pytest.LogCaptureFixture, leaving: Any, expected: int
+) -> None:
+    caplog.set_level(logging.INFO, "brigantine.broker")
+    count = KIND_BURST + 5
+    with MajordomoBroker(ANY, impl=impl, heartbeat_interval=0.1) as broker:
+        worker = peers.dealer(broker.frontend)
+        for joined in range(1, count + 1):
+            worker.send_multipart([b"MDPW02", b"\x01", b"echo"])
+            for command in leaving:
+                worker.send_multipart([b"MDPW02", command])
+            wait_until(lambda joined=joined: broker.stats()["workers_joined"] == joined)
+            if not leaving:
+                worker = peers.dealer(broker.frontend)
+        wait_until(lambda: broker.stats()["workers"] == 0)
+    [said] = [each for each in caplog.records if "left out" in each.getMessage()]
+    assert said.levelno == expected
+
+
+def test_the_highest_level_of_what_was_left_out_is_told(rooms: ModuleType) -> None:
+    queue = rooms.NoticeQueue(lambda: True)
+    for level in (logging.INFO, logging.WARNING, logging.INFO):
+        queue.leave_out(level)
+    assert queue.take_left_out() == (3, logging.WARNING)
+    queue.leave_out(logging.INFO)
+    assert queue.take_left_out() == (1, logging.INFO)
+
+
 def test_a_handler_that_raises_ends_nothing(impl: str, peers: Peers) -> None:
     class Raises(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -250,7 +283,7 @@ def test_the_queue_is_bounded_and_counts_what_it_has_no_room_for(rooms: ModuleTy
     began: list[bool] = []
     queue = rooms.NoticeQueue(lambda: not began.append(True))
     for each in range(NOTICES_WAITING + 5):
-        queue.put(b"%d" % each)
+        queue.put(b"%d" % each, logging.INFO + each)
     assert began == [True]
     assert queue.left_out == 5
     assert [queue.get(0) for _ in range(NOTICES_WAITING)] == [
@@ -260,14 +293,15 @@ def test_the_queue_is_bounded_and_counts_what_it_has_no_room_for(rooms: ModuleTy
     queue.end()
     assert queue.get(None) is None
     assert queue.over
-    assert (queue.take_left_out(), queue.left_out) == (5, 0)
+    assert queue.take_left_out() == (5, logging.INFO + NOTICES_WAITING + 4)
+    assert (queue.left_out, queue.take_left_out()) == (0, (0, 0))
 
 
 def test_a_start_that_fails_is_tried_again(rooms: ModuleType) -> None:
     answers = [False, True]
     queue = rooms.NoticeQueue(lambda: answers.pop(0))
     for each in (b"a", b"b", b"c"):
-        queue.put(each)
+        queue.put(each, logging.INFO)
     assert not answers
     assert [queue.get(0) for _ in range(3)] == [b"a", b"b", b"c"]
 
@@ -279,13 +313,13 @@ def test_whoever_waits_is_woken_by_a_notice_by_a_count_and_by_the_end(rooms: Mod
     def take() -> None:
         while not queue.over:
             message = queue.get(None)
-            seen.append(message or queue.take_left_out())
+            seen.append(message or queue.take_left_out()[0])
 
     thread = threading.Thread(target=take)
     thread.start()
-    queue.put(b"a")
+    queue.put(b"a", logging.INFO)
     wait_until(lambda: seen == [b"a"])
-    queue.leave_out()
+    queue.leave_out(logging.INFO)
     wait_until(lambda: seen == [b"a", 1])
     queue.end()
     thread.join(10)
@@ -304,7 +338,7 @@ def test_the_end_is_never_missed_however_close_it_follows(rooms: ModuleType) -> 
 
         thread = threading.Thread(target=take)
         thread.start()
-        queue.put(b"a")
+        queue.put(b"a", logging.INFO)
         queue.end()
         thread.join(10)
         assert not thread.is_alive()

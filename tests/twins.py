@@ -132,7 +132,9 @@ class Twins:
 def as_told(notices: list[Any]) -> list[Any]:
     """Without the difference between lists and tuples."""
     return [
-        each and each._replace(numbers=tuple(each.numbers), frames=tuple(map(tuple, each.frames)))
+        each
+        if isinstance(each, int)
+        else each._replace(numbers=tuple(each.numbers), frames=tuple(map(tuple, each.frames)))
         for each in notices
     ]
 

@@ -27,7 +27,7 @@ from .forks import close_bound, leave_to_parent
 from .lookalikes import Here
 from .loop_line import LoopLine
 from .notice_log import NoticeLog
-from .notices import pack_notice
+from .notices import level, pack_notice
 from .patched import refuse_patched
 from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread
@@ -81,7 +81,8 @@ class LoopHandle(ForThreads, ABC):
             implementation(impl).NoticeQueue, f"brigantine.{self.what}", self._here
         )
         self._reserve = DescriptorReserve(
-            self._endpoints, lambda notice: self._notices.queue.put(pack_notice(notice))
+            self._endpoints,
+            lambda notice: self._notices.queue.put(pack_notice(notice), level(notice)),
         )
 
     def _start(self) -> None:

@@ -60,7 +60,7 @@ class NoticeLog:
                 counted = time.monotonic() + NOTICES_COUNTED
             if counted is not None and (ended or time.monotonic() >= counted):
                 counted = None
-                self._tell_left_out(self.queue.take_left_out())
+                self._tell_left_out(*self.queue.take_left_out())
             if ended:
                 return
 
@@ -70,6 +70,6 @@ class NoticeLog:
             if self._log.isEnabledFor(level(notice)):
                 self._log.log(level(notice), "%s", describe(notice, self._here()))
 
-    def _tell_left_out(self, count: int) -> None:
+    def _tell_left_out(self, count: int, highest: int) -> None:
         with contextlib.suppress(Exception):
-            self._log.warning("left out %d more lines like these: too many at once", count)
+            self._log.log(highest, "left out %d more lines like these: too many at once", count)

@@ -25,7 +25,8 @@ HELP = "Look at a running broker or device, pause, drain or stop it, by its cont
 
 _EPILOG = """commands:
   stats      counters: the ledger of requests, and all others that are not zero
-  workers    each worker: service, identity, protocol, capacity, requests in flight, state
+  workers    each worker: service, identity, protocol, state, capacity, requests in flight; and its
+             side where workers are both at the backend and at the frontend
   services   each service: workers, idle ones, requests that wait
   drain      have the broker shed new requests, finish those accepted, and end
   stop       have it end at once
@@ -48,6 +49,8 @@ _WORKER_COLUMNS = (
     ("PROTOCOL", "protocol"), ("STATE", "state"), ("CAPACITY", "capacity"),
     ("IN FLIGHT", "in_flight"),
 )  # fmt: skip
+#: The first of them where workers are at both sides.
+_SIDE_COLUMN = ("SIDE", "side")
 #: Columns that hold words: service, worker, protocol, state.
 _WORDS = 4
 #: Counters that are shown even when they are zero: of a broker, of a device.
@@ -154,12 +157,15 @@ def _services(answer: Mapping[bytes, Mapping[str, int]]) -> list[str]:
 def _workers(answer: Mapping[bytes, list[Mapping[str, Any]]]) -> list[str]:
     if not answer:
         return ["no workers: none is registered"]
-    rows = [("SERVICE", "WORKER", *(title for title, _ in _WORKER_COLUMNS))]
+    sides = {each["side"] for workers in answer.values() for each in workers}
+    more = (_SIDE_COLUMN,) if len(sides) > 1 else ()
+    columns = (*more, *_WORKER_COLUMNS)
+    rows = [("SERVICE", "WORKER", *(title for title, _ in columns))]
     for name, workers in answer.items():
         for each in workers:
-            cells = (str(each[key]) for _, key in _WORKER_COLUMNS)
+            cells = (str(each[key]) for _, key in columns)
             rows.append((printable(name), printable(each["identity"]), *cells))
-    return aligned(rows, _WORDS)
+    return aligned(rows, _WORDS + len(more))
 
 
 def _say_json(answer: object) -> None:

@@ -36,7 +36,7 @@ from .events cimport (
 )
 from .expiry cimport nanoseconds
 from .from_worker cimport NEEDS_CONNECTIONS
-from .notices cimport Notice, pack_notice
+from .notices cimport Notice, level_of, pack_notice
 from .outbox cimport BACKEND, BOTH, FRONTEND
 from .records cimport LATER, NO_CONNECTION
 from .routers cimport CLIENT_MONITOR, CONTROL, EVENTS, MONITOR, SOCKETS, Routers
@@ -442,10 +442,10 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
     cdef int put_notice(self, const Notice *notice) except -1 nogil:
         self.packed.clear()
         pack_notice(&self.packed, notice)
-        return self.notices.c_put(&self.packed)
+        return self.notices.c_put(&self.packed, level_of(notice.kind))
 
-    cdef int leave_out(self) except -1 nogil:
-        self.notices.box.leave_out()
+    cdef int leave_out(self, int level) except -1 nogil:
+        self.notices.box.leave_out(level)
         return 0
 
     cdef int address_on(self, int connection, string *address) except -1 nogil:

@@ -21,6 +21,7 @@ cdef extern from *:
         std::mutex mutex;
         std::deque<std::string> waiting;
         int64_t left_out = 0;
+        int highest = 0;  // level among them
         bool ended = false;
         bool rung = false;
         PyThread_type_lock bell = nullptr;
@@ -38,15 +39,20 @@ cdef extern from *:
                 PyThread_release_lock(bell);
             }
         }
-        void put(const std::string &message, size_t most) {
+        void count_out(int level) {  // with the mutex held
+            ++left_out;
+            if (level > highest) highest = level;
+        }
+        void put(const std::string &message, int level, size_t most) {
             const std::lock_guard<std::mutex> guard(mutex);
-            if (waiting.size() >= most) ++left_out;
+            if (waiting.size() >= most) count_out(level);
             else waiting.push_back(message);
             ring();
         }
-        void leave_out() {
+        void leave_out(int level) {
             const std::lock_guard<std::mutex> guard(mutex);
-            if (++left_out == 1) ring();
+            count_out(level);
+            if (left_out == 1) ring();
         }
         void end() {
             const std::lock_guard<std::mutex> guard(mutex);
@@ -71,10 +77,11 @@ cdef extern from *:
             const std::lock_guard<std::mutex> guard(mutex);
             return left_out;
         }
-        int64_t take_count() {
+        int64_t take_count(int &level) {
             const std::lock_guard<std::mutex> guard(mutex);
             const int64_t count = left_out;
-            left_out = 0;
+            level = highest;
+            left_out = highest = 0;
             return count;
         }
         bool over() {
@@ -85,13 +92,13 @@ cdef extern from *:
     """
     cdef cppclass NoticeBox nogil:
         bint open()
-        void put(const string &message, size_t most) except +
-        void leave_out()
+        void put(const string &message, int level, size_t most) except +
+        void leave_out(int level)
         void end()
         bint take(string &message)
         void wait(long long microseconds)
         int64_t count()
-        int64_t take_count()
+        int64_t take_count(int &level)
         bint over()
 
 
@@ -100,5 +107,6 @@ cdef class NoticeQueue:
     cdef object start
     cdef bint started
 
-    # Keep a notice, if there is room.  The first time this takes the GIL, to start who takes them.
-    cdef int c_put(self, const string *message) except -1 nogil
+    # Keep a notice of a level of logging, if there is room.  The first time this takes the GIL, to
+    # start who takes them.
+    cdef int c_put(self, const string *message, int level) except -1 nogil

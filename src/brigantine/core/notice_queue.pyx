@@ -19,21 +19,21 @@ cdef class NoticeQueue:
         if not self.box.open():
             raise MemoryError("no lock for notices")
 
-    cdef int c_put(self, const string *message) except -1 nogil:
+    cdef int c_put(self, const string *message, int level) except -1 nogil:
         if not self.started:
             with gil:
                 self.started = self.start()
-        self.box.put(message[0], NOTICES_WAITING)
+        self.box.put(message[0], level, NOTICES_WAITING)
         return 0
 
-    def put(self, bytes message):
-        """Keep a notice, if there is room; never waits."""
+    def put(self, bytes message, int level):
+        """Keep a notice of a level of ``logging``, if there is room; never waits."""
         cdef string kept = message
-        self.c_put(&kept)
+        self.c_put(&kept, level)
 
-    def leave_out(self):
-        """Count a notice that is not to be told."""
-        self.box.leave_out()
+    def leave_out(self, int level):
+        """Count a notice of that level, which is not to be told."""
+        self.box.leave_out(level)
 
     def get(self, timeout):
         """The next notice; ``None`` when none came within ``timeout`` seconds, or at other news."""
@@ -59,8 +59,10 @@ cdef class NoticeQueue:
         return self.box.over()
 
     def take_left_out(self):
-        """How many were left out since this was last asked."""
-        return self.box.take_count()
+        """How many were left out since this was last asked, and the highest level among them."""
+        cdef int highest = 0
+        cdef int64_t count = self.box.take_count(highest)
+        return count, highest
 
     def end(self):
         """Nothing more will come."""

@@ -54,6 +54,9 @@ cdef class NoticeGate:
     cdef bint admits(self, const Notice *notice, int64_t now, bint *due) except -1 nogil
 
 
+# The level of logging of a kind.
+cdef int level_of(int kind) noexcept nogil
+
 cdef inline Notice new_notice(int kind, int reason) noexcept nogil:
     """One that tells nothing else."""
     cdef Notice made

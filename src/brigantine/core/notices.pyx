@@ -37,8 +37,14 @@ cdef size_t NOTICE_BYTES = _NOTICE_BYTES
 cdef int NOTICES_KNOWN = _NOTICES_KNOWN
 # Kinds of which one of a peer is told.
 cdef vector[bint] ONCE
+cdef vector[int] LEVELS
 for _kind in KINDS.values():
     ONCE.push_back(_kind.once)
+    LEVELS.push_back(_kind.level)
+
+
+cdef int level_of(int kind) noexcept nogil:
+    return LEVELS[kind]
 
 
 cdef class NoticeGate:

@@ -6,7 +6,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 from . cimport zmqapi
 from .envelope cimport data_of
 from .events cimport NO_CAUSE
-from .notices cimport NOTICE_EXPIRED, NOTICE_REFUSED, NOTICE_SILENT, new_notice
+from .notices cimport NOTICE_EXPIRED, NOTICE_REFUSED, NOTICE_SILENT, level_of, new_notice
 from .records cimport Worker
 from .zmqapi cimport brigantine_zmq
 
@@ -23,7 +23,7 @@ cdef int notice(Board board, Notice *told) except -1 nogil:
         return 0
     if not board.notices.admits(told, board.present, &due):
         if due:
-            board.outbox.leave_out()
+            board.outbox.leave_out(level_of(told.kind))
         return 0
     return board.outbox.put_notice(told)
 
@@ -89,7 +89,7 @@ cdef int notice_silence(Board board, int connection) except -1 nogil:
         return 0
     # Asked first: of a crowd, the addresses of those that are told are looked up.
     if not board.notices.admits(&told, board.present, &due):
-        return board.outbox.leave_out()
+        return board.outbox.leave_out(level_of(told.kind))
     board.outbox.address_on(connection, &address)
     told.address = address_or_null(&address)
     told.number_count = 1

@@ -38,9 +38,9 @@ cdef class Outbox:
     ) except -1 nogil
     # Tell who watches, if there is room for it: never waits.
     cdef int publish(self, const Event *event) except -1 nogil
-    # Have it told to a person; count one that is not.  Neither waits.
+    # Have it told to a person; count one of that level of logging that is not.  Neither waits.
     cdef int put_notice(self, const Notice *notice) except -1 nogil
-    cdef int leave_out(self) except -1 nogil
+    cdef int leave_out(self, int level) except -1 nogil
     # Where the peer speaks from that has sent a frame; "" where that is not known.
     cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil
     # The same of the peer of a connection, which may have sent none.
@@ -50,5 +50,5 @@ cdef class Outbox:
 cdef class CallableOutbox(Outbox):
     cdef object function  # function(port, frames) -> Sent
     cdef object events    # function(kind, reason, worker, service) or None
-    # function(Notice), function(), function() and function(connection), or None
+    # function(Notice), function(level), function() and function(connection), or None
     cdef object notices, left_out, address, address_on_connection

@@ -41,7 +41,7 @@ cdef class Outbox:
     cdef int put_notice(self, const Notice *notice) except -1 nogil:
         return 0
 
-    cdef int leave_out(self) except -1 nogil:
+    cdef int leave_out(self, int level) except -1 nogil:
         return 0
 
     cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil:
@@ -92,10 +92,10 @@ cdef class CallableOutbox(Outbox):
             self.notices(unpack_notice(<bytes>message))
         return 0
 
-    cdef int leave_out(self) except -1 nogil:
+    cdef int leave_out(self, int level) except -1 nogil:
         with gil:
             if self.left_out is not None:
-                self.left_out()
+                self.left_out(level)
         return 0
 
     cdef int address_of(self, zmq_msg_t *frame, string *address) except -1 nogil:

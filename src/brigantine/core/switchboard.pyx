@@ -367,8 +367,8 @@ cdef class Switchboard(Board):
     def notice_with(self, notices, left_out=None, address=None, address_on=None):
         """Have ``notices(notice)`` called with what a person should know; ``None`` ends it.
 
-        A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out()`` is called for each that is
-        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled,
+        A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out(level)`` is called for each that
+        is beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled,
         ``address_on(connection)`` where that of a connection does.
         """
         if not isinstance(self.outbox, CallableOutbox):

@@ -134,10 +134,10 @@ class Board:
         self.mute = False
         #: Who watches.
         self.events: Events | None = None
-        #: Who tells a person; who is told of a notice that is left out; where the peer speaks from
+        #: Who tells a person; who is told the level of one that is left out; where the peer speaks from
         #: whose message is being handled, as far as that is known.
         self.notices: Callable[[Notice], object] | None = None
-        self.leave_out: Callable[[], object] = lambda: None
+        self.leave_out: Callable[[int], object] = lambda _: None
         self.address: Callable[[], str | None] = lambda: None
         #: The same of the peer of a connection, which may have sent none.
         self.address_on: Callable[[int], str | None] = lambda _: None

@@ -25,7 +25,7 @@ from ..control import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..descriptors import DescriptorReserve, peer_address
 from ..events import pack_event
 from ..monitor import monitor_event
-from ..notices import pack_notice
+from ..notices import level, pack_notice
 from .accounts import Accounts, weigh
 from .commands import REQ
 from .notice_queue import NoticeQueue
@@ -100,7 +100,7 @@ class Loop:
         self._first: zmq.Frame | None = None
         if notices is not None:
             self._switchboard.notice_with(
-                lambda notice: notices.put(pack_notice(notice)),
+                lambda notice: notices.put(pack_notice(notice), level(notice)),
                 notices.leave_out,
                 self._address,
                 peer_address,

@@ -23,19 +23,22 @@ class NoticeQueue:
         self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         #: Notices that were left out, since this was last taken.
         self.left_out = 0
+        self._highest = 0
         self._ended = False
 
-    def put(self, message: bytes) -> None:
-        """Keep a notice, if there is room; never waits."""
+    def put(self, message: bytes, level: int) -> None:
+        """Keep a notice of a level of ``logging``, if there is room; never waits."""
         if not self._started:
             self._started = self._start()
         if self._waiting.qsize() >= NOTICES_WAITING:
+            self._highest = max(self._highest, level)
             self.left_out += 1
         else:
             self._waiting.put(message)
 
-    def leave_out(self) -> None:
-        """Count a notice that is not to be told."""
+    def leave_out(self, level: int) -> None:
+        """Count a notice of that level, which is not to be told."""
+        self._highest = max(self._highest, level)
         self.left_out += 1
         if self.left_out == 1:
             self._waiting.put(None)
@@ -52,10 +55,11 @@ class NoticeQueue:
         """Whether nothing waits, and nothing more will come."""
         return self._ended and self._waiting.empty()
 
-    def take_left_out(self) -> int:
-        """How many were left out since this was last asked."""
+    def take_left_out(self) -> tuple[int, int]:
+        """How many were left out since this was last asked, and the highest level among them."""
+        highest, self._highest = self._highest, 0  # first, as who puts sets it first
         count, self.left_out = self.left_out, 0
-        return count
+        return count, highest
 
     def end(self) -> None:
         """Nothing more will come."""

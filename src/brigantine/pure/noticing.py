@@ -13,7 +13,7 @@ from ..config import (
     NOTICE_EVERY,
     NOTICES_KNOWN,
 )
-from ..notices import KINDS, Notice, cut
+from ..notices import KINDS, Notice, cut, level
 from .records import Worker
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def notice(board: Board, told: Notice) -> None:
     if board.gate.admits(told, board.present):
         board.notices(told)
     else:
-        board.leave_out()
+        board.leave_out(level(told))
 
 
 def notice_message(board: Board, kind: str, reason: str | None, frames: list[bytes]) -> None:
@@ -111,7 +111,7 @@ def notice_silence(board: Board, connection: int) -> None:
     if board.gate.admits(told, board.present):
         board.notices(told._replace(address=board.address_on(connection)))
     else:
-        board.leave_out()
+        board.leave_out(level(told))
 
 
 def _nanoseconds(seconds: float) -> int:

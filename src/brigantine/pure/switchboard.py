@@ -263,14 +263,14 @@ class Switchboard:
     def notice_with(
         self,
         notices: Callable[[Notice], object] | None,
-        left_out: Callable[[], object] = lambda: None,
+        left_out: Callable[[int], object] = lambda _: None,
         address: Callable[[], str | None] = lambda: None,
         address_on: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         """Have ``notices(notice)`` called with what a person should know; ``None`` ends it.
 
-        A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out()`` is called for each that is
-        beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled,
+        A ``notice`` is a :class:`brigantine.notices.Notice`.  ``left_out(level)`` is called for each that
+        is beyond the bounds; ``address()`` tells where the peer speaks from whose message is being handled,
         ``address_on(connection)`` where that of a connection does.
         """
         self._board.notices = notices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgpack
 import pytest
@@ -257,7 +258,35 @@ def test_what_is_too_large_is_not_sent_again_to_the_same_broker(reason: str) -> 
     assert "too large for the broker" in str(error)
     assert f"said too_large: {reason}" in str(error)
     assert "max_message_bytes" in str(error)
+    assert "at most" not in str(error), "a broker of before tells no bounds"
+    assert error.tries[0].limits == {}  # type: ignore[attr-defined]
     assert error.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("more", "limits"),
+    [
+        ({"max_message_bytes": 1024}, {"max_message_bytes": 1024}),
+        ({"max_frames": 0, "queue_bytes": 2**64 - 1}, {"max_frames": 0, "queue_bytes": 2**64 - 1}),
+        ({"max_message_bytes": "1024", "max_frames": -1, "queue_bytes": True}, {}),
+        ({"max_message_bytes": None, "max_frames": [1], "queue_bytes": 1.5}, {}),
+        ({"of_a_later_version": 7, "max_frames": 16}, {"max_frames": 16}),
+    ],
+)
+def test_the_bounds_of_a_broker_are_told_as_far_as_they_can_be_read(
+    more: dict[str, Any], limits: dict[str, int]
+) -> None:
+    each = dialog("a", retries=0)
+    each.next_try((0,))
+    each.sent(0.0)
+    answer = {"error": "too_large", "reason": "drop_too_large", **more}
+    body = [BROKER_ERROR_MARK, msgpack.packb(answer)]
+    assert each.receive([*FINAL, *body]).says is Says.ERROR
+    each.gave_up(1.0)
+    error = raised_by(each)
+    assert error.tries[0].limits == limits  # type: ignore[attr-defined]
+    assert ("at most" in str(error)) == bool(limits)
+    assert all(f"{value} " in str(error) and name in str(error) for name, value in limits.items())
 
 
 def test_an_answer_that_is_not_known_counts_as_a_try_and_is_shown() -> None:

@@ -13,7 +13,7 @@ from dialects import DIALECTS, TalkRig, answer, asks
 from harness import Peers, wait_until
 from models import BACKEND, FRONTEND, MEGABYTE
 
-from brigantine import LRUBroker, ParanoidPirateBroker
+from brigantine import BrokerConfig, LRUBroker, ParanoidPirateBroker
 from brigantine.config import REPLY_BYTES
 from brigantine.wire import ANNOUNCEMENT, broker_error
 
@@ -41,7 +41,7 @@ def test_a_reply_beyond_the_bounds_fails_its_request_and_frees_its_worker(
     rig.join(V)
     ticket = rig.sent(C, V, b"1")
     [told] = rig.final(V, ticket, *body)
-    error = broker_error("failed_reply_too_large")
+    error = broker_error("failed_reply_too_large", rig.config)
     assert told[:2] == (FRONTEND, answer(rig.version, C, rig.service, *error))
     assert (rig[counter], rig["failed_reply_too_large"], rig["in_flight"]) == (1, 1, 0)
     assert rig.idle() == [V]
@@ -70,7 +70,7 @@ def test_a_part_beyond_the_bounds_fails_its_request_and_its_worker_is_busy_to_th
     ticket = rig.sent(C, V, b"1")
     assert len(rig.part(V, ticket, b"good")) == 1
     [told] = rig.part(V, ticket, *body)
-    assert told.frames[-2:] == broker_error("failed_reply_too_large")
+    assert told.frames[-2:] == broker_error("failed_reply_too_large", rig.config)
     assert (rig[counter], rig["failed_reply_too_large"], rig.idle()) == (1, 1, [])
     assert rig.final(V, ticket, b"end") == []
     assert (rig["drop_reply_late"], rig.idle()) == (1, [V])
@@ -115,9 +115,29 @@ def test_a_client_that_asks_to_be_told_is_told_of_a_request_beyond_the_bounds(
 ) -> None:
     rig = TalkRig(rooms, DIALECTS["MDP02"], version, **MOST)
     [told] = rig.receive(FRONTEND, asks(version, C, b"echo", *body))
-    assert told[:2] == (FRONTEND, answer(version, C, b"echo", *broker_error(counter)))
+    assert told[:2] == (FRONTEND, answer(version, C, b"echo", *broker_error(counter, rig.config)))
     assert rig.receive(FRONTEND, asks(version, b"another", b"echo", *body)) == []
     assert rig.nonzero() == {counter: 2, "error_answers": 1}
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [
+        ("drop_too_large", {"max_message_bytes": 1024}),
+        ("drop_too_many_frames", {"max_frames": 16}),
+        ("failed_reply_too_large", {"max_message_bytes": 1024, "max_frames": 16}),
+        (
+            "failed_partials_too_large",
+            {"max_message_bytes": 1024, "max_frames": 16, "queue_bytes": 1 << 30},
+        ),
+    ],
+)
+def test_the_answer_has_the_bounds_of_the_broker(reason: str, detail: dict[str, int]) -> None:
+    config = BrokerConfig(**{**MOST, "queue_bytes": 1 << 30})
+    mark, packed = broker_error(reason, config)
+    assert mark == b"brigantine-broker-error/1"
+    assert packed == msgpack.packb({"error": "too_large", "reason": reason, **detail})
+    assert broker_error("shed_queue_full", config) == broker_error("shed_queue_full")
 
 
 def test_what_is_too_large_and_no_reply_is_dropped(make: Callable[..., TalkRig]) -> None:

@@ -137,6 +137,7 @@ def test_a_slow_handler_or_none_at_a_broker_of_one_service(
 ) -> None:
     error = failed(shell, "plain", broker().frontend)
     check(error, "connected", "timeout of 1 s", "none that is free", "workers' side",
+          "brigantine ctl services", "brigantine ctl workers",
           never=("max_message_bytes",))  # fmt: skip
 
 
@@ -279,8 +280,47 @@ def test_a_request_that_the_broker_finds_too_large_is_told_with_its_size(
         with pytest.raises(NoReply, match="is too large for the broker") as raised:
             client.request([b"x" * 700, b"y" * 700])  # type: ignore[arg-type]
     assert "the request of 14" in str(raised.value)
+    assert "takes at most 1024 bytes (max_message_bytes), the client's address" in str(raised.value)
     assert "or its reply" not in str(raised.value)
     assert raised.value.reason == "drop_too_large"
+    assert raised.value.tries[0].limits == {"max_message_bytes": 1024}
+
+
+@shells
+@protocols
+def test_a_request_of_too_many_frames_is_told_with_their_number_and_the_bound(
+    impl: str, broker: Callable[..., LRUBroker], shell: str, protocol: str
+) -> None:
+    running: Any
+    with ExitStack() as stack:
+        if protocol == "plain":
+            running = broker(max_frames=20)
+        else:
+            running = stack.enter_context(mdp_broker(impl, max_frames=20))
+        client = stack.enter_context(face(shell, protocol, running.frontend, retries=0))
+        with pytest.raises(NoReply, match=r"in (40|41|42|43) frames is too large") as raised:
+            client.request([b"x"] * 40)  # type: ignore[arg-type]
+    assert "takes at most 20 frames (max_frames), the client's address" in str(raised.value)
+    assert raised.value.reason == "drop_too_many_frames"
+    assert raised.value.tries[0].limits == {"max_frames": 20}
+
+
+@shells
+@majordomo
+def test_a_reply_that_the_broker_finds_too_large_is_told_with_the_bounds(
+    impl: str, shell: str, protocol: str
+) -> None:
+    with (
+        mdp_broker(impl, max_message_bytes=8192, max_frames=20) as broker,
+        MajordomoWorker(broker.backend, SERVICE, lambda _: [b"x"] * 99),
+        face(shell, protocol, broker.frontend, retries=0) as client,
+        pytest.raises(NoReply, match="the reply is too large for the broker") as raised,
+    ):
+        client.request(b"x")
+    assert "takes at most 8192 bytes (max_message_bytes), 20 frames (max_frames):" in str(
+        raised.value
+    )
+    assert raised.value.tries[0].limits == {"max_message_bytes": 8192, "max_frames": 20}
 
 
 # -- several tries and brokers --------------------------------------------------------------------
@@ -362,7 +402,10 @@ def test_a_workers_error_names_the_service(
     [
         NoReply(
             "words",
-            [Try("tcp://a:1", 0.5, "refused"), Try("b", 1.0, "", ("busy", "shed"))],
+            [
+                Try("tcp://a:1", 0.5, "refused"),
+                Try("b", 1.0, "", ("busy", "shed"), "", {"max_frames": 2}),
+            ],
             "r",
             b"s",
         ),

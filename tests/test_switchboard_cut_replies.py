@@ -218,7 +218,7 @@ def test_any_end_that_a_client_has_no_room_for_is_told_when_it_has(
     assert (rig[reason], rig["error_answers_waiting"], rig["replied"]) == (1, 1, 0)
     rig.results.clear()
     [call] = to_clients(rig.wait(UNTOLD_RETRY))
-    assert call.frames == answer(rig.version, OURS, service, *broker_error(reason))
+    assert call.frames == answer(rig.version, OURS, service, *broker_error(reason, rig.config))
 
 
 # -- bounds ---------------------------------------------------------------------------------------

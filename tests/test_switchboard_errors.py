@@ -36,9 +36,9 @@ def talking(rooms: ModuleType, spoken: str) -> Callable[..., TalkRig]:
     return partial(TalkRig, rooms, DIALECTS[spoken])
 
 
-def error(rig: TalkRig, client: bytes, code: str, reason: str) -> list[bytes]:
+def error(rig: TalkRig, client: bytes, code: str, reason: str, **limits: int) -> list[bytes]:
     """The answer, frame by frame."""
-    detail = msgpack.packb({"error": code, "reason": reason})
+    detail = msgpack.packb({"error": code, "reason": reason, **limits})
     return answer(rig.version, client, rig.service, b"brigantine-broker-error/1", detail)
 
 
@@ -116,12 +116,16 @@ def test_nothing_is_sent_when_a_broker_ends_whose_sockets_are_gone(
 
 
 def test_joined_parts_beyond_the_bounds(rooms: ModuleType) -> None:
-    rig = TalkRig(rooms, MDP02, "0.1", max_frames=20)
+    rig = TalkRig(rooms, MDP02, "0.1", max_frames=20, max_message_bytes=4096, queue_bytes=1 << 20)
     rig.join(W)
     [job] = rig.request(C, b"x")
     for _ in range(2):
         assert rig.part(W, job.ticket, *[b"part"] * 10) == []
-    told(rig, rig.part(W, job.ticket, b"part"), "too_large", "failed_partials_too_large")
+    reason = "failed_partials_too_large"
+    [call] = rig.part(W, job.ticket, b"part")
+    limits = {"max_message_bytes": 4096, "max_frames": 20, "queue_bytes": 1 << 20}
+    assert call.frames == error(rig, C, "too_large", reason, **limits)
+    assert rig[reason] == rig["failed"] == 1
 
 
 # -- no service ---------------------------------------------------------------------------------

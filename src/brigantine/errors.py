@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 __all__ = [
@@ -119,12 +119,15 @@ class Try(tuple[str, float]):
     ``seen`` is a word for what was seen of the broker meanwhile, such as ``"refused"`` or
     ``"connected"``; docs/clients.md has all of them.  It is empty where nothing is known.  ``said`` is
     ``(error, reason)`` where the broker has answered with an error, else ``None``.  ``trouble`` is what
-    kept the request from reaching the broker, in words, as far as is known.
+    kept the request from reaching the broker, in words, as far as is known.  ``limits`` is a mapping of the
+    broker's options that set the bounds which the request or its reply was beyond, with their values, such
+    as ``{"max_message_bytes": 1048576}``; empty where a broker has not told.
     """
 
     seen: str
     said: tuple[str, str] | None
     trouble: str
+    limits: dict[str, int]
 
     def __new__(
         cls,
@@ -133,10 +136,12 @@ class Try(tuple[str, float]):
         seen: str = "",
         said: tuple[str, str] | None = None,
         trouble: str = "",
+        limits: Mapping[str, int] | None = None,
     ) -> Self:
         """``waited`` is seconds."""
         made = super().__new__(cls, (endpoint, waited))
         made.seen, made.said, made.trouble = seen, said, trouble
+        made.limits = dict(limits or {})
         return made
 
     @property
@@ -149,8 +154,10 @@ class Try(tuple[str, float]):
         """Seconds from asking to giving up."""
         return self[1]
 
-    def __getnewargs__(self) -> tuple[str, float, str, tuple[str, str] | None, str]:
-        return (*self, self.seen, self.said, self.trouble)
+    def __getnewargs__(
+        self,
+    ) -> tuple[str, float, str, tuple[str, str] | None, str, dict[str, int]]:
+        return (*self, self.seen, self.said, self.trouble, self.limits)
 
     def __repr__(self) -> str:
         return f"Try({self.endpoint!r}, {self.waited:.3g}, seen={self.seen!r}, said={self.said!r})"

@@ -11,17 +11,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgpack
 
 from .errors import WorkerFailed
 
+if TYPE_CHECKING:
+    from .config import BrokerConfig
+
 __all__ = [
     "ANNOUNCEMENT",
     "BROKER_ERRORS",
     "BROKER_ERROR_MARK",
+    "BROKER_LIMITS",
     "EMPTY",
     "ERROR_MARK",
     "LEAVING",
@@ -84,9 +88,24 @@ BROKER_ERRORS: dict[str, str] = {
 }
 
 
-def broker_error(reason: str) -> list[bytes]:
-    """The body frames by which a broker tells an announced client how its request ended."""
-    detail = {"error": BROKER_ERRORS[reason], "reason": reason}
+#: Counter of a request's end -> options of the broker that set the bounds: their values are in the answer.
+BROKER_LIMITS: dict[str, tuple[str, ...]] = {
+    "drop_too_large": ("max_message_bytes",),
+    "drop_too_many_frames": ("max_frames",),
+    "failed_reply_too_large": ("max_message_bytes", "max_frames"),
+    "failed_partials_too_large": ("max_message_bytes", "max_frames", "queue_bytes"),
+}
+_LIMITS = BROKER_LIMITS["failed_partials_too_large"]
+
+
+def broker_error(reason: str, config: BrokerConfig | None = None) -> list[bytes]:
+    """The body frames by which a broker tells an announced client how its request ended.
+
+    ``config`` is the broker's, whose bounds are told; a broker of an earlier version tells none.
+    """
+    detail: dict[str, object] = {"error": BROKER_ERRORS[reason], "reason": reason}
+    if config is not None:
+        detail |= {name: getattr(config, name) for name in BROKER_LIMITS.get(reason, ())}
     return [BROKER_ERROR_MARK, cast(bytes, msgpack.packb(detail))]
 
 
@@ -95,6 +114,9 @@ class ErrorAnswer(NamedTuple):
 
     error: str
     reason: str
+    #: Options of the broker that set the bounds which the request or its reply was beyond, with their
+    #: values, as far as it has told.
+    limits: tuple[tuple[str, int], ...] = ()
 
 
 #: What reading a report may raise that is none.
@@ -114,9 +136,15 @@ def read_broker_error(body: Sequence[bytes]) -> ErrorAnswer | None:
         return None
     try:
         detail = msgpack.unpackb(body[1])
-        return ErrorAnswer(_word(detail["error"]), _word(detail["reason"]))
+        return ErrorAnswer(_word(detail["error"]), _word(detail["reason"]), _limits(detail))
     except _UNREADABLE:
         return ErrorAnswer(UNREADABLE, _word(repr(body[1])))
+
+
+def _limits(detail: Mapping[str, object]) -> tuple[tuple[str, int], ...]:
+    """Those that are numbers; what else stands there is of no use to a person."""
+    told = ((name, detail.get(name)) for name in _LIMITS)
+    return tuple((name, value) for name, value in told if type(value) is int and value >= 0)
 
 
 def _word(value: object) -> str:

@@ -208,7 +208,16 @@ class Dialog:
         elif self.trouble:
             sight = sight_of(self.trouble) or sight
         waited = now - self.started
-        self._tries.append(Try(self._brokers[self.broker], waited, sight.value, said, self.trouble))
+        self._tries.append(
+            Try(
+                self._brokers[self.broker],
+                waited,
+                sight.value,
+                said and (said.error, said.reason),
+                self.trouble,
+                said and dict(said.limits),
+            )
+        )
         if said is not None and said.error in REFUSALS:
             self._refused.add(self.broker)
         else:

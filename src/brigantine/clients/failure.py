@@ -39,8 +39,8 @@ _HEADS: dict[type[NoReply] | str, str] = {
     NoReply: "no reply after {times}",
     NoService: "no worker offers the service",
     Busy: "the request was turned away",
-    TOO_LARGE: "the request of {size} bytes in {frames} frames is too large for the broker",
-    REPLY_TOO_LARGE: "the reply is too large for the broker",
+    TOO_LARGE: "the request of {size} bytes in {frames} frames is too large for the broker{limits}",
+    REPLY_TOO_LARGE: "the reply is too large for the broker{limits}",
     OTHER_PROTOCOL: "the broker does not speak this client's protocol ({protocol})",
     MALFORMED_REPLY: "the worker answered with what is no reply, {times}",
     SLOW_READER: "the reply was cut off, since it was read more slowly than it came, {times}",
@@ -48,6 +48,12 @@ _HEADS: dict[type[NoReply] | str, str] = {
     OTHER: "the broker answered with an error that this client doesn't know, {times}",
     Expired: "the request expired at the broker",
     STOPPED: "the broker was stopped before the reply came",
+}
+#: Options of a broker that set its bounds, and what they count.
+_LIMITS = {
+    "max_message_bytes": "bytes",
+    "max_frames": "frames",
+    "queue_bytes": "bytes for all joined replies",
 }
 #: What to do about an answer; about silence: see sight.py.
 _ADVICE: dict[type[NoReply] | str, str] = {
@@ -86,7 +92,10 @@ def failure(
     is one of those after which the request goes on, otherwise the weightiest refusal.  ``frames`` are
     what was sent.
     """
-    answers = [None if each.said is None else ErrorAnswer(*each.said) for each in tries]
+    answers = [
+        None if each.said is None else ErrorAnswer(*each.said, tuple(each.limits.items()))
+        for each in tries
+    ]
     decides = answers[-1]
     if not delivered and (decides is None or decides.error != "expired"):
         refusals = {each.error: each for each in answers if each}
@@ -94,7 +103,7 @@ def failure(
     kind = NoReply if decides is None else _RAISES.get(decides.error, NoReply)
     figures = {
         "timeout": timeout, "size": sum(map(len, frames)), "frames": len(frames),
-        "times": _times(len(tries)), "protocol": codec.protocol,
+        "times": _times(len(tries)), "protocol": codec.protocol, "limits": _limits(decides),
     }  # fmt: skip
     if delivered:
         text = _broken_off(tries, decides, delivered, timeout)
@@ -107,6 +116,17 @@ def failure(
     if service is not None:
         text = f"{named(service)}: {text}"
     return kind(text, tries, decides.reason if decides else "", service)
+
+
+def _limits(decides: ErrorAnswer | None) -> str:
+    """The broker's bounds, behind what was beyond them; nothing where it has not told."""
+    if decides is None or not decides.limits:
+        return ""
+    shown = ", ".join(f"{value} {_LIMITS.get(name, '')} ({name})" for name, value in decides.limits)
+    address = (
+        ", the client's address included" if decides.reason.startswith(REQUEST_DROPPED) else ""
+    )
+    return f", which takes at most {shown}{address}"
 
 
 def _broken_off(

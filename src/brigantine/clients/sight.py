@@ -73,7 +73,8 @@ _SLOW = (
 )
 _CONNECTED = (
     "Either its workers need longer than the timeout of {timeout:g} s, or it has none that is free, or "
-    "the endpoint is the workers' side of a broker or one of another protocol ({protocol})"
+    "the endpoint is the workers' side of a broker or one of another protocol ({protocol}). The broker "
+    "knows which: look at its services and workers (brigantine ctl services, brigantine ctl workers)"
 )
 _ADVICE: dict[Sight, str] = {
     Sight.UNKNOWN: "Check that the endpoint is the clients' side of a broker that runs, that it has "

@@ -58,6 +58,8 @@ cdef class Board:
     cdef ExpiryOrder deadlines
     # those that wait for a service without a worker, and whose clients want to be told, and not late
     cdef ExpiryOrder vacancies
+    # by counter of a request's end: the last frame of the answer to a client that wants to be told, or ""
+    cdef vector[string] error_details
     cdef Untold untold                  # ends that their clients had no room to be told of
     # Requests by the connection that they came on, as far as that matters: see clients.pxd.
     cdef unordered_map[int, Chain] asked_on

@@ -6,11 +6,14 @@ from libc.string cimport memset
 from .backlog cimport Backlog
 from .chain cimport chain_init
 from .commands cimport DIALECTS, MDP, PPP, REQ
+from .counters cimport COUNTER_COUNT
 from .envelope cimport frames_free, frames_init
 from .expiry cimport nanoseconds
 from .outbox cimport BACKEND, FRONTEND, CallableOutbox
 
 from ..config import SILENT_HANDSHAKES
+from ..counters import COUNTERS
+from ..wire import BROKER_ERRORS, broker_error
 
 
 cdef int64_t SECOND = 1000000000
@@ -50,6 +53,10 @@ cdef class Board:
         self.tickets = TicketTable(seed)
         self.arrivals = Arrivals()
         self.deadlines = ExpiryOrder(config.request_ttl)
+        self.error_details.resize(COUNTER_COUNT)
+        for index, name in enumerate(COUNTERS):
+            if name in BROKER_ERRORS:
+                self.error_details[<int>index] = broker_error(name, config)[1]
         self.untold = Untold()
         self.backlog = Backlog()
         self.service_names = Identities()

@@ -2,18 +2,12 @@
 
 from libc.string cimport memcmp
 from libcpp.string cimport string
-from libcpp.vector cimport vector
 from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 
 from . cimport zmqapi
 from .codec_mdp cimport client_head
 from .commands cimport MDP01, REQ
-from .counters cimport (
-    COUNTER_COUNT,
-    DROP_ERROR_ANSWER,
-    ERROR_ANSWERS,
-    ERROR_ANSWERS_WAITING,
-)
+from .counters cimport DROP_ERROR_ANSWER, ERROR_ANSWERS, ERROR_ANSWERS_WAITING
 from .envelope cimport data_of, frame_starts, frames_append, frames_clear
 from .expiry cimport nanoseconds
 from .outbox cimport BEHIND, FULL, OK
@@ -22,24 +16,18 @@ from .zmqapi cimport brigantine_zmq
 
 from ..config import UNTOLD_RETRY as _UNTOLD_RETRY
 from ..config import UNTOLD_TRIES as _UNTOLD_TRIES
-from ..counters import COUNTERS
 from ..wire import ANNOUNCEMENT as _ANNOUNCEMENT
-from ..wire import BROKER_ERRORS, broker_error
+from ..wire import BROKER_ERROR_MARK as _ERROR_MARK
 
 zmqapi.bind(&brigantine_zmq)
 
 cdef string ANNOUNCEMENT = _ANNOUNCEMENT
 cdef int64_t UNTOLD_RETRY = nanoseconds(_UNTOLD_RETRY)
 cdef int UNTOLD_TRIES = _UNTOLD_TRIES
-# Frames of a broker's own answer, and by counter the last of them; empty where there is no answer.
+cdef string ERROR_MARK = _ERROR_MARK
+# Frames of a broker's own answer.
 cdef enum:
     ERROR_FRAMES = 2
-cdef string ERROR_MARK
-cdef vector[string] ERROR_DETAILS
-ERROR_DETAILS.resize(COUNTER_COUNT)
-for _index, _name in enumerate(COUNTERS):
-    if _name in BROKER_ERRORS:
-        ERROR_MARK, ERROR_DETAILS[<int>_index] = broker_error(_name)
 
 
 cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil:
@@ -64,7 +52,7 @@ cdef int tell(
     Board board, Frames *frames, int head, int protocol, int dialect, int reason
 ) except -1 nogil:
     cdef int sent
-    if board.mute or ERROR_DETAILS[reason].empty() or not announced(frames, head, protocol):
+    if board.mute or board.error_details[reason].empty() or not announced(frames, head, protocol):
         return 0
     head = client_head(frames, head, protocol, dialect, False)
     sent = send_error(board, frames.at, head, reason)
@@ -84,7 +72,9 @@ cdef int tell(
 cdef int send_error(Board board, zmq_msg_t *head, int heads, int reason) except -1 nogil:
     frames_clear(&board.scratch)
     frames_append(&board.scratch, ERROR_MARK.data(), ERROR_MARK.size())
-    frames_append(&board.scratch, ERROR_DETAILS[reason].data(), ERROR_DETAILS[reason].size())
+    frames_append(
+        &board.scratch, board.error_details[reason].data(), board.error_details[reason].size()
+    )
     return board.outbox.send(board.client_port, head, heads, board.scratch.at, ERROR_FRAMES)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..config import SENT_AWAY_EVERY, SILENT_HANDSHAKES, BrokerConfig
 from ..counters import COUNTERS
 from ..notices import Notice
+from ..wire import BROKER_ERRORS, broker_error
 from .backlog import Backlog
 from .commands import DIALECTS, MDP, PPP, REQ
 from .expiry import ExpiryQueue
@@ -65,6 +66,8 @@ class Board:
         #: The waiting requests that came since the last settle, by client and service.
         self.arrivals: dict[tuple[bytes, Service], list[int]] = {}
         self.deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
+        #: Counter of a request's end -> body of the answer to a client that wants to be told.
+        self.error_bodies = {reason: broker_error(reason, config) for reason in BROKER_ERRORS}
         #: Ends that their clients had no room to be told of.
         self.untold = Untold()
         #: Requests by the connection that they came on, as far as that matters: see ``clients``.

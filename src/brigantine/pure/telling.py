@@ -7,7 +7,7 @@ that the request went to.
 from __future__ import annotations
 
 from ..config import UNTOLD_RETRY, UNTOLD_TRIES
-from ..wire import ANNOUNCEMENT, BROKER_ERRORS, broker_error
+from ..wire import ANNOUNCEMENT
 from . import codec
 from .board import Board
 from .outbox import Sent
@@ -17,8 +17,6 @@ __all__ = ["announced", "next_telling", "tell", "tell_again", "tell_no_more"]
 
 #: What is answered for a peer that reads too slowly.
 _NO_ROOM = (Sent.FULL, Sent.BEHIND)
-#: Counter of a request's end -> body of the answer to a client that wants to be told.
-_ERROR_BODIES = {reason: broker_error(reason) for reason in BROKER_ERRORS}
 
 
 def announced(peer: bytes) -> bool:
@@ -33,7 +31,7 @@ def tell(
 
     ``name`` is that of the service, ``spoken`` the client's protocol and dialect.
     """
-    if board.mute or reason not in _ERROR_BODIES or not announced(address[-1]):
+    if board.mute or reason not in board.error_bodies or not announced(address[-1]):
         return
     head = codec.reply_head(address, name, *spoken, partial=False)
     end = End(head, reason, board.present + board.deadlines.timeout)
@@ -49,7 +47,7 @@ def tell(
 
 
 def _send(board: Board, end: End) -> int:
-    return board.outbox(board.client_port, [*end.head, *_ERROR_BODIES[end.reason]])
+    return board.outbox(board.client_port, [*end.head, *board.error_bodies[end.reason]])
 
 
 def next_telling(board: Board) -> float | None:

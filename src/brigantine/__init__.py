@@ -10,7 +10,7 @@ from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
-from .counters import COUNTERS, DEVICE_COUNTERS, ledger_holds
+from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, ledger_holds
 from .devices import ForwarderDevice, QueueDevice, StreamerDevice
 from .envelope import Envelope
 from .errors import (
@@ -35,6 +35,7 @@ from .errors import (
 )
 from .events import Event, Events
 from .pairs import Verdict, check
+from .servers.router import Router
 from .workers.lru import LRUWorker
 from .workers.majordomo import MajordomoWorker
 from .workers.paranoid_pirate import ParanoidPirateWorker
@@ -42,6 +43,7 @@ from .workers.paranoid_pirate import ParanoidPirateWorker
 __all__ = [
     "COUNTERS",
     "DEVICE_COUNTERS",
+    "ROUTER_COUNTERS",
     "AnyBroker",
     "BadEnvelope",
     "BindError",
@@ -71,6 +73,7 @@ __all__ = [
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
     "QueueDevice",
+    "Router",
     "SocketMismatch",
     "StreamerDevice",
     "Try",

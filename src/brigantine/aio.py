@@ -18,6 +18,7 @@ from .clients.codec import Plain, majordomo
 from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
 from .clients.shell_aio import AsyncClientShell
 from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from .servers.router_aio import Router
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "MajordomoClient",
     "MajordomoWorker",
     "ParanoidPirateWorker",
+    "Router",
 ]
 
 

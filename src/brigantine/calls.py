@@ -67,7 +67,7 @@ def refuse_unknown(kind: type, options: Iterable[str], known: Iterable[str]) -> 
 
 def public_name(kind: type) -> str:
     """The name by which users know a class: those for asyncio have the same as those for threads."""
-    inside = kind.__module__ in ("brigantine.aio", "brigantine.workers.aio")
+    inside = kind.__module__ == "brigantine.aio" or kind.__module__.endswith(("_aio", ".aio"))
     return f"aio.{kind.__name__}" if inside else kind.__name__
 
 
@@ -114,6 +114,6 @@ class ForTasks:
 
 def _twin(name: str) -> str:
     """That there is a class for asyncio, if there is one."""
-    if name.endswith(("Client", "Worker")):
+    if name.endswith(("Client", "Worker", "Router")):
         return f"; brigantine.aio.{name} is for asyncio"
     return "; it runs in a thread of its own and does not wait for the event loop"

@@ -94,6 +94,8 @@ CLIENT_TIMEOUT = 10.0
 CLIENT_RETRIES = 1
 #: Seconds of the longest pause before the first retry, and the bound to which it grows.
 CLIENT_BACKOFF, CLIENT_BACKOFF_MAX = 0.1, 5.0
+#: Seconds for which a Router waits for a peer that does not read.
+ROUTER_SEND_TIMEOUT = 1.0
 #: What one waiting request costs beside its bytes, charged against ``queue_bytes``.
 REQUEST_OVERHEAD = 640
 #: Places in which the name of a service is kept that a waiting request is for.

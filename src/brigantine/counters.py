@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from .checks import shown
 from .errors import WrongUse
 
-__all__ = ["COUNTERS", "DEVICE_COUNTERS", "LEDGER", "SERVER_COUNTERS", "ledger_holds"]
+__all__ = [
+    "COUNTERS",
+    "DEVICE_COUNTERS",
+    "LEDGER",
+    "ROUTER_COUNTERS",
+    "SERVER_COUNTERS",
+    "ledger_holds",
+]
 
 #: name -> meaning.  The order is the order of the compiled core's ``Counter`` enum.
 COUNTERS: dict[str, str] = {
@@ -161,6 +168,17 @@ SERVER_COUNTERS: dict[str, str] = {
     # with a control endpoint
     "control_requests": COUNTERS["control_requests"],
     "drop_control": COUNTERS["drop_control"],
+}
+
+#: The same for :class:`brigantine.Router`.
+ROUTER_COUNTERS: dict[str, str] = {
+    "received": "envelopes that were received",
+    "sent": "envelopes that were handed to the peer with their address",
+    "drop_unroutable": "envelopes for an address that nobody has, raised as Unroutable or only counted",
+    "drop_peer_full": "envelopes for a peer that does not read (high-water mark), raised or only counted",
+    "drop_malformed": "messages received that are no envelope",
+    "drop_too_many_frames": "messages received with more than max_frames frames",
+    "drop_too_deep": "messages received with more than max_depth address frames",
 }
 
 #: The names whose sum is ``accepted``.

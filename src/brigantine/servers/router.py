@@ -1,0 +1,145 @@
+"""A ROUTER socket for programs: envelopes in and out, and no message lost without a word."""
+
+from __future__ import annotations
+
+import math
+import time
+import weakref
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from ..arguments import patience
+from ..calls import ForThreads, called_rightly
+from ..config import ROUTER_SEND_TIMEOUT, BrokerConfig
+from ..envelope import Envelope
+from ..signals import longest_wait
+from .router_socket import Bounds, Choice, RouterSocket
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Router"]
+
+
+class Router(ForThreads):
+    """A bound ROUTER that speaks in envelopes, for REQ and DEALER peers; for one thread at a time.
+
+    ``endpoint`` is an endpoint or several; ``tcp://HOST:*`` takes a free port.  A message to an address
+    that nobody has raises :class:`~brigantine.Unroutable`, or with ``unroutable="count"`` is counted;
+    a bare ROUTER drops it without a word.  ``delimiter`` is how peers frame their messages:
+    ``True`` with an empty frame behind the address, ``False`` without, ``None`` either way.
+    ``high_water_mark``, ``max_message_bytes``, ``max_frames`` and ``max_depth`` are those of a broker::
+
+        with Router("tcp://127.0.0.1:*") as router:
+            envelope = router.receive()
+            router.send(envelope.reply(b"world"))
+
+    What is received and no envelope is dropped, counted, and logged once a peer and cause.
+    Raises :class:`~brigantine.ConfigError` for an option that can't work and
+    :class:`~brigantine.BindError` for an endpoint that can't be bound.
+    Source: ZeroMQ guide, chapter 3 "ROUTER-to-REQ" and "ROUTER-to-DEALER".
+    """
+
+    @called_rightly
+    def __init__(
+        self,
+        endpoint: str | Sequence[str],
+        *,
+        unroutable: Choice = "raise",
+        delimiter: bool | None = None,
+        high_water_mark: int = BrokerConfig.high_water_mark,
+        max_message_bytes: int = BrokerConfig.max_message_bytes,
+        max_frames: int = BrokerConfig.max_frames,
+        max_depth: int = BrokerConfig.max_depth,
+        impl: str | None = None,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        limits = Bounds(high_water_mark, max_message_bytes, max_frames, max_depth).checked()
+        self._router = RouterSocket(
+            endpoint, unroutable=unroutable, delimiter=delimiter, limits=limits, impl=impl,
+            context=context,
+        )  # fmt: skip
+        self._finalizer = weakref.finalize(self, self._router.close)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is bound, the first of :attr:`endpoints`."""
+        return self._router.endpoints[0]
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """All endpoints, with the real ports."""
+        return self._router.endpoints
+
+    def stats(self) -> dict[str, int]:
+        """All counters by name, also after :meth:`close`; see :data:`brigantine.ROUTER_COUNTERS`."""
+        return dict(self._router.stats)
+
+    def receive(self, timeout: float | None = None) -> Envelope | None:
+        """The next envelope, or ``None`` when none came within ``timeout`` seconds.
+
+        Raises :class:`~brigantine.BrokerStopped` after :meth:`close`.
+        """
+        until = _until(patience(timeout))
+        while (envelope := self._router.take()) is None:
+            if not _wait(self._router.open(), zmq.POLLIN, until):
+                return None
+        return envelope
+
+    def send(self, envelope: Envelope, timeout: float = ROUTER_SEND_TIMEOUT) -> bool:
+        """Send an envelope to the peer whose address is in front; whether it is on its way.
+
+        Where that peer does not read, it is waited for ``timeout`` seconds, then ``TimeoutError`` is
+        raised.  With ``unroutable="count"`` nothing is waited for or raised, but counted.
+        Raises :class:`~brigantine.Unroutable` when nobody has the address and
+        :class:`~brigantine.BrokerStopped` after :meth:`close`.
+        """
+        waits = patience(timeout) or 0.0
+        until = _until(waits if self._router.raises else 0.0)
+        while (sent := self._router.put(envelope)) is None:
+            if not _wait(self._router.open(), 0, until):
+                return self._router.full(envelope, waits)
+        return sent
+
+    def close(self) -> None:
+        """Close the socket; what was sent has a second to leave.  May be called again."""
+        self._finalizer.detach()
+        self._router.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} endpoint={','.join(self._router.endpoints)}>"
+
+
+#: Milliseconds between looks whether a peer has room: a ROUTER tells of no single peer's.
+_LOOK = 5
+
+
+def _until(timeout: float | None) -> float:
+    return math.inf if timeout is None else time.monotonic() + timeout
+
+
+def _wait(socket: zmq.Socket[Any], event: int, until: float) -> bool:
+    """Wait for an event, or for a moment where there is none that tells; whether time is left."""
+    left = until - time.monotonic()
+    if left <= 0:
+        return False
+    most = min(left, longest_wait() or math.inf)
+    if event:
+        socket.poll(None if most == math.inf else math.ceil(most * 1000), event)
+    else:
+        time.sleep(min(most, _LOOK / 1000))
+    return True

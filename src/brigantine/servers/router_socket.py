@@ -1,0 +1,212 @@
+"""A bound ROUTER that takes and gives envelopes: what its two shells have in common, which wait."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+import zmq
+
+from .._impl import implementation
+from ..arguments import plain_context
+from ..checks import shown as shown_value
+from ..checks import whole
+from ..closing import closing
+from ..config import LINGER, NOTICES_KNOWN, bounds, unit_of
+from ..contexts import OwnContext
+from ..counters import ROUTER_COUNTERS
+from ..endpoints import as_endpoints, bind
+from ..envelope import Envelope
+from ..errors import BadEnvelope, BrokerStopped, ConfigError, Unroutable, WrongUse
+from ..forks import close_bound, leave_to_parent
+from ..lookalikes import shown
+from ..sockets import BACKLOG, keep_alive
+
+__all__ = ["Bounds", "Choice", "RouterSocket", "closed"]
+
+Choice = Literal["raise", "count"]
+
+_log = logging.getLogger("brigantine.router")
+
+
+def closed() -> BrokerStopped:
+    """What a call of a closed router raises."""
+    return BrokerStopped("this Router is closed; make a new one")
+
+
+class Bounds(NamedTuple):
+    """The limits of a router; see :class:`~brigantine.BrokerConfig`."""
+
+    high_water_mark: int
+    max_message_bytes: int
+    max_frames: int
+    max_depth: int
+
+    def checked(self) -> Bounds:
+        """Raises :class:`~brigantine.errors.ConfigError` for one that is out of range."""
+        for name, value in self._asdict().items():
+            low, high = map(int, bounds(name))
+            whole(name, value, low, high, unit_of(name))
+        return self
+
+
+class RouterSocket:
+    """Owns the socket, and its context if nobody gave one.  Nothing here waits."""
+
+    def __init__(
+        self,
+        endpoint: str | Sequence[str],
+        *,
+        unroutable: Choice,
+        delimiter: bool | None,
+        limits: Bounds,
+        impl: str | None,
+        context: zmq.Context[Any] | None,
+    ) -> None:
+        wanted = as_endpoints(endpoint, "endpoint")
+        if unroutable not in ("raise", "count"):
+            raise ConfigError(
+                f"unroutable must be 'raise' or 'count', not {shown_value(unroutable)}"
+            )
+        if delimiter is not None and not isinstance(delimiter, bool):
+            raise WrongUse(f"delimiter must be True, False or None, not {shown_value(delimiter)}")
+        self._envelope: type[Envelope] = implementation(impl).Envelope
+        self._raises, self._delimiter, self._limits = unroutable == "raise", delimiter, limits
+        self.stats = dict.fromkeys(ROUTER_COUNTERS, 0)
+        #: Peer and cause that the log has told of.
+        self._told: set[tuple[bytes, str]] = set()
+        self._process = os.getpid()
+        given = plain_context(context)
+        self._own = OwnContext() if given is None else None
+        self.context: zmq.Context[Any] = self._own or cast("zmq.Context[Any]", given)
+        self.socket: zmq.Socket[bytes] | None = None
+        self.endpoints: tuple[str, ...] = ()
+        leave_to_parent(self._in_child)
+        try:
+            self.socket = self._made()
+            for each in wanted:
+                self.endpoints += (bind(self.socket, each),)
+        except BaseException:
+            self.close()
+            raise
+
+    def _made(self) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self.context.socket(zmq.ROUTER)
+        self.socket = socket  # known, whatever happens to the rest
+        socket.linger = int(LINGER * 1000)
+        socket.backlog = BACKLOG
+        socket.sndhwm = socket.rcvhwm = self._limits.high_water_mark
+        socket.maxmsgsize = self._limits.max_message_bytes
+        socket.router_mandatory = 1
+        keep_alive(socket)
+        return socket
+
+    def open(self) -> zmq.Socket[bytes]:
+        """The socket.  Raises :class:`~brigantine.errors.BrokerStopped` where it is closed."""
+        if self.socket is None or self._process != os.getpid():
+            raise closed()
+        return self.socket
+
+    # -- receiving ----------------------------------------------------------------------------
+
+    def take(self) -> Envelope | None:
+        """The next envelope that is there; ``None`` when there is none.  What is none is dropped."""
+        socket = self.open()
+        while int(cast(int, socket.getsockopt(zmq.EVENTS))) & zmq.POLLIN:
+            frames = self._frames(socket)
+            try:
+                envelope = self._envelope.parse(
+                    frames, delimiter=self._delimiter,
+                    max_frames=self._limits.max_frames, max_depth=self._limits.max_depth,
+                )  # fmt: skip
+            except BadEnvelope as error:
+                self._drop(frames[0], f"drop_{error.reason}", str(error))
+                continue
+            self.stats["received"] += 1
+            return envelope
+        return None
+
+    def _frames(self, socket: zmq.Socket[bytes]) -> list[bytes]:
+        """The frames of the next message: no more than one too many, however many it has."""
+        frames = [socket.recv(zmq.DONTWAIT)]
+        while socket.getsockopt(zmq.RCVMORE):
+            frame = socket.recv(zmq.DONTWAIT)
+            if len(frames) <= self._limits.max_frames:
+                frames.append(frame)
+        return frames
+
+    def _drop(self, peer: bytes, counter: str, why: str) -> None:
+        self.stats[counter] += 1
+        if (peer, counter) not in self._told:
+            if len(self._told) >= NOTICES_KNOWN:
+                self._told.clear()
+            self._told.add((peer, counter))
+            _log.warning("dropped a message from %s: %s (%s)", shown(peer), why, counter)
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def put(self, envelope: Envelope) -> bool | None:
+        """Send an envelope: whether that is done, or ``None`` when there is no room for its peer now.
+
+        Raises :class:`~brigantine.errors.Unroutable` for an address that nobody has, unless it is to
+        be counted.
+        """
+        if not hasattr(envelope, "frames"):
+            raise WrongUse(
+                f"send() takes an Envelope, not {shown_value(envelope)}; Envelope(address, body) makes one"
+            )
+        frames = envelope.frames()
+        try:
+            self.open().send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        except zmq.ZMQError as error:
+            if error.errno != errno.EHOSTUNREACH:
+                raise
+            self.stats["drop_unroutable"] += 1
+            if self._raises:
+                raise Unroutable(
+                    f"nobody is connected whose address is {shown(frames[0])}: it has left, or was never "
+                    "there. Send to the address of a message that has come from it, or make the Router "
+                    "with unroutable='count'",
+                    frames[0],
+                ) from None
+            return False
+        self.stats["sent"] += 1
+        return True
+
+    def full(self, envelope: Envelope, waited: float) -> bool:
+        """There was no room for an envelope: ``False``, or what :meth:`put` raises is raised."""
+        self.stats["drop_peer_full"] += 1
+        if not self._raises:
+            return False
+        address = envelope.frames()[0]
+        raise TimeoutError(
+            f"{shown(address)} has taken nothing for {waited:g} s, and {self._limits.high_water_mark:,} "
+            "messages wait for it (high_water_mark); have it read, or wait longer (timeout=)"
+        )
+
+    @property
+    def raises(self) -> bool:
+        """Whether trouble with an address is raised, and not only counted."""
+        return self._raises
+
+    def close(self) -> None:
+        """Close it; what was sent has a second to leave.  May be called again."""
+        if self._process != os.getpid():
+            return  # a forked child has no right to its parent's sockets
+        socket, self.socket = self.socket, None
+        if socket is not None:
+            bound = [(socket, each) for each in self.endpoints]
+            with closing(self.context, bound, shared=self._own is None):
+                socket.close()
+        if self._own is not None:
+            with contextlib.suppress(zmq.ZMQError):
+                self._own.end()
+
+    def _in_child(self) -> None:
+        close_bound(self.endpoints)

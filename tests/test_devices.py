@@ -26,6 +26,7 @@ from brigantine import (
     ForwarderDevice,
     QueueDevice,
     StreamerDevice,
+    sockets,
 )
 from brigantine.control import STOP
 from brigantine.devices import Device
@@ -568,11 +569,14 @@ def test_a_device_stops_while_a_message_waits(start: Start, peers: Peers, paused
 
 
 @pytest.mark.parametrize("size", [1, 50_000])
-def test_what_was_passed_on_before_the_end_arrives(start: Start, peers: Peers, size: int) -> None:
+def test_what_was_passed_on_before_the_end_arrives(
+    start: Start, peers: Peers, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     """Also what the kernel's buffers don't hold: it is on its way in libzmq when the end comes."""
+    monkeypatch.setattr(sockets, "LINGER", PATIENCE)  # a second is short on a busy machine
     device = start(StreamerDevice)
     source = peers.socket(zmq.PUSH, device.frontend)
-    worker = peers.socket(zmq.PULL, device.backend, rcvhwm=1, rcvbuf=4096)
+    worker = peers.socket(zmq.PULL, device.backend, rcvhwm=1, rcvbuf=1 << 16)
     for _ in range(300):
         source.send(bytes(size))
     reaches(device, to_backend=300)

@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import threading
 
 import zmq
 
@@ -26,8 +27,14 @@ BIG = b"big:"
 _CHUNK = 65536
 
 
+_saying = threading.Lock()
+
+
 def say(*words: str) -> None:
-    print(*words, flush=True)
+    """A line, whole: print() writes word by word, and two threads may have something to say."""
+    with _saying:
+        sys.stdout.write(" ".join(words) + "\n")
+        sys.stdout.flush()
 
 
 def run_broker(impl: str, frontend: str, backend: str, options: str) -> None:

@@ -222,3 +222,9 @@ class DialectProcess(BrokerProcess):
             "" if dialect.one_socket else backend, json.dumps(plain), env=environment(impl),
         )  # fmt: skip
         self.frontend = self.backend = ""
+        #: Told to drain: it is asked for nothing more, says ``ended`` and exits.
+        self.ending = False
+
+    def signal(self, number: int) -> None:
+        self.ending |= number == signal.SIGTERM
+        super().signal(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,7 @@ def main(name: str, impl: str, frontend: str, backend: str, options: str) -> Non
 def _drain(broker: brigantine.ParanoidPirateBroker) -> None:
     broker.drain()
     say("ended", json.dumps(broker.stats()))
+    os._exit(0)  # the main thread waits for a line
 
 
 def _options(options: dict[str, object]) -> dict[str, object]:

@@ -64,7 +64,7 @@ def dialect_process(impl: str, processes: list[Process]) -> Iterator[Callable[..
 
     yield start
     for each in made:
-        if each.running():
+        if each.running() and not each.ending:
             stats = each.stats()
             assert ledger_holds(stats), stats
 

@@ -1,8 +1,9 @@
-"""Three directives that print what the code says, so that no page can say otherwise.
+"""Four directives that print what the code says, so that no page can say otherwise.
 
 ``.. config-table::`` is the fields of :class:`brigantine.BrokerConfig` with default, range and
-meaning.  ``.. clock-table::`` is the times of clients, brokers and workers with their defaults, side by
-side.  ``.. meanings:: module:NAME`` is a mapping of name to meaning, such as the counters.
+meaning, ``.. fields-table:: module:Class`` the same of another table of options.  ``.. clock-table::``
+is the times of clients, brokers and workers with their defaults, side by side.
+``.. meanings:: module:NAME`` is a mapping of name to meaning, such as the counters.
 """
 
 from __future__ import annotations
@@ -106,6 +107,34 @@ class ConfigTable(Table):
         return self.table(("Option", "Default", "Range", "Meaning"), config_rows())
 
 
+def field_rows(kind: Any) -> list[tuple[str, str, str, str]]:
+    """Name, default, range and meaning of each option of another table than a broker's."""
+    comments = {
+        name: " ".join(re.findall(r"#: (.*)", text))
+        for text, name in _FIELD.findall(inspect.getsource(kind))
+    }
+    ranges = {name: (low, high) for name, low, high in kind._RANGES}
+    return [
+        (
+            f"``{field.name}``", shown(field.name, field.default),
+            " to ".join(shown(field.name, each) for each in ranges.get(field.name, (False, True))),
+            comments[field.name],
+        )
+        for field in fields(kind)
+    ]  # fmt: skip
+
+
+class FieldsTable(Table):
+    """``.. fields-table:: module:Class``"""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        rows = field_rows(getattr(import_module(module), name))
+        return self.table(("Option", "Default", "Range", "Meaning"), rows)
+
+
 def given_default(kind: type, option: str) -> Any:
     """What a public class takes an option for that is not given."""
     return inspect.signature(kind).parameters[option].default
@@ -182,6 +211,7 @@ class Meanings(Table):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("config-table", ConfigTable)
+    app.add_directive("fields-table", FieldsTable)
     app.add_directive("clock-table", ClockTable)
     app.add_directive("meanings", Meanings)
     app.connect("autodoc-process-docstring", link_pages)

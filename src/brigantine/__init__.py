@@ -24,10 +24,13 @@ from .errors import (
     ConnectError,
     CoreMissing,
     Expired,
+    NoPublisher,
     NoReply,
     NoService,
     NotReady,
+    PublisherClosed,
     SocketMismatch,
+    SubscriberClosed,
     Try,
     Unroutable,
     WorkerFailed,
@@ -35,6 +38,11 @@ from .errors import (
 )
 from .events import Event, Events
 from .pairs import Verdict, check
+from .pubsub.counters import PUBLISHER_COUNTERS, SUBSCRIBER_COUNTERS
+from .pubsub.limits import PublisherConfig, SubscriberConfig
+from .pubsub.message import Message
+from .pubsub.publisher import Publisher
+from .pubsub.subscriber import Subscriber
 from .servers.router import Router
 from .workers.lru import LRUWorker
 from .workers.majordomo import MajordomoWorker
@@ -43,7 +51,9 @@ from .workers.paranoid_pirate import ParanoidPirateWorker
 __all__ = [
     "COUNTERS",
     "DEVICE_COUNTERS",
+    "PUBLISHER_COUNTERS",
     "ROUTER_COUNTERS",
+    "SUBSCRIBER_COUNTERS",
     "AnyBroker",
     "BadEnvelope",
     "BindError",
@@ -67,15 +77,23 @@ __all__ = [
     "MajordomoBroker",
     "MajordomoClient",
     "MajordomoWorker",
+    "Message",
+    "NoPublisher",
     "NoReply",
     "NoService",
     "NotReady",
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
+    "Publisher",
+    "PublisherClosed",
+    "PublisherConfig",
     "QueueDevice",
     "Router",
     "SocketMismatch",
     "StreamerDevice",
+    "Subscriber",
+    "SubscriberClosed",
+    "SubscriberConfig",
     "Try",
     "Unroutable",
     "Verdict",

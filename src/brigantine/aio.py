@@ -1,4 +1,4 @@
-"""Clients and workers for asyncio, with the names that they have for threads.
+"""Clients, workers, publishers and subscribers for asyncio, with the names that they have for threads.
 
 They hold the same conversation with a broker.  Coroutines drive the clients' side; a worker's side
 stays in a thread, so that it heartbeats whatever its handlers do.
@@ -18,6 +18,7 @@ from .clients.codec import Plain, majordomo
 from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
 from .clients.shell_aio import AsyncClientShell
 from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from .pubsub.aio import Publisher, Subscriber
 from .servers.router_aio import Router
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
@@ -27,7 +28,9 @@ __all__ = [
     "MajordomoClient",
     "MajordomoWorker",
     "ParanoidPirateWorker",
+    "Publisher",
     "Router",
+    "Subscriber",
 ]
 
 

@@ -114,6 +114,6 @@ class ForTasks:
 
 def _twin(name: str) -> str:
     """That there is a class for asyncio, if there is one."""
-    if name.endswith(("Client", "Worker", "Router")):
+    if name.endswith(("Client", "Worker", "Router", "Publisher", "Subscriber")):
         return f"; brigantine.aio.{name} is for asyncio"
     return "; it runs in a thread of its own and does not wait for the event loop"

@@ -108,6 +108,16 @@ class Dialing(Generic[Made]):
         self._process = os.getpid()
         leave_to_parent(self._in_child)
 
+    @property
+    def descriptor(self) -> tuple[int, int]:
+        """The descriptor of the connection, and what tells that it still is: see ``socket_number()``."""
+        return self._descriptor
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all that the endpoint leads to was tried and has failed; the next try comes later."""
+        return bool(self.trouble) and self.socket is None and not (self._addresses or self._lookup)
+
     def due(self) -> float | None:
         """When to call :meth:`turn` at the latest; ``None``: when the monitor or ``wake`` says so."""
         if self.connected or self.over:

@@ -17,10 +17,13 @@ __all__ = [
     "ConnectError",
     "CoreMissing",
     "Expired",
+    "NoPublisher",
     "NoReply",
     "NoService",
     "NotReady",
+    "PublisherClosed",
     "SocketMismatch",
+    "SubscriberClosed",
     "Try",
     "Unroutable",
     "WorkerFailed",
@@ -107,6 +110,29 @@ class BrokerStopped(BrigantineError, RuntimeError):
 
 class ClientClosed(BrigantineError, RuntimeError):
     """A request was made, or was still waiting, when its client was closed."""
+
+
+class PublisherClosed(BrigantineError, RuntimeError):
+    """A message was to be published by a publisher that is closed, or in a forked child."""
+
+
+class SubscriberClosed(BrigantineError, RuntimeError):
+    """A subscriber was read that is closed, or in a forked child."""
+
+
+class NoPublisher(BrigantineError, TimeoutError):
+    """Bad silence: for too long nothing was heard of any publisher or forwarder that a subscriber knows.
+
+    Raised once for each time that this happens; the subscriber goes on trying.  ``met`` is what was met
+    at each endpoint, in words.
+    """
+
+    def __init__(self, message: str, met: dict[str, str]) -> None:
+        super().__init__(message)
+        self.met = met
+
+    def __reduce__(self) -> tuple[type[NoPublisher], tuple[str, dict[str, str]]]:
+        return type(self), (str(self), self.met)
 
 
 class CoreMissing(BrigantineError, ImportError):
@@ -212,9 +238,10 @@ class Expired(NoReply):
 
 
 class NotReady(BrigantineError, TimeoutError):
-    """Fewer brokers have confirmed a worker than were waited for.
+    """Fewer peers have confirmed a worker, a subscriber or a publisher than were waited for.
 
-    ``confirmed`` is how many have, ``missing`` are the endpoints of those that have not.
+    ``confirmed`` is how many have, ``missing`` are the endpoints of those that have not, as far as they are
+    known.
     """
 
     def __init__(self, message: str, confirmed: int, missing: tuple[str, ...]) -> None:

@@ -1,0 +1,1 @@
+"""Publish-subscribe: numbers that tell what was missed, heartbeats, spare publishers, last values."""

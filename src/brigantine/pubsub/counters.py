@@ -1,0 +1,45 @@
+"""The counters of publishers and subscribers: names, and what they mean."""
+
+from __future__ import annotations
+
+__all__ = ["PUBLISHER_COUNTERS", "SUBSCRIBER_COUNTERS"]
+
+#: name -> meaning.  A gauge goes up and down, the others only grow.
+PUBLISHER_COUNTERS: dict[str, str] = {
+    "published": "messages handed to libzmq, whether anybody has subscribed or not",
+    "published_bytes": "bytes in their topics and bodies",
+    "heartbeats": "heartbeats sent, while one of our subscribers is there",
+    "welcomes": "answers to subscribers of ours that have subscribed",
+    "waits": "times that publish() found no room and waited",
+    "topics_forgotten": "topics forgotten to stay within max_topics; each begins a new epoch when used",
+    "drop_malformed": "what came from the subscribers' side and is no subscription",
+    "drop_subscribers": "subscribers of ours beyond those that are told apart; they get all messages",
+    "subscribers": "gauge: subscribers of ours whose subscriptions were read, through forwarders too",
+    "topics": "gauge: topics whose messages are numbered",
+    "waiting": "gauge: messages that wait for the publisher's thread",
+    "unsent": "messages of which it is not known, after close(), that all of them have left",
+    "connections_rejected": "connections closed at once, as the process had no file descriptors for them",
+}
+
+#: The same for subscribers.
+SUBSCRIBER_COUNTERS: dict[str, str] = {
+    "received": "messages put into the queue for the reader",
+    "missed": "messages that never came, told by the numbers of those that did, and by heartbeats",
+    "shed": "messages thrown away as the reader's queue was full",
+    "conflated": "messages replaced by a later one of their topic before they were read (conflate)",
+    "unnumbered": "messages received of publishers that don't number theirs: what is missed is unknown",
+    "duplicates": "messages dropped since they, or later ones of their topic, had come before",
+    "restarts": "publishers that began anew under their old name",
+    "renumbered": "topics whose numbers began anew, as their publisher had forgotten them",
+    "heartbeats": "heartbeats heard",
+    "silences": "times that nothing was heard for too long where a heartbeat was due",
+    "failovers": "times that another endpoint was moved to",
+    "connects": "connections made, handshake included",
+    "disconnects": "connections lost",
+    "drop_unwanted": "messages that came for topics no longer subscribed",
+    "drop_malformed": "messages of our own topics that can't be read, and of too many frames",
+    "waiting": "gauge: messages that wait for the reader",
+    "waiting_bytes": "gauge: what they take, with what holding them costs",
+    "publishers": "gauge: publishers known by name",
+    "topics": "gauge: topics of publishers of which the last number is known",
+}

@@ -1,0 +1,158 @@
+"""Every limit and default of publishers and subscribers, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from ..calls import called_rightly, refuse_unknown
+from ..checks import flag, number, shown, whole
+from ..errors import WrongUse
+
+__all__ = ["PublisherConfig", "SubscriberConfig", "config_of"]
+
+#: Messages sent or read in one go before anything else is looked at.
+BATCH = 256
+#: Seconds of the longest pause before another publisher is tried, and the bound to which it grows.
+MOVE_PAUSE, MOVE_PAUSE_MAX = 0.1, 5.0
+#: Topics whose last number one heartbeat tells, and bytes in all of these topics.
+TAILS, TAILS_BYTES = 256, 16 * 1024
+#: Bytes of the longest topic, and of the longest subscription that a publisher reads.
+LONGEST_TOPIC = 64 * 1024 - 1
+#: Subscribers that a publisher tells apart, for wait_ready().
+MOST_SUBSCRIBERS = 100_000
+#: Publishers that a subscriber knows by name, and lives of one.
+MOST_PUBLISHERS, MOST_LIVES = 10_000, 8
+#: What one message that waits costs beside its bytes.
+MESSAGE_OVERHEAD = 256
+#: After so many messages a publisher marks one, to know later that all before it have left.
+MARK_EVERY = 64
+#: Marks that may be under way at once.
+MOST_MARKS = 1024
+#: Seconds between looks whether what was published has left.
+LEFT_CHECK = 0.005
+#: Seconds after which whoever waits in an event loop looks though nobody has woken it.
+LOOK = 1.0
+
+
+class _Checked:
+    """A table of options that are checked when it is made."""
+
+    #: name, least, greatest.
+    _RANGES: ClassVar[tuple[tuple[str, float, float], ...]]
+
+    def __post_init__(self) -> None:
+        types = {each.name: str(each.type) for each in fields(self)}  # type: ignore[arg-type]
+        for name, low, high in self._RANGES:
+            value = getattr(self, name)
+            if types[name].startswith("int"):
+                unit = "bytes" if name.endswith("_bytes") else ""
+                whole(name, value, int(low), int(high), unit)
+            else:
+                number(name, value, low, high)
+        for name, kind in types.items():
+            if kind == "bool":
+                flag(name, getattr(self, name))
+
+    @classmethod
+    def bounds(cls, option: str) -> tuple[float, float]:
+        """The least and the greatest value of an option."""
+        return next((low, high) for name, low, high in cls._RANGES if name == option)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublisherConfig(_Checked):
+    """Limits of a publisher.  Times are seconds, sizes are bytes.
+
+    Raises :class:`~brigantine.errors.ConfigError` at once for a value out of range.
+    """
+
+    #: Seconds between heartbeats.
+    heartbeat_interval: float = 1.0
+    #: Messages that libzmq holds for one subscriber; beyond it that one misses messages.
+    high_water_mark: int = 1000
+    #: Messages that may wait for the publisher's thread; beyond it ``publish()`` waits.
+    queue_limit: int = 10_000
+    #: Memory that these may hold.
+    queue_bytes: int = 64 * 1024 * 1024
+    #: Topics whose messages are numbered; beyond it the one not used for longest is forgotten.
+    max_topics: int = 100_000
+    #: Largest body of a message.
+    max_message_bytes: int = 16 * 1024 * 1024
+    #: Seconds that closing gives what was published to leave.
+    linger: float = 1.0
+    #: I/O threads of the publisher's own context; unused when a context is passed in.
+    io_threads: int = 1
+
+    _RANGES = (
+        ("heartbeat_interval", 0.01, 3600.0),
+        ("high_water_mark", 1, 10_000_000),
+        ("queue_limit", 1, 50_000_000),
+        ("queue_bytes", 1024, 1 << 50),
+        ("max_topics", 1, 50_000_000),
+        ("max_message_bytes", 1024, 1 << 40),
+        ("linger", 0.0, 86400.0),
+        ("io_threads", 1, 64),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriberConfig(_Checked):
+    """Limits of a subscriber.  Times are seconds, sizes are bytes.
+
+    Raises :class:`~brigantine.errors.ConfigError` at once for a value out of range.
+    """
+
+    #: Seconds between heartbeats, of publishers that have not said their own.
+    heartbeat_interval: float = 1.0
+    #: Intervals of silence after which a publisher counts as gone.
+    liveness: int = 3
+    #: Messages that libzmq holds before the subscriber's thread has read them.
+    high_water_mark: int = 1000
+    #: Messages that may wait for the reader; beyond it what comes is shed.
+    queue_limit: int = 10_000
+    #: Memory that these may hold.
+    queue_bytes: int = 64 * 1024 * 1024
+    #: Keep of each topic the latest message only, as long as nobody reads.
+    conflate: bool = False
+    #: Numbers that are kept, one for each topic of each publisher; beyond it the oldest is forgotten.
+    max_topics: int = 100_000
+    #: Largest frame: a publisher that sends a larger one is hung up on.
+    max_message_bytes: int = 16 * 1024 * 1024
+    #: I/O threads of the subscriber's own context; unused when a context is passed in.
+    io_threads: int = 1
+
+    _RANGES = (
+        ("heartbeat_interval", 0.01, 3600.0),
+        ("liveness", 2, 1000),
+        ("high_water_mark", 1, 10_000_000),
+        ("queue_limit", 1, 50_000_000),
+        ("queue_bytes", 1024, 1 << 50),
+        ("max_topics", 1, 50_000_000),
+        ("max_message_bytes", 1024, 1 << 40),
+        ("io_threads", 1, 64),
+    )
+
+
+# The dataclasses have made them; replaced, so that their errors are those of all other constructors.
+for _kind in (PublisherConfig, SubscriberConfig):
+    setattr(_kind, "__init__", called_rightly(_kind.__init__))  # noqa: B010
+
+
+def config_of(owner: type, kind: type[Any], config: Any, options: dict[str, Any]) -> Any:
+    """The config that was given, or one of these options.
+
+    Raises :class:`~brigantine.errors.WrongUse` for both, or an option that there is not.
+    """
+    names = [each.name for each in fields(kind)]
+    refuse_unknown(owner, options, [*names, "config", "context", "name"])
+    if config is None:
+        return kind(**options)
+    if not isinstance(config, kind):
+        raise WrongUse(f"config must be a {kind.__name__}, not {shown(config)}")
+    if options:
+        raise WrongUse(
+            f"config already has all options; give it these, too, not to the constructor: "
+            f"{', '.join(options)}"
+        )
+    return config

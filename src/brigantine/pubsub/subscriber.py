@@ -1,0 +1,221 @@
+"""Subscribers: what is published under the topics they name, and how much of that they have missed."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from ..arguments import as_targets, patience, plain_context
+from ..calls import ForThreads, called_rightly, public_name
+from ..checks import whole
+from ..errors import NotReady, SubscriberClosed
+from ..patched import refuse_patched
+from .counters import SUBSCRIBER_COUNTERS
+from .inbox import AllOfThem, LatestOnly
+from .limits import MOST_PUBLISHERS, SubscriberConfig, config_of
+from .message import Message
+from .subscriber_io import SubscriberIO
+from .topics import as_topic, as_topics
+
+__all__ = ["Subscriber", "SubscriberBase"]
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SubscriberBase:
+    """What subscribers for threads and for tasks have in common."""
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str],
+        topics: bytes | str | Iterable[bytes | str],
+        config: SubscriberConfig | None,
+        context: zmq.Context[Any] | None,
+        options: dict[str, Any],
+    ) -> None:
+        refuse_patched(public_name(type(self)))
+        self.config: SubscriberConfig = config_of(type(self), SubscriberConfig, config, options)
+        self.endpoints = as_targets(endpoints, "endpoints", shared=context is not None)
+        self._process = os.getpid()
+        kind = LatestOnly if self.config.conflate else AllOfThem
+        self._inbox = kind(self.config.queue_limit, self.config.queue_bytes)
+        self._stats = dict.fromkeys(SUBSCRIBER_COUNTERS, 0)
+        self._io = SubscriberIO(
+            self.endpoints, as_topics(topics), self.config, plain_context(context), self._stats,
+            self._inbox,
+        )  # fmt: skip
+        # Also when Python exits.
+        self._finalizer = weakref.finalize(self, self._io.cut)
+        try:
+            self._io.start()
+        except BaseException:  # such as Ctrl-C: nobody gets this one to close it
+            self._io.cut()
+            raise
+
+    def subscribe(self, topic: bytes | str) -> None:
+        """Want topics that begin so, too; ``b""`` stands for all.  Once is enough, twice is the same.
+
+        Returns at once; :meth:`wait_ready` waits until that has arrived.
+        Raises :class:`~brigantine.errors.SubscriberClosed`.
+        """
+        self._check_open()
+        self._io.change(as_topic(topic), wanted=True)
+
+    def unsubscribe(self, topic: bytes | str) -> None:
+        """Want them no more.  What waits for the reader already is still given.
+
+        Raises :class:`~brigantine.errors.SubscriberClosed`.
+        """
+        self._check_open()
+        self._io.change(as_topic(topic), wanted=False)
+
+    def stats(self) -> dict[str, int]:
+        """Counters, see :data:`brigantine.SUBSCRIBER_COUNTERS`."""
+        inbox, gaps = self._inbox, self._io.hearing.gaps
+        return {
+            **self._stats,
+            "conflated": getattr(inbox, "conflated", 0),
+            "waiting": inbox.waiting,
+            "waiting_bytes": inbox.waiting_bytes,
+            "publishers": gaps.publishers,
+            "topics": gaps.topics,
+        }
+
+    def missed(self) -> dict[str, int]:
+        """How many messages of each publisher never came, by its name, where there are any."""
+        return self._io.hearing.gaps.missed()
+
+    def __repr__(self) -> str:
+        state = "open" if self._inbox.ended is None else "closed"
+        name = public_name(type(self))
+        return f"<{name} {state} endpoints={','.join(self.endpoints)}>"
+
+    def _check_open(self) -> None:
+        if os.getpid() != self._process:
+            raise SubscriberClosed(
+                f"this subscriber runs in process {self._process}, not in this forked child; make one here"
+            )
+        self._inbox.check()
+
+    def _ready(self, publishers: int) -> bool:
+        return self._inbox.ended is not None or self._io.ready(publishers)
+
+    def _confirmed(self, publishers: int, timeout: float | None) -> int:
+        """How many publishers have confirmed, after the wait for that.  Raises what wait_ready() does."""
+        self._check_open()
+        confirmed = self._io.confirmed
+        if self._io.ready(publishers):
+            return confirmed
+        within = "" if timeout is None else f" within {timeout:g} s"
+        raise NotReady(
+            f"{self!r}: {publishers} publishers should have read its subscriptions{within}, and "
+            f"{confirmed} have: {self._io.words()}",
+            confirmed,
+            () if confirmed else self.endpoints,
+        )
+
+
+def checked_count(name: str, value: int) -> int:
+    """``value`` unchanged, if so many can be waited for."""
+    return whole(name, value, 1, MOST_PUBLISHERS)
+
+
+class Subscriber(SubscriberBase, ForThreads):
+    """Gets what is published under topics that begin as it says::
+
+        with Subscriber("tcp://127.0.0.1:5556", "weather.") as subscriber:
+            for message in subscriber:
+                print(message.topic, message.body, message.missed)
+
+    ``endpoints`` are publishers, or forwarders with any number of publishers behind them: the first
+    is followed, the others are its spares, in this order (docs/pubsub.md).  ``topics`` are how topics
+    begin; ``b""`` takes all.  ``context`` is for inproc.  The options are those of
+    :class:`~brigantine.SubscriberConfig`, one by one or as ``config``.
+
+    A thread of its own reads all the time into a bounded queue, so a reader that pauses neither holds up
+    anybody nor is taken for dead.  Any thread may call every method, and a signal handler
+    :meth:`close`.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an option, endpoint or topic that can't work.
+    Source: ZeroMQ guide, chapters 1 "Getting the Message Out" and 5.
+    """
+
+    @called_rightly
+    def __init__(
+        self,
+        endpoints: str | Sequence[str],
+        topics: bytes | str | Iterable[bytes | str],
+        *,
+        config: SubscriberConfig | None = None,
+        context: zmq.Context[Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(endpoints, topics, config, context, options)
+
+    def recv(self, timeout: float | None = None) -> Message | None:
+        """The next message; ``None`` after ``timeout`` seconds without one: nothing was published.
+
+        Raises :class:`~brigantine.errors.NoPublisher` when nothing is heard of any publisher, once each
+        time that happens, and :class:`~brigantine.errors.SubscriberClosed`.
+        """
+        self._warn_in_coroutine("recv")
+        patience(timeout)
+        self._check_open()
+        return self._inbox.get(timeout)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Messages as they come, until it is closed.  Raises what :meth:`recv` raises otherwise."""
+        while True:
+            try:
+                message = self.recv()
+            except SubscriberClosed:
+                if os.getpid() != self._process:
+                    raise
+                return
+            if message is not None:
+                yield message
+
+    def wait_ready(self, timeout: float | None = None, publishers: int = 1) -> int:
+        """Wait until so many publishers have read all that was subscribed by now; how many have.
+
+        What they publish after that comes.  Only publishers of brigantine say that they have read; behind
+        a forwarder they say it, too.
+
+        Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
+        ``timeout`` seconds (``None``: it waits for ever), and
+        :class:`~brigantine.errors.SubscriberClosed`.
+        """
+        self._warn_in_coroutine("wait_ready")
+        patience(timeout)
+        checked_count("publishers", publishers)
+        self._check_open()
+        self._inbox.bells.wait(lambda: self._ready(publishers), timeout)
+        return self._confirmed(publishers, timeout)
+
+    def close(self) -> None:
+        """End.  Who waits in :meth:`recv` gets SubscriberClosed at once.  May be called again.
+
+        In a forked child it does nothing.
+        """
+        if os.getpid() == self._process:
+            self._io.cut()
+            self._finalizer.detach()
+
+    def __enter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.SubscriberClosed` after :meth:`close`."""
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -57,6 +57,20 @@ def impl(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def record(request: pytest.FixtureRequest, impl: str) -> Callable[..., None]:
+    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
+
+    name, _, case = request.node.name.removeprefix("test_").partition("[")
+    case = case.removesuffix("]").replace(impl, "").strip("-")
+    shown = f"{name.replace('_', ' ')}: {case}" if case else name.replace("_", " ")
+
+    def keep(row: int, **figures: Any) -> None:
+        measured.append((row, impl, shown, figures))
+
+    return keep
+
+
+@pytest.fixture
 def rooms(impl: str) -> ModuleType:
     """The package of the implementation under test: ``rooms.LRUQueue`` and so on."""
     return implementation(impl)

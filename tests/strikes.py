@@ -99,8 +99,11 @@ def sweep(work: Callable[[], object], clean_up: Callable[[], object], moments: i
 
 
 @contextlib.contextmanager
-def nothing_left(*, files: bool = True) -> Iterator[None]:
-    """The time after which there are no more threads, of Python or of the system, and files than before."""
+def nothing_left(*, files: bool = True) -> Iterator[dict[str, int]]:
+    """The time after which there are no more threads, of Python or of the system, and files than before.
+
+    Gives what is filled at the end: how many more there are.
+    """
 
     def counts() -> dict[str, int]:
         gc.collect()
@@ -111,9 +114,11 @@ def nothing_left(*, files: bool = True) -> Iterator[None]:
         counted = {"threads": len(ours), "tasks": tasks}
         return {**counted, "files": len(os.listdir("/proc/self/fd"))} if files else counted
 
-    before = counts()
-    yield
-    wait_until(
-        lambda: all(now <= before[what] for what, now in counts().items()),
-        f"what there was before, {before}, instead of {counts()},",
-    )
+    before, more = counts(), dict[str, int]()
+    yield more
+
+    def there() -> bool:
+        more.update({what: max(0, now - before[what]) for what, now in counts().items()})
+        return not any(more.values())
+
+    wait_until(there, f"what there was before, {before}, instead of {counts()},")

@@ -42,14 +42,24 @@ HANDLES: dict[str, Callable[..., LoopHandle]] = {
 BROKERS = ("lru", "ppp", "mdp", "any")
 
 
+#: What :func:`make` made in the test that runs: where it was bound.
+endpoints: list[str] = []
+
+
 @pytest.fixture(autouse=True)
-def _order() -> Iterator[None]:
-    with nothing_left(), handler_that_raises():
+def _order(record: Callable[..., None]) -> Iterator[None]:
+    endpoints.clear()
+    with nothing_left() as left, handler_that_raises():
         yield
+    bound = [each for each in endpoints if is_bound(each)]
+    record(32, threads_left=left["threads"], files_left=left["files"], endpoints_left=len(bound))
+    assert not bound
 
 
 def make(what: str, impl: str, **options: Any) -> Any:
-    return HANDLES[what](ANY, ANY, impl=impl, **options)
+    made = HANDLES[what](ANY, ANY, impl=impl, **options)
+    endpoints.extend((made.frontend, made.backend))
+    return made
 
 
 def is_bound(endpoint: str) -> bool:

@@ -6,24 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from figures import measured
 from programs import BrokerProcess, Process, WorkerProcess
 
 from brigantine import LRUBroker, ledger_holds
-
-
-@pytest.fixture
-def record(request: pytest.FixtureRequest, impl: str) -> Callable[..., None]:
-    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
-
-    name, _, case = request.node.name.removeprefix("test_").partition("[")
-    case = case.removesuffix("]").replace(impl, "").strip("-")
-    shown = f"{name.replace('_', ' ')}: {case}" if case else name.replace("_", " ")
-
-    def keep(row: int, **figures: Any) -> None:
-        measured.append((row, impl, shown, figures))
-
-    return keep
 
 
 @pytest.fixture

@@ -113,6 +113,19 @@ def test_a_run_that_is_broken_off_tells_the_figures_so_far(
     assert command.errors() == ""
 
 
+def test_no_sigterm_keeps_the_figures_back_however_often_it_comes(
+    running: LRUBroker, run: Commands
+) -> None:
+    command = run("load", "lru", *ends(running), "--clients", "2", "--workers", "2",
+                  "--duration", "1000")  # fmt: skip
+    wait_until(lambda: running.stats()["replied"] > 100, "replies")
+    while command.process.poll() is None:
+        command.process.terminate()
+    code, out = command.finish()
+    assert (code, command.errors()) == (143, "")
+    assert b"broken off: these are the figures so far" in out
+
+
 def test_lost_requests_make_the_exit_code_1(peers: Peers, run: Commands) -> None:
     mute = peers.socket(zmq.ROUTER)
     mute.bind(ANY)

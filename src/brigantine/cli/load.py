@@ -49,8 +49,8 @@ With --workers 0 or --clients 0 the other side runs elsewhere: another process, 
 each body as it came. Without clients it runs until SIGTERM or SIGINT, or for --duration.
 
 The exit code is 0 when every request that was sent has its right reply, 1 when not, or when the broker
-can't be reached; after SIGINT or SIGTERM the figures so far are printed, and with clients it is 128 +
-the signal's number.
+can't be reached; after Ctrl-C (SIGINT) or SIGTERM the figures so far are printed, and with clients it is
+128 + the signal's number. A second Ctrl-C ends it at once, with 130.
 """
 
 #: Seconds between two looks at the connections, and between two progress lines.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket as posix_socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from commands import Command, Commands, started
 from harness import Peers, wait_until
 
 import brigantine.descriptors
+from brigantine import LRUBroker
 from brigantine.descriptors import DescriptorReserve
 from brigantine.lookalikes import Here
 from brigantine.notices import Notice, describe
@@ -31,8 +34,27 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
 from brigantine.cli import main
 sys.exit(main(sys.argv[1:]))
 """
+#: The same; at SIGUSR1 it uses up all descriptors, and at SIGUSR2 it gives them back.
+GREEDY = """
+import os, signal
+files = []
+def use_up(*_):
+    try:
+        while True:
+            files.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+def give_back(*_):
+    while files:
+        os.close(files.pop())
+signal.signal(signal.SIGUSR1, use_up)
+signal.signal(signal.SIGUSR2, give_back)
+"""
 CROWD = 100
-SAID = "out of file descriptors"
+#: Descriptors of a command to which hardly anybody is connected are fewer.
+FEW = LIMIT * 5 // 8
+SAID = "out of file descriptors: closed"
+NOT_ACCEPTED = "out of file descriptors: connections wait"
 #: Rejections that are looked at, and what they may take of one CPU.  What they cost is a twentieth;
 #: a listener that can't accept takes all that there is.
 MANY, SHARE = 500, 0.5
@@ -76,6 +98,22 @@ def crowd(
     return [peers.socket(kind, endpoint) for _ in range(count)]
 
 
+def greedy(run: Commands, impl: str, *words: str, **ends: str) -> tuple[Command, dict[str, str]]:
+    """A command that can use up its own descriptors, and where it is."""
+    options = [word for name, end in ends.items() for word in (f"--{name}", end)]
+    command = run(
+        *words, *options, "--control", ANY,
+        program=GREEDY + PROGRAM.format(limit=LIMIT), env={"BRIGANTINE_IMPL": impl},
+    )  # fmt: skip
+    return command, command.ready()
+
+
+def use_up(command: Command) -> None:
+    """Return when it has no descriptor left."""
+    command.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: open_files(command) == LIMIT, "the last descriptor")
+
+
 def open_files(command: Command) -> int:
     return len(os.listdir(f"/proc/{command.process.pid}/fd"))
 
@@ -84,7 +122,7 @@ def leave(many: list[zmq.Socket[bytes]], command: Command) -> None:
     """Close the crowd, and wait until that has reached the command."""
     for each in many:
         each.close()
-    wait_until(lambda: open_files(command) < LIMIT // 2, "free descriptors")
+    wait_until(lambda: open_files(command) < FEW, "free descriptors")
 
 
 def stats(control: zmq.Socket[bytes]) -> dict[str, int]:
@@ -134,6 +172,90 @@ def test_without_descriptors_it_says_so_counts_answers_control_and_does_not_spin
     code, out = ctl.finish()
     assert code == 0
     assert b"connections_rejected" in out
+
+
+@pytest.mark.parametrize("side", ["frontend", "backend"])
+@pytest.mark.parametrize("words", SIDES, ids="-".join)
+def test_a_program_that_uses_up_the_reserve_itself_is_told_and_costs_no_cpu(
+    run: Commands, peers: Peers, impl: str, words: tuple[str, str], side: str
+) -> None:
+    command, ends = greedy(run, impl, *words, frontend=ANY, backend=ANY)
+    before = peers.req(ends["control"])
+    assert stats(before)["accepts_failed"] == 0
+    files = open_files(command)
+    use_up(command)
+    many = crowd(peers, ends[side], kind=SIDES[words][side])
+    command.wait_for(NOT_ACCEPTED)
+    line = next(line for line in command.errors().splitlines() if NOT_ACCEPTED in line)
+    assert f"all {LIMIT} that this process may have are in use" in line
+    assert "ulimit -n" in line
+    assert stats(before)["accepts_failed"] > 0
+    # Who waited is hung up on, so nothing is left for libzmq to try over and over.
+    count = rejected(before, CROWD)
+    spent, began = cpu_seconds(command), time.monotonic()
+    rejected(before, count + MANY)
+    assert (cpu_seconds(command) - spent) / (time.monotonic() - began) < SHARE
+    assert command.errors().count(NOT_ACCEPTED) <= 2
+    code, out = run("ctl", "stats", ends["control"]).finish()
+    assert (code, b"accepts_failed" in out) == (0, True)
+    command.process.send_signal(signal.SIGUSR2)
+    for each in many:
+        each.close()
+    # Many looks, as one connection may be there that is about to be closed.
+    wait_until(lambda: {open_files(command) for _ in range(200)} == {files}, "what was lent")
+    # Nobody is hung up on any more.
+    count = stats(before)["connections_rejected"]
+    many = crowd(peers, ends[side], kind=SIDES[words][side], count=5)
+    wait_until(lambda: open_files(command) == files + 5, "five connections")
+    assert stats(before)["connections_rejected"] == count
+
+
+def test_one_socket_and_a_second_control_client_do_the_same(
+    run: Commands, peers: Peers, impl: str
+) -> None:
+    command, ends = greedy(run, impl, "broker", "mdp", frontend=ANY)
+    before = peers.req(ends["control"])
+    assert stats(before)["accepts_failed"] == 0
+    use_up(command)
+    first = peers.req(ends["control"])
+    assert stats(first)["accepts_failed"] > 0
+    crowd(peers, ends["control"], count=3)
+    crowd(peers, ends["frontend"])
+    rejected(before, rejected(before) + CROWD)
+    assert stats(first)["accepts_failed"] > 0
+
+
+def test_a_program_that_takes_what_was_lent_is_counted_by_the_second(
+    run: Commands, peers: Peers, impl: str
+) -> None:
+    command, ends = greedy(run, impl, "broker", "lru", frontend=ANY, backend=ANY)
+    before = peers.req(ends["control"])
+    assert stats(before)["accepts_failed"] == 0
+    use_up(command)
+    many = crowd(peers, ends["frontend"])
+
+    def taken(more_than: int) -> bool:
+        command.process.send_signal(signal.SIGUSR1)
+        return stats(before)["accepts_failed"] > more_than
+
+    wait_until(lambda: taken(3), "seconds in which nobody was accepted")
+    assert command.errors().count(NOT_ACCEPTED) == 1
+    command.process.send_signal(signal.SIGUSR2)
+    leave(many, command)
+    worker, client = peers.worker(ends["backend"]), peers.req(ends["frontend"])
+    client.send(b"question")
+    worker.send_multipart(worker.recv_multipart())
+    assert client.recv() == b"question"
+
+
+def test_what_is_kept_back_is_given_back_at_the_end(impl: str) -> None:
+    files = len(os.listdir("/dev/fd"))
+    threads = threading.active_count()
+    with LRUBroker(ANY, ANY, impl=impl), LRUBroker(ANY, ANY, impl=impl):
+        names = [each.name for each in threading.enumerate()]
+        assert names.count("brigantine-accepting") == 1
+    assert len(os.listdir("/dev/fd")) == files
+    assert threading.active_count() == threads
 
 
 def test_one_socket_for_clients_and_workers_does_the_same(

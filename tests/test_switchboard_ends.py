@@ -266,7 +266,7 @@ REACHED_BY_MDP: dict[str, Callable[..., None]] = {
 
 
 #: Counted beside the switchboard: see test_control and test_descriptors.
-BESIDE = {"connections_rejected", "control_requests", "drop_control"}
+BESIDE = {"connections_rejected", "accepts_failed", "control_requests", "drop_control"}
 
 
 @pytest.mark.parametrize("counter", [name for name in COUNTERS if name not in BESIDE])

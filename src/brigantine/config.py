@@ -85,6 +85,9 @@ SILENT_HANDSHAKES = 2
 #: File descriptors that are kept in reserve when all others are in use, for control and for as many peers
 #: as may come before the loop has noticed; and this is at most one in so many of the limit.
 DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE = 1024, 8
+#: Descriptors that are held for when a program has used up the reserve, too; seconds between two looks
+#: at whether it has.
+DESCRIPTOR_SPARES, ACCEPT_LOOK = 2, 1.0
 #: Seconds between lines of the log about connections that were rejected for want of descriptors.
 REJECTED_EVERY = 10.0
 #: Seconds of a client for one try of a request: longer than a broker of Majordomo needs to notice that a

@@ -88,6 +88,7 @@ COUNTERS: dict[str, str] = {
     "pauses": "times the loop found that it had been stopped, and credited the gap",
     "events_missed": "events of broker.events() that a slow reader did not get",
     "connections_rejected": "connections closed at once, as the process had no file descriptors for them",
+    "accepts_failed": "seconds in which somebody waited and could not be accepted: no descriptor was left",
     "control_requests": "well-formed requests on the control endpoint",
     "drop_control": "messages on the control endpoint that were no such request, and lost answers",
 }
@@ -108,6 +109,7 @@ DEVICE_COUNTERS: dict[str, str] = {
     "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that clients of a queue have yet to take",
     "paused": "gauge: 1 while the device is paused",
     "connections_rejected": COUNTERS["connections_rejected"],
+    "accepts_failed": COUNTERS["accepts_failed"],
     # with a control endpoint
     "control_requests": COUNTERS["control_requests"],
     "drop_control": COUNTERS["drop_control"],

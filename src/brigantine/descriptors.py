@@ -12,6 +12,7 @@ is none of the errors that it knows).  So the reserve must be larger than what m
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import socket as posix_socket
 import sys
@@ -21,16 +22,30 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
-from .config import DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE, REJECTED_EVERY
+from .config import DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE, DESCRIPTOR_SPARES, REJECTED_EVERY
 from .forks import BoundAt
 from .monitor import monitor_event
 from .notices import Notice
 from .sockets import watch_connections
 
-__all__ = ["ConnectionWatch", "DescriptorReserve", "control_share", "peer_address"]
+__all__ = [
+    "LENT",
+    "ConnectionWatch",
+    "DescriptorReserve",
+    "control_share",
+    "descriptor_limit",
+    "give_back",
+    "peer_address",
+    "take_descriptors",
+]
 
 
-def _limit() -> int:
+#: How many of the descriptors that are held back in this process are lent: if any, all that a connection
+#: gets are among them.  One byte, where any thread can look; see accepting.py.
+LENT = bytearray(1)
+
+
+def descriptor_limit() -> int:
     """How many descriptors this process may have: anew each time, as prlimit(1) changes it from outside."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
@@ -42,7 +57,33 @@ def _size(limit: int) -> int:
 
 def control_share() -> int:
     """How many connections of control may have a descriptor of the reserve."""
-    return _size(_limit()) // 2
+    return _size(descriptor_limit()) // 2
+
+
+def take_descriptors(count: int) -> list[int]:
+    """So many new descriptors, or as many as there are.
+
+    Each is a file of its own, as a connection is: the system may be out of files, too.
+    """
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        while len(found) < count:
+            found.append(posix_socket.socket(posix_socket.AF_UNIX).detach())
+    return found
+
+
+def give_back(descriptors: list[int]) -> None:
+    """Close them all."""
+    while descriptors:
+        os.close(descriptors.pop())
+
+
+def _still_lent() -> bool:
+    """Whether there are none but what was lent: the program has closed no files meanwhile."""
+    found = take_descriptors(LENT[0])
+    left = len(found) < LENT[0]
+    give_back(found)
+    return left
 
 
 def peer_address(descriptor: int) -> str | None:
@@ -72,6 +113,8 @@ class DescriptorReserve:
         self._endpoints = endpoints
         self._tell = tell
         self._lock = threading.Lock()
+        #: The compiled core looks here.
+        self.lent = LENT
         #: Connections that were closed.
         self.rejected = 0
         #: How many of them the log knows of, and when it was last told.
@@ -80,7 +123,9 @@ class DescriptorReserve:
 
     def begins(self) -> int:
         """The lowest number of the reserve.  The compiled core has the same in ``descriptors.pxd``."""
-        limit = _limit()
+        if LENT[0]:
+            return 0
+        limit = descriptor_limit()
         return limit - _size(limit)
 
     def reject(self, descriptor: int) -> None:
@@ -89,6 +134,8 @@ class DescriptorReserve:
         It is libzmq's, which gives the descriptor back when it sees the end of the connection.  If it has
         done so already, another file may have the number: that is left alone.
         """
+        if LENT[0] and not _still_lent():
+            return
         try:
             connection = posix_socket.socket(fileno=descriptor)
         except OSError:  # closed, or no socket
@@ -112,8 +159,9 @@ class DescriptorReserve:
                 return
             more, self._told, self._told_at = self.rejected - self._told, self.rejected, now
         # All below the number are in use, or it would have got a lower one.
-        limit = _limit()
-        numbers = (more, descriptor, limit, _size(limit))
+        limit = descriptor_limit()
+        used = limit if LENT[0] else descriptor
+        numbers = (more, used, limit, _size(limit))
         self._tell(Notice("no_descriptors", "connections_rejected", numbers=numbers))
 
 
@@ -153,7 +201,8 @@ class ConnectionWatch:
         if event == zmq.EVENT_DISCONNECTED:
             self._inside.discard(descriptor)
         elif event == zmq.EVENT_ACCEPTED and descriptor >= self._reserve.begins():
-            if len(self._inside) < self._kept:
+            kept = min(self._kept, DESCRIPTOR_SPARES - 1) if LENT[0] else self._kept
+            if len(self._inside) < kept:
                 self._inside.add(descriptor)
             else:
                 self._reserve.reject(descriptor)

@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from types import MethodType
 from typing import Any, cast
 
-__all__ = ["BoundAt", "close_bound", "close_socket", "leave_to_parent", "socket_number"]
+__all__ = [
+    "BoundAt",
+    "close_bound",
+    "close_socket",
+    "leave_to_parent",
+    "listening",
+    "socket_number",
+]
 
 #: Where the descriptors of this process stand.
 _DESCRIPTORS = "/dev/fd"
@@ -85,6 +92,28 @@ def _sockets() -> Iterator[tuple[int, object]]:
                 finally:
                     looked_at.detach()
                 yield number, name
+
+
+def listening(endpoints: Iterable[str]) -> Iterator[int]:
+    """What listens at these endpoints."""
+    bound = BoundAt(endpoints)
+    if bound.anywhere:
+        for descriptor, name in _sockets():
+            if bound.has(name) and _listens(descriptor):
+                yield descriptor
+
+
+def _listens(descriptor: int) -> bool:
+    try:
+        looked_at = socket.socket(fileno=descriptor)
+    except OSError:
+        return False
+    try:
+        return bool(looked_at.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+    finally:
+        looked_at.detach()
 
 
 class BoundAt:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import zmq
 
 from ._impl import implementation
+from .accepting import Accepting
 from .arguments import patience, plain_context
 from .background import Background
 from .bell import Bell
@@ -27,7 +28,7 @@ from .forks import close_bound, leave_to_parent
 from .lookalikes import Here
 from .loop_line import LoopLine
 from .notice_log import NoticeLog
-from .notices import level, pack_notice
+from .notices import Notice, level, pack_notice
 from .patched import refuse_patched
 from .scheduling import let_others_finish
 from .signals import leave_signals_to_main_thread
@@ -80,10 +81,8 @@ class LoopHandle(ForThreads, ABC):
         self._notices = NoticeLog(
             implementation(impl).NoticeQueue, f"brigantine.{self.what}", self._here
         )
-        self._reserve = DescriptorReserve(
-            self._endpoints,
-            lambda notice: self._notices.queue.put(pack_notice(notice), level(notice)),
-        )
+        self._reserve = DescriptorReserve(self._endpoints, self._notice)
+        self._accepting = Accepting(self._reserve, self._notice)
 
     def _start(self) -> None:
         """Start the thread, and wait until the sockets are bound.  Raises what that raises.
@@ -139,6 +138,7 @@ class LoopHandle(ForThreads, ABC):
         with self._line.visits.inside():
             stats: dict[str, int] = self._loop.stats()
         stats["connections_rejected"] = self._reserve.rejected
+        stats["accepts_failed"] = self._accepting.failed
         if self._server is not None:
             stats["control_requests"] = self._server.requests
             stats["drop_control"] = self._server.dropped
@@ -213,6 +213,9 @@ class LoopHandle(ForThreads, ABC):
         """All that it has bound, and perhaps what it has connected."""
         return (*self.frontends, *self.backends, *self.controls)
 
+    def _notice(self, notice: Notice) -> None:
+        self._notices.queue.put(pack_notice(notice), level(notice))
+
     def _in_child(self) -> None:
         """Close what is bound in a forked child: the port is free when the parent's loop has ended."""
         if not self._line.ended:
@@ -255,6 +258,7 @@ class LoopHandle(ForThreads, ABC):
     def _run(self) -> None:
         try:
             self._loop = self._open()
+            self._accepting.begin(self._endpoints())
             if self._server is not None:
                 self._server.start()
             self._say_up()
@@ -264,6 +268,7 @@ class LoopHandle(ForThreads, ABC):
             self._error = error
         finally:
             self._line.end()
+            self._accepting.end()
             self._close()
             if self._server is not None:
                 self._server.end(pack(self.stats() if self._loop is not None else {}))

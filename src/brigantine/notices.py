@@ -54,6 +54,8 @@ KINDS: dict[str, Kind] = {
     "unexpected": Kind(logging.INFO, once=True),
     # connections were closed; limited in rate by who tells it
     "no_descriptors": Kind(logging.WARNING, once=False),
+    # connections could not even be accepted; likewise
+    "not_accepted": Kind(logging.WARNING, once=False),
 }
 
 _NAMES = tuple(KINDS)
@@ -267,13 +269,23 @@ def _no_descriptors(notice: Notice, _here: Here) -> str:
     connections = "a connection" if rejected == 1 else f"{rejected:,} connections"
     return (
         f"out of file descriptors: closed {connections} at once, as {used:,} of the {limit:,} that this "
-        f"process may have are in use, and the last {reserve:,} are a reserve. Raise the limit "
-        "(ulimit -n, LimitNOFILE= of systemd, prlimit --nofile while it runs)"
+        f"process may have are in use, and the last {reserve:,} are a reserve. {_RAISE}"
     )
 
 
+def _not_accepted(notice: Notice, _here: Here) -> str:
+    """Numbers: seconds in which this was so, the limit."""
+    failed, limit = notice.numbers
+    return (
+        f"out of file descriptors: connections wait that can't be accepted (in {failed:,} s up to now), as "
+        f"all {limit:,} that this process may have are in use. Have it close files. {_RAISE}"
+    )
+
+
+_RAISE = "Raise the limit (ulimit -n, LimitNOFILE= of systemd, prlimit --nofile while it runs)"
 _SENTENCES = {
     "no_descriptors": _no_descriptors,
+    "not_accepted": _not_accepted,
     "silent": _silent,
     "no_handshake": _no_handshake,
     "unexpected": _unexpected,

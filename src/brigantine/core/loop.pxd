@@ -23,6 +23,7 @@ cdef class Loop(Routers):
     cdef NoticeQueue notices         # what a person is told goes there; None: nowhere
     cdef object reserve              # brigantine.descriptors.DescriptorReserve, or None
     cdef bint reserves               # it is not None
+    cdef const char *lent            # not 0: all descriptors are of it; memory of `reserve`
     cdef vector[int] crowd           # connections to be closed: they have descriptors of the reserve
     cdef int64_t missed              # events since the last one that was sent
     cdef int workers_side            # where workers are

@@ -2,6 +2,7 @@
 
 import os
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -117,6 +118,8 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         self.noticed = notices is not None
         self.reserve = reserve
         self.reserves = reserve is not None
+        if self.reserves:
+            self.lent = PyByteArray_AS_STRING(reserve.lent)
         self.pause = nanoseconds(min(config.heartbeat_interval or _PAUSE, _PAUSE))
         self.drain_timeout = nanoseconds(config.drain_timeout)
         self.drain_deadline = self.drain_from = NO_DEADLINE
@@ -337,7 +340,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         # Where clients are, too, nobody need say anything.
         cdef int64_t opened = NO_DEADLINE if self.single else now
         if event == ZMQ_EVENT_ACCEPTED:
-            if self.reserves and connection >= reserve_begins():
+            if self.reserves and (self.lent[0] or connection >= reserve_begins()):
                 self.crowd.push_back(connection)  # that it was there is told all the same
                 opened = NO_DEADLINE
             if workers:

@@ -24,6 +24,7 @@ cdef enum:
     NOTICE_NO_HANDSHAKE
     NOTICE_UNEXPECTED
     NOTICE_NO_DESCRIPTORS
+    NOTICE_NOT_ACCEPTED
     NOTICE_COUNT
     # Numbers of a notice, at most.
     NOTICE_NUMBERS = 4

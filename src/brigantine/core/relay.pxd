@@ -33,6 +33,7 @@ cdef enum:
     UNSENT_BYTES  # known to the accounts, see stats()
     PAUSED
     CONNECTIONS_REJECTED  # counted by brigantine.descriptors, outside of the core
+    ACCEPTS_FAILED  # counted by brigantine.accepting, outside of the core
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
     DROP_CONTROL      # likewise
     COUNTER_COUNT

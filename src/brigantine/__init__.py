@@ -28,6 +28,7 @@ from .errors import (
     NoReply,
     NoService,
     NotReady,
+    PipelineClosed,
     PublisherClosed,
     SocketMismatch,
     SubscriberClosed,
@@ -38,6 +39,12 @@ from .errors import (
 )
 from .events import Event, Events
 from .pairs import Verdict, check
+from .pipeline.config import PipelineConfig, PipelineOptions
+from .pipeline.counters import SINK_COUNTERS, VENTILATOR_COUNTERS
+from .pipeline.report import Report, Result
+from .pipeline.sink import ReceivedBatch, Sink
+from .pipeline.ventilator import SentBatch, Ventilator
+from .pipeline.worker import PipelineWorker
 from .pubsub.counters import PUBLISHER_COUNTERS, SUBSCRIBER_COUNTERS
 from .pubsub.limits import PublisherConfig, SubscriberConfig
 from .pubsub.message import Message
@@ -53,7 +60,9 @@ __all__ = [
     "DEVICE_COUNTERS",
     "PUBLISHER_COUNTERS",
     "ROUTER_COUNTERS",
+    "SINK_COUNTERS",
     "SUBSCRIBER_COUNTERS",
+    "VENTILATOR_COUNTERS",
     "AnyBroker",
     "BadEnvelope",
     "BindError",
@@ -84,11 +93,20 @@ __all__ = [
     "NotReady",
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
+    "PipelineClosed",
+    "PipelineConfig",
+    "PipelineOptions",
+    "PipelineWorker",
     "Publisher",
     "PublisherClosed",
     "PublisherConfig",
     "QueueDevice",
+    "ReceivedBatch",
+    "Report",
+    "Result",
     "Router",
+    "SentBatch",
+    "Sink",
     "SocketMismatch",
     "StreamerDevice",
     "Subscriber",
@@ -96,6 +114,7 @@ __all__ = [
     "SubscriberConfig",
     "Try",
     "Unroutable",
+    "Ventilator",
     "Verdict",
     "WorkerFailed",
     "WrongUse",

@@ -18,6 +18,7 @@ from .clients.codec import Plain, majordomo
 from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
 from .clients.shell_aio import AsyncClientShell
 from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from .pipeline.aio import PipelineWorker, ReceivedBatch, SentBatch, Sink, Ventilator
 from .pubsub.aio import Publisher, Subscriber
 from .servers.router_aio import Router
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
@@ -28,9 +29,14 @@ __all__ = [
     "MajordomoClient",
     "MajordomoWorker",
     "ParanoidPirateWorker",
+    "PipelineWorker",
     "Publisher",
+    "ReceivedBatch",
     "Router",
+    "SentBatch",
+    "Sink",
     "Subscriber",
+    "Ventilator",
 ]
 
 

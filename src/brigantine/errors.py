@@ -21,6 +21,7 @@ __all__ = [
     "NoReply",
     "NoService",
     "NotReady",
+    "PipelineClosed",
     "PublisherClosed",
     "SocketMismatch",
     "SubscriberClosed",
@@ -133,6 +134,10 @@ class NoPublisher(BrigantineError, TimeoutError):
 
     def __reduce__(self) -> tuple[type[NoPublisher], tuple[str, dict[str, str]]]:
         return type(self), (str(self), self.met)
+
+
+class PipelineClosed(BrigantineError, RuntimeError):
+    """A call needs a ventilator or sink that is open, and this one was closed, or has ended."""
 
 
 class CoreMissing(BrigantineError, ImportError):

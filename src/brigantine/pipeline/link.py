@@ -1,0 +1,444 @@
+"""The I/O thread of a pipeline's worker: connections to ventilators and to the sink."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from ..workers.io_thread import WorkerIO
+from ..workers.readiness import Readiness
+from .caller import Caller
+from .config import BATCH, LEAVE_WAIT, PipelineConfig
+from .wire import (
+    ACK,
+    DONE,
+    HELLO,
+    KEY_BYTES,
+    KILL,
+    LEAVING,
+    LEFT,
+    RESULT,
+    TASK,
+    UNKNOWN,
+    WELCOME,
+    joined,
+    keys_in,
+    pack,
+    says,
+    text_in,
+    unpack,
+    whole_in,
+)
+
+__all__ = ["Job", "PipelineLink", "Places"]
+
+_log = logging.getLogger("brigantine.pipeline")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a worker connects, and how."""
+
+    ventilators: tuple[str, ...]
+    sink: str
+    kill: str | None
+    plain_ventilator: bool
+    plain_sink: bool
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A task in hand."""
+
+    body: list[bytes]
+    #: Empty where it is from a plain ventilator.
+    key: bytes
+    source: _Source
+
+
+class _Source:
+    """A ventilator."""
+
+    def __init__(self) -> None:
+        self.caller: Caller
+        #: Keys of the tasks that were taken from it and whose results the sink has not acknowledged.
+        self.holds: dict[bytes, None] = {}
+        #: Keys of results that the sink has, and it does not know so.
+        self.done: list[bytes] = []
+        #: It knows this worker; it has said that this is to end; it has let it go.
+        self.known = False
+        self.killed = False
+        self.left = False
+        self.leaving = False
+        #: When it was last connected, or this worker began.
+        self.seen_at = time.monotonic()
+        self.ever_known = False
+
+
+class PipelineLink(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
+    """Hands out at most ``capacity`` tasks at once, holds ``prefetch`` of each ventilator at most.
+
+    A result is kept until the sink has acknowledged it, and sent again on a new connection.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        config: PipelineConfig,
+        capacity: int,
+        prefetch: int,
+        orphan_timeout: float | None,
+        linger: float,
+        name: str,
+        context: zmq.Context[Any] | None,
+        stats: dict[str, int],
+        readiness: Readiness,
+    ) -> None:
+        super().__init__(context, stats, readiness)
+        self._places, self._config = places, config
+        self._capacity, self._prefetch = capacity, prefetch
+        self._orphan_timeout, self._linger = orphan_timeout, linger
+        self._name = name
+        self._id = os.urandom(8)
+        self._now = time.monotonic()
+        self._sources = [self._source(each) for each in places.ventilators]
+        kind = zmq.PUSH if places.plain_sink else zmq.DEALER
+        self._sink = self._caller(
+            places.sink, kind, self._sink_up, self._sink_down, self._sink_said
+        )
+        self._callers = [self._sink, *(each.caller for each in self._sources)]
+        if places.kill is not None:
+            self._callers.append(
+                self._caller(places.kill, zmq.SUB, _nothing, _nothing, self._kill_heard)
+            )
+        #: The sink knows this worker.
+        self._sink_known = False
+        self._sink_id = b""
+        self._waiting: deque[Job] = deque()
+        self._at_work: set[Job] = set()
+        #: Results without an acknowledgement, in the order they came; and those to send yet.
+        self._unacked: OrderedDict[bytes, tuple[Job, list[bytes]]] = OrderedDict()
+        self._to_send: deque[tuple[Job, list[bytes]]] = deque()
+        self._blocked = False
+        #: When leaving began, and when nothing but results was left.
+        self._left_at: float | None = None
+        self._empty_at: float | None = None
+
+    def _caller(self, endpoint: str, kind: int, up: Any, down: Any, heard: Any) -> Caller:
+        config = self._config
+        return Caller(
+            endpoint, kind, interval=config.heartbeat_interval, liveness=config.liveness,
+            max_message_bytes=config.max_message_bytes,
+            high_water_mark=self._prefetch if kind == zmq.PULL else config.high_water_mark,
+            wake=self._wakeup.set, up=up, down=down, heard=heard,
+        )  # fmt: skip
+
+    def _source(self, endpoint: str) -> _Source:
+        source = _Source()
+        kind = zmq.PULL if self._places.plain_ventilator else zmq.DEALER
+        source.caller = self._caller(
+            endpoint, kind, lambda: self._source_up(source), lambda: self._source_down(source),
+            lambda frames: self._source_said(source, frames),
+        )  # fmt: skip
+        return source
+
+    # -- the handlers' side -------------------------------------------------------------------
+
+    def answer(self, request: Job, body: list[bytes]) -> None:
+        """Give the result of a task."""
+        self._hand_in((request, body))
+
+    # -- the I/O thread: its turns ------------------------------------------------------------
+
+    def _turn(self, context: zmq.Context[Any]) -> None:
+        for caller in self._callers:
+            if not self._waits(caller):
+                caller.open(context, time.monotonic())
+        self._poll()
+        self._wakeup.clear()
+        more = self._collect()
+        for caller in self._callers:
+            caller.turn(self._now)
+            if caller.kind != zmq.PULL or self._may_take():
+                more = caller.read(BATCH if caller.kind != zmq.PULL else 1) or more
+        self._count_callers()
+        self._send_results()
+        for source in self._sources:
+            self._tell_done(source)
+        while self._waiting and len(self._at_work) < self._capacity:
+            job = self._waiting.popleft()
+            self._at_work.add(job)
+            self._stats["tasks"] += 1
+            self._give(job)
+        self._look_for_the_end()
+        if more:
+            self._wakeup.set()
+
+    def _waits(self, caller: Caller) -> bool:
+        """A ventilator is reached after the sink: who is ready there is ready at both.
+
+        Who is about to end needs nobody but the sink.
+        """
+        if caller is self._sink:
+            return False
+        return self._stopping or (caller.kind != zmq.SUB and not self._sink_id)
+
+    def _may_take(self) -> bool:
+        """Whether a plain ventilator's next task may be read: what is not read goes to others."""
+        held = len(self._waiting) + len(self._at_work) + len(self._to_send)
+        return held < self._prefetch and not self._stopping
+
+    def _poll(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        due = []
+        for caller in self._callers:
+            if caller.kind != zmq.PULL or self._may_take():
+                caller.register(poller, waits_for_room=caller is self._sink and bool(self._to_send))
+            if (
+                not (self._waits(caller) and not caller.connected)
+                and (at := caller.due()) is not None
+            ):
+                due.append(at)
+        if self._stopping or self._orphan_timeout is not None:
+            due.append(self._now + 0.05)
+        before = time.monotonic()
+        sleep = max(0.0, min(due) - before) if due else None
+        poller.poll(None if sleep is None else math.ceil(sleep * 1000))
+        self._now = time.monotonic()
+        gap = self._now - before - (math.inf if sleep is None else sleep)
+        if gap > self._config.heartbeat_interval:  # this process was stopped, not its peers
+            for caller in self._callers:
+                caller.excuse(gap)
+
+    def _count_callers(self) -> None:
+        self._stats["connects"] = sum(each.connects for each in self._callers)
+        self._stats["expired"] = sum(each.expired for each in self._callers)
+
+    def _collect(self) -> bool:
+        """Take what the handlers have handed in; whether there is more."""
+        for _ in range(BATCH):
+            if self._outbox.empty():
+                return False
+            job, body = self._outbox.get()
+            self._at_work.discard(job)
+            self._to_send.append((job, body))
+        return not self._outbox.empty()
+
+    # -- results ------------------------------------------------------------------------------
+
+    def _send_results(self) -> None:
+        while self._to_send and (self._sink_known or (self._sink.plain and self._sink.connected)):
+            job, body = self._to_send[0]
+            if self._sink.plain:
+                if not self._sink.send(body, self._now):
+                    return
+                self._stats["results"] += 1
+                self._acknowledged(job)
+            else:
+                if not self._sink.send((RESULT, job.key, *body), self._now):
+                    return
+                self._unacked[job.key] = (job, body)
+            self._to_send.popleft()
+
+    def _acknowledged(self, job: Job) -> None:
+        """The sink has it: the ventilator may give another."""
+        if job.key:
+            job.source.holds.pop(job.key, None)
+            job.source.done.append(job.key)
+
+    def _tell_done(self, source: _Source) -> None:
+        if source.done and source.known:
+            keys, source.done = source.done, []
+            source.caller.send((DONE, joined(keys)), self._now)
+
+    # -- the sink -----------------------------------------------------------------------------
+
+    def _sink_up(self) -> None:
+        if self._sink.plain:
+            self._sink_known, self._sink_id = True, b"plain"
+            return
+        self._say_hello(self._sink, {})
+
+    def _say_hello(self, caller: Caller, more: dict[str, Any]) -> None:
+        milliseconds = round(self._config.heartbeat_interval * 1000)
+        words = {"role": "worker", "id": self._id, "name": self._name,
+                 "interval": milliseconds, **more}  # fmt: skip
+        caller.send((HELLO, pack(words)), time.monotonic())
+
+    def _sink_down(self) -> None:
+        self._stats["disconnects"] += 1
+        self._sink_known = False
+        if not self._cut:
+            _log.warning("lost the connection to the sink at %s; connecting again",
+                         self._sink.endpoint)  # fmt: skip
+
+    def _sink_said(self, frames: list[bytes]) -> None:
+        word = says(frames)
+        if word == WELCOME and len(frames) == 2:
+            words = unpack(frames[1])
+            if not self._is(self._sink, words, "sink"):
+                return
+            ident = words.get("id")
+            self._sink_known = True
+            self._sink_id = ident if isinstance(ident, bytes) and ident else b"?"
+            self._stats["resent"] += len(self._unacked)
+            self._to_send.extendleft(reversed(self._unacked.values()))
+            self._unacked.clear()
+        elif word == UNKNOWN:
+            self._sink_known = False
+            self._say_hello(self._sink, {})
+        elif word == ACK and len(frames) == 2:
+            for key in keys_in(frames[1]):
+                if (pair := self._unacked.pop(key, None)) is not None:
+                    self._stats["results"] += 1
+                    self._acknowledged(pair[0])
+        elif word == KILL:
+            self._kill_heard(frames)
+        elif not word:
+            self._malformed(self._sink)
+
+    def _is(self, caller: Caller, words: dict[str, Any], what: str) -> bool:
+        """Whether that is who was meant to be there; then how often it wants to hear from here."""
+        told = text_in(words, "role")
+        if told != what:
+            self._stats["drop_malformed"] += 1
+            _log.error("%s is the endpoint of a %s, not of a %s; check the worker's endpoints",
+                       caller.endpoint, told or "stranger", what)  # fmt: skip
+            return False
+        own = self._config.heartbeat_interval
+        theirs = whole_in(words, "interval", 3_600_000, round(own * 1000)) / 1000
+        caller.pace = min(own, max(0.01, theirs))
+        return True
+
+    def _malformed(self, caller: Caller) -> None:
+        self._stats["drop_malformed"] += 1
+        if self._stats["drop_malformed"] == 1:
+            _log.warning("%s sent a message that is not of the pipeline's protocol; "
+                         "is it one of a ventilator or sink of brigantine?", caller.endpoint)  # fmt: skip
+
+    # -- ventilators --------------------------------------------------------------------------
+
+    def _source_up(self, source: _Source) -> None:
+        source.seen_at = self._now
+        if source.caller.plain:
+            source.known = source.ever_known = True
+            self._readiness.confirm(source.caller.endpoint)
+            return
+        self._readiness.connect(source.caller.endpoint)
+        self._say_hello(source.caller, {"prefetch": self._prefetch, "holds": joined(source.holds)})
+
+    def _source_down(self, source: _Source) -> None:
+        self._stats["disconnects"] += 1
+        source.known = source.leaving = False
+        source.seen_at = self._now
+        self._readiness.lose(source.caller.endpoint)
+        if not (self._cut or source.left):
+            _log.warning("lost the connection to the ventilator at %s; connecting again",
+                         source.caller.endpoint)  # fmt: skip
+
+    def _source_said(self, source: _Source, frames: list[bytes]) -> None:
+        if source.caller.plain:
+            self._waiting.append(Job(frames, b"", source))
+            return
+        word = says(frames)
+        if word == TASK and len(frames) >= 3 and len(frames[1]) == KEY_BYTES:
+            self._take(source, frames)
+        elif word == WELCOME and len(frames) == 2:
+            if not self._is(source.caller, unpack(frames[1]), "ventilator"):
+                return
+            source.known = source.ever_known = True
+            source.killed = False
+            self._readiness.confirm(source.caller.endpoint)
+        elif word == UNKNOWN:
+            source.known = False
+            self._source_up(source)
+        elif word == KILL:
+            self._stats["kills"] += 1
+            source.killed = True
+        elif word == LEFT:
+            source.left = True
+        elif not word:
+            self._malformed(source.caller)
+
+    def _take(self, source: _Source, frames: list[bytes]) -> None:
+        key = frames[1]
+        if key in source.holds:
+            return  # sent again though it is in hand
+        if len(source.holds) >= self._prefetch:
+            self._stats["drop_excess"] += 1
+            return
+        source.holds[key] = None
+        self._waiting.append(Job(frames[2:], key, source))
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def _kill_heard(self, _frames: list[bytes]) -> None:
+        if not self._stopping:
+            self._stats["kills"] += 1
+            self.stop()
+
+    def _look_for_the_end(self) -> None:
+        """Begin to leave where all ventilators have said so, or none was there for too long."""
+        for source in self._sources:
+            if source.known:
+                source.seen_at = self._now
+        if not self._stopping and all(source.killed for source in self._sources):
+            self.stop()
+        if not self._stopping and self._orphan_timeout is not None:
+            lonely = [
+                source.ever_known and self._now - source.seen_at >= self._orphan_timeout
+                for source in self._sources if not source.killed
+            ]  # fmt: skip
+            if lonely and all(lonely):
+                _log.warning("no ventilator was there for %g s (orphan_timeout): ending",
+                             self._orphan_timeout)  # fmt: skip
+                self.stop()
+        if not self._stopping:
+            return
+        if self._left_at is None:
+            self._left_at = self._now
+        for source in self._sources:
+            if source.known and not source.leaving and not source.caller.plain:
+                source.leaving = source.caller.send((LEAVING,), self._now)
+
+    def _finished(self) -> bool:
+        if self._left_at is None or self._waiting or self._at_work or not self._outbox.empty():
+            return False
+        waited = self._now - self._left_at
+        let_go = all(
+            source.left or not source.known or source.caller.plain for source in self._sources
+        )
+        if not let_go and waited < LEAVE_WAIT:
+            return False
+        if self._empty_at is None:
+            self._empty_at = self._now
+        if not (self._to_send or self._unacked):
+            return not any(source.done and source.known for source in self._sources)
+        return self._now - self._empty_at >= self._linger
+
+    def _close(self, *, flush: bool) -> None:
+        self._stats["discarded_tasks"] += len(self._waiting)
+        while not self._outbox.empty():
+            self._to_send.append(self._outbox.get())
+        if flush:
+            self._send_results()
+        kept = len(self._to_send) + len(self._unacked)
+        self._stats["discarded_results"] += kept
+        if flush and kept:
+            _log.warning("ending with %d results that the sink has not acknowledged", kept)
+        if self._sink.connected and not self._sink.plain:
+            self._sink.send((LEAVING,), self._now)
+        for caller in self._callers:
+            caller.close(self._linger if flush else 0.0)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,208 @@
+"""The sink of a pipeline, for threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from ..arguments import patience
+from ..calls import ForThreads, called_rightly
+from ..checks import whole
+from ..errors import NotReady, PipelineClosed
+from .changes import Deadline
+from .config import PipelineConfig, PipelineOptions, config_from
+from .report import Report, Result
+from .shared import ReceivedShared, SinkShared
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+__all__ = ["ReceivedBatch", "Sink"]
+
+
+class ReceivedBatch(ReceivedShared):
+    """A batch of results; given by :meth:`Sink.next_batch`.  To iterate over it gives its results.
+
+    The iteration ends when all have come; when none has for ``batch_timeout`` seconds; or when the
+    ventilator waits for the rest no more.  Then :meth:`report` tells what is missing, and if the
+    batch is not complete it may be iterated over again: what comes later counts.
+    """
+
+    def recv(self, timeout: float | None = None) -> Result | None:
+        """The next result, as it comes; ``None`` when there is none.
+
+        That is after ``timeout`` seconds (``None``: ``batch_timeout`` without any result of this batch),
+        when the batch is complete, or when the ventilator waits for it no more.
+        Raises :class:`~brigantine.errors.PipelineClosed` when the sink was closed.
+        """
+        io, record = self._io, self._record
+        began = time.monotonic()
+        deadline = None if patience(timeout) is None else began + (timeout or 0.0)
+        while (result := self._take()) is None:
+            if record.done or record.over:
+                last = self._take()  # it may have come just now
+                if last is None:
+                    self._finish()
+                return last
+            io.check()
+            until = deadline
+            if until is None:
+                until = max(began, record.heard_at) + io.config.batch_timeout
+            left = until - time.monotonic()
+            if left <= 0:
+                return None
+            io.changes.wait(self._come, left)
+        return result
+
+    def __iter__(self) -> Iterator[Result]:
+        while (result := self.recv()) is not None:
+            yield result
+
+    def collect(self) -> Report:
+        """Read all results, and keep none; returns the report.  For who counts only."""
+        while self.recv() is not None:
+            pass
+        return self.report()
+
+    def report(self) -> Report:
+        """What has come, and what has not."""
+        answer = self._io.report(self._record)
+        self._io.changes.wait(lambda: answer or self._io.ended, None)
+        return answer[0] if answer else self._record.report()
+
+    def close(self) -> None:
+        """Wait for it no more: results that wait are dropped, and those that come."""
+        self._finish()
+
+
+class Sink(SinkShared, ForThreads):
+    """Takes the results of a pipeline's workers, batch by batch, each task's once.
+
+    ``endpoint`` is where :class:`~brigantine.PipelineWorker` and :class:`~brigantine.Ventilator` connect:
+    one or several, which are bound::
+
+        with Sink("tcp://*:5558") as sink:
+            for batch in sink:
+                for result in batch:
+                    print(result.number, result.body)
+                print(batch.report())
+
+    A result counts for its own batch.  While ``high_water_mark`` results wait to be read, or
+    ``queue_bytes``, workers are told of theirs only as they are read, and so get no more tasks than
+    they may hold.
+
+    ``plain`` is an endpoint, or several, for programs that know nothing of this: a PULL socket, for the
+    guide's ``taskwork`` and ``taskvent``.  ``kill`` is one for a PUB socket, by which the guide's second
+    ``taskwork`` is told to end.  What is not known of them: docs/pipeline.md.
+
+    Options: :class:`~brigantine.PipelineConfig`, by name or as ``config``.  With ``context`` its sockets
+    live in that ``zmq.Context``, which inproc endpoints need.
+    Raises :class:`~brigantine.errors.ConfigError` for what can't work and
+    :class:`~brigantine.errors.BindError`.
+    Source: ZeroMQ guide, chapter 1 "Divide and Conquer", chapter 2 "Handling Errors and ETERM".
+    """
+
+    @called_rightly
+    def __init__(
+        self,
+        endpoint: str | Sequence[str],
+        *,
+        plain: str | Sequence[str] = (),
+        kill: str | Sequence[str] = (),
+        context: zmq.Context[Any] | None = None,
+        config: PipelineConfig | None = None,
+        **options: Unpack[PipelineOptions],
+    ) -> None:
+        settings = config_from(type(self), config, options)
+        self._make(endpoint, plain, kill, context, settings)
+
+    def next_batch(self, timeout: float | None = None) -> ReceivedBatch:
+        """The next batch that a ventilator begins, in the order they begin.
+
+        Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when none has after ``timeout``
+        seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.
+        """
+        self._warn_in_coroutine("next_batch")
+        patience(timeout)
+        io = self._io
+        io.check()
+        while not io.begun:
+            if not io.changes.wait(lambda: io.begun or io.ended or io.stopping, timeout):
+                raise NotReady(f"no batch has begun within {timeout:g} s at {self!r}", 0, ())
+            if not io.begun:
+                io.check()
+        return ReceivedBatch(io, io.begun.popleft())
+
+    def __iter__(self) -> Iterator[ReceivedBatch]:
+        """The batches as they begin, until the sink is closed."""
+        while True:
+            try:
+                batch = self.next_batch()
+            except PipelineClosed:
+                return
+            yield batch
+
+    def plain_batch(self, tasks: int, *, start: bool = True) -> ReceivedBatch:
+        """A batch of a ventilator that tells nothing, such as the guide's ``taskvent``: so many results.
+
+        Before them comes its start signal, one message; with ``start=False`` it sends none.
+        Raises :class:`~brigantine.errors.WrongUse` for a sink without ``plain`` endpoints.
+        """
+        made = self._want_plain(tasks, start)
+        self._io.changes.wait(lambda: made or self._io.ended, None)
+        self._io.check()
+        return ReceivedBatch(self._io, made[0])
+
+    def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
+        """Wait until so many workers of ours are connected; how many are.
+
+        Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they are not after ``timeout``
+        seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.
+        """
+        deadline = Deadline(timeout)
+        whole("workers", workers, 1, 1_000_000)
+        io = self._io
+        io.check()
+        if not io.changes.wait(
+            lambda: io.workers >= workers or io.ended or io.stopping, deadline.left
+        ):
+            raise self._fewer(workers, io.workers, deadline)
+        io.check()
+        return io.workers
+
+    def kill(self, timeout: float | None = 0.0) -> int:
+        """Have all workers end, each once it has done what it holds; how many are still connected.
+
+        Waits ``timeout`` seconds for them (``None``: for ever).  Plain workers get ``KILL`` from the
+        ``kill`` endpoint, those that subscribe later, too.  A new batch takes it back.
+        """
+        patience(timeout)
+        io = self._io
+        io.check()
+        io.killing = True
+        io.wake()
+        io.changes.wait(lambda: not io.workers or io.ended, timeout)
+        return io.workers
+
+    def close(self) -> None:
+        """Close the sockets; results that wait are lost to it.  From any thread; may be called again."""
+        self._io.stop()
+        self._io.join(None)
+        self._finalizer.detach()
+
+    def __enter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.PipelineClosed` after :meth:`close`."""
+        self._io.check()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,445 @@
+"""The ventilator's thread: gives tasks to workers, tells the sink what to wait for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import zmq
+
+from ..closing import closing
+from ..monitor import monitor_event
+from ..sockets import watch_connections
+from .allotment import Allotment, Sent, Task
+from .caller import Caller
+from .config import ASK_EVERY, BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig
+from .counters import VENTILATOR_COUNTERS
+from .hub import Hub, Peer
+from .report import Report, packed_lost, unpacked
+from .wire import (
+    ASK,
+    BATCH_BYTES,
+    BEGIN,
+    BEGUN,
+    DONE,
+    END,
+    FORGET,
+    HELLO,
+    KEY_BYTES,
+    KILL,
+    LEAVING,
+    LEFT,
+    LOST,
+    PLAIN,
+    PLAIN_START,
+    REPORT,
+    TASK,
+    UNKNOWN,
+    WELCOME,
+    keys_in,
+    pack,
+    says,
+    unpack,
+    whole_in,
+)
+
+__all__ = ["VentilatorIO"]
+
+#: More than any number of tasks.
+MOST = 1 << 62
+
+_log = logging.getLogger("brigantine.pipeline")
+
+
+class VentilatorIO(Hub):
+    """Bound for workers; connected to one sink."""
+
+    what = "ventilator"
+    roles = ("worker",)
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        sink: str,
+        config: PipelineConfig,
+        context: zmq.Context[Any] | None,
+        *,
+        plain_endpoints: Sequence[str],
+        plain_sink: bool,
+        name: str,
+    ) -> None:
+        super().__init__(endpoints, config, context, VENTILATOR_COUNTERS)
+        self.name = name
+        self.allotment = Allotment(self.count)
+        self._plain_wanted = plain_endpoints
+        self.plain_endpoints: tuple[str, ...] = ()
+        self._push: Any = None
+        self._push_watch: Any = None
+        self._plain_peers = 0
+        self._push_full = False
+        self._sink = Caller(
+            sink, zmq.PUSH if plain_sink else zmq.DEALER,
+            interval=config.heartbeat_interval, liveness=config.liveness,
+            max_message_bytes=config.max_message_bytes, high_water_mark=0, wake=self.wake,
+            up=self._sink_is_up, down=self._sink_is_down, heard=self._sink_has_said,
+        )  # fmt: skip
+        self._callers = [self._sink]
+        #: The sink knows this ventilator; has let it go.
+        self.sink_ready = False
+        self._sink_left = False
+        self._sink_id = b""
+        #: Enough workers were ready once.
+        self._begun = False
+        #: Workers are to end when nothing waits; it was told to the sink.
+        self.killing = False
+        self._killed_sink = False
+        self._stop_at: float | None = None
+        #: Batches that are new, or whose end or loss the sink is to be told of; by any thread.
+        self.news: dict[Sent, None] = {}
+        #: Workers passed over, as libzmq took nothing for them.
+        self._full = False
+
+    # -- any thread ---------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another task may wait."""
+        return (
+            len(self.allotment.queue) < self.config.high_water_mark
+            and self.allotment.queued_bytes <= self.config.queue_bytes
+        )
+
+    @property
+    def ready(self) -> int:
+        """Workers that are ready."""
+        return len(self.allotment.hands) + self._plain_peers
+
+    def begin(self) -> Sent:
+        """A new batch."""
+        sent = Sent(os.urandom(BATCH_BYTES))
+        self.allotment.batches[sent.batch] = sent
+        self.count["batches"] += 1
+        self.killing = False
+        self.tell(sent)
+        return sent
+
+    def tell(self, sent: Sent) -> None:
+        """The sink is to be told of it."""
+        self.news[sent] = None
+        self.wake()
+
+    def put(self, sent: Sent, number: int, frames: list[bytes]) -> None:
+        """A task waits for a worker; by the one thread that sends this batch."""
+        size = sum(map(len, frames))
+        sent.put += 1
+        sent.put_bytes += size
+        sent.stale = sent.asked
+        idle = not self.allotment.queue
+        self.allotment.queue.append(Task(sent, number, frames, size))
+        if idle:
+            self.wake()
+
+    def settled(self, sent: Sent) -> bool:
+        """Whether nothing more is to be waited for: all is there, or nothing more can come."""
+        if sent.over or self.ended:
+            return True
+        return sent.answered > sent.stale and not self._under_way(sent, time.monotonic())
+
+    def report(self, sent: Sent) -> Report:
+        """How a batch is: what the sink has said last, or what is known here."""
+        told = sent.report
+        if told is not None and (told.complete or sent.answered > sent.stale):
+            return told
+        return sent.own_report(self.name)
+
+    def stats(self) -> dict[str, int]:
+        """As of any hub."""
+        return {
+            **super().stats(),
+            "workers": len(self.allotment.hands),
+            "plain_workers": self._plain_peers,
+            "queued": len(self.allotment.queue),
+        }
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        super()._open()
+        if not self._plain_wanted:
+            return
+        push = self._push = self._socket(zmq.PUSH)
+        push.sndhwm = 1
+        self._push_watch = watch_connections(push, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self.plain_endpoints = tuple(self._bind(push, each) for each in self._plain_wanted)
+
+    def _close(self) -> None:
+        self.count["dropped"] += len(self.allotment.queue)
+        if self._push_watch is not None:
+            with closing(self._context, (), shared=False):
+                self._push.disable_monitor()
+                self._push_watch.close()
+        super()._close()
+
+    def _register(self, poller: zmq.Poller, due: list[float]) -> None:
+        if self._push_watch is not None:
+            poller.register(self._push_watch, zmq.POLLIN)
+            if self._push_full and self.allotment.queue:
+                poller.register(self._push, zmq.POLLOUT)
+        if self._full:
+            due.append(self._now + 0.01)
+        stuck = self._stuck(self._now)
+        due.extend(max(sent.asked_at, sent.lost_at) + ASK_EVERY for sent in stuck)
+        if self._stop_at is not None:
+            due.append(self._stop_at)
+
+    def _finished(self, now: float) -> bool:
+        if not self.stopping:
+            return False
+        if self._stop_at is None:
+            self._stop_at = now + self.config.linger
+            if not self._sink.plain:
+                self._sink.send((LEAVING,), now)
+        if now >= self._stop_at:
+            return True
+        told = self._sink_left or self._sink.plain or not self._sink.connected
+        return told and not self.news
+
+    def _work(self, now: float) -> bool:
+        if self._push_watch is not None:
+            self._read_push_watch()
+        if self._full:
+            self._full = False
+            self.allotment.look_again()
+        self._tell_sink(now)
+        more = self._give_tasks()
+        if self.killing and not self.allotment.queue:
+            self._kill()
+        for sent in self._stuck(now):
+            if now - sent.asked_at >= ASK_EVERY:
+                sent.asked_at = now
+                if self._sink.send((ASK, sent.batch), now):
+                    sent.asked += 1
+        self._notice_ends(now)
+        return more
+
+    def _stuck(self, now: float) -> list[Sent]:
+        """Batches that the sink is to be asked about: nothing more is under way, and somebody waits."""
+        return [
+            sent for sent in list(self.allotment.batches.values())
+            if sent.ended and not sent.over and not self._under_way(sent, now)
+        ]  # fmt: skip
+
+    def _under_way(self, sent: Sent, now: float) -> bool:
+        """Whether results may come; of plain workers a plain sink tells nothing."""
+        nobody = self._sink.plain or not self._plain_peers
+        return sent.under_way(now, RECONNECT_GRACE if nobody else self.config.batch_timeout)
+
+    def _notice_ends(self, now: float) -> None:
+        """What is over is forgotten; who waits for a batch looks again."""
+        for sent in list(self.allotment.batches.values()):
+            if sent.over and not sent.queued:
+                del self.allotment.batches[sent.batch]
+                self.news.pop(sent, None)
+                if not self._sink.plain and not (sent.report and sent.report.complete):
+                    self._sink.send((FORGET, sent.batch), now)
+            elif sent.ended and self._sink.plain and not self._under_way(sent, now):
+                sent.answered = sent.asked = sent.asked + 1
+                self.changes.ring()
+
+    # -- tasks --------------------------------------------------------------------------------
+
+    def _may_begin(self) -> bool:
+        if not self._begun:
+            enough = self.ready >= self.config.min_workers
+            self._begun = enough and (self._sink.plain or self.sink_ready)
+        return self._begun
+
+    def _give_tasks(self) -> bool:
+        """Give what waits to who has room, a batch of them at most; whether there may be more."""
+        allotment = self.allotment
+        if not allotment.queue or not self._may_begin():
+            return False
+        was_full, given = not self.has_room, 0
+        self._push_full = False
+        while allotment.queue and given < BATCH:
+            task = allotment.queue[0]
+            if not task.batch.over and not (task.batch.begun and self._give(task)):
+                break
+            allotment.take()
+            given += 1
+        if given and not allotment.queue:
+            self.changes.ring()  # who has sent all may go on
+        elif was_full and self.has_room:
+            self.changes.ring()
+        return given >= BATCH
+
+    def _give(self, task: Task) -> bool:
+        """Give a task to the worker whose turn it is; false when there is none."""
+        hand = self.allotment.free
+        while hand is not None:
+            key = self.allotment.give(task, hand)
+            peer = self.peers[hand.peer]
+            if self.send(peer, (TASK, key, *task.frames)):
+                return True
+            self.allotment.take_back(task, hand.peer)
+            self._full = True
+            hand = self.allotment.free
+        if self._push is None or not self.allotment.plain_room(self._plain_peers):
+            return False
+        try:
+            self._push.send_multipart(task.frames, zmq.DONTWAIT)
+        except zmq.Again:
+            self._push_full = True
+            return False
+        self.allotment.give_plain(task, self._now)
+        self.news[task.batch] = None
+        return True
+
+    # -- workers ------------------------------------------------------------------------------
+
+    def _joined(self, peer: Peer, hello: dict[str, Any]) -> None:
+        prefetch = max(1, whole_in(hello, "prefetch", MOST_PREFETCH, 1))
+        holds = hello.get("holds")
+        keys = holds if isinstance(holds, bytes) else b""
+        self.count["workers_joined"] += 1
+        news = self.allotment.hello(
+            peer.route, peer.id, peer.name, prefetch, keys_in(keys), self._now
+        )
+        # What it has on an earlier connection is over.
+        for other in [each for each in self.peers.values() if each.id == peer.id]:
+            if other is not peer:
+                del self.peers[other.route]
+        self.news.update(dict.fromkeys(news))
+        if self.killing and not self.allotment.queue:
+            self._kill()
+
+    def _leaving(self, peer: Peer) -> None:
+        self.allotment.leave(peer.route)
+
+    def _lost(self, peer: Peer, why: str) -> None:
+        hand = self.allotment.hands.get(peer.route)
+        if hand is None:
+            return
+        held = len(hand.holding)
+        news = self.allotment.lose(peer.route, self._now)
+        self.news.update(dict.fromkeys(news))
+        if why and (held or not hand.leaving):
+            self.count["workers_lost"] += 1
+            _log.warning("worker %s %s; it held %d tasks", peer.name, why, held)
+
+    def _said(self, peer: Peer, word: bytes, frames: list[bytes]) -> bool:
+        if word != DONE or len(frames) != 1 or len(frames[0]) % KEY_BYTES:
+            return False
+        self.allotment.done(peer.route, keys_in(frames[0]))
+        return True
+
+    def _kill(self) -> None:
+        """Have the workers end that were not told to yet, and the sink know."""
+        for hand in list(self.allotment.hands.values()):
+            if not hand.killed and self.send(self.peers[hand.peer], (KILL,)):
+                hand.killed = True
+                self.count["kills"] += 1
+        if not self._killed_sink and not self._sink.plain:
+            self._killed_sink = self._sink.send((KILL,), self._now)
+
+    def _read_push_watch(self) -> None:
+        while True:
+            try:
+                event, _ = monitor_event(self._push_watch.recv_multipart(zmq.DONTWAIT))
+            except zmq.Again:
+                return
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._plain_peers += 1
+            elif event == zmq.EVENT_DISCONNECTED and self._plain_peers:
+                self._plain_peers -= 1
+            self.changes.ring()
+
+    # -- the sink -----------------------------------------------------------------------------
+
+    def _sink_is_up(self) -> None:
+        self.count["sinks"] += 1
+        if self._sink.plain:
+            self.sink_ready = True
+            self.changes.ring()
+            return
+        hello = {"role": "ventilator", "id": self.id, "name": self.name,
+                 "interval": self._interval_ms}  # fmt: skip
+        self._sink.send((HELLO, pack(hello)), time.monotonic())
+
+    def _sink_is_down(self) -> None:
+        _log.warning("lost the connection to the sink at %s; connecting again", self._sink.endpoint)
+        self.sink_ready = False
+        self._killed_sink = False
+
+    def _tell_sink(self, now: float) -> None:
+        """Tell it what is new of the batches."""
+        if not self.sink_ready:
+            return
+        for sent in list(self.news):
+            self.news.pop(sent, None)
+            if self._sink.plain:
+                if not sent.begun:  # the start of a batch, as the guide's ventilator says it
+                    sent.begun = self._sink.send((PLAIN_START,), now)
+                    self.news.update({} if sent.begun else {sent: None})
+                continue
+            if not sent.begun:
+                words = {"plain": self._push is not None, "name": self.name}
+                self._sink.send((BEGIN, sent.batch, pack(words)), now)
+            if sent.lost:
+                lost = {who: tuple(sorted(numbers)) for who, numbers in list(sent.lost.items())}
+                self._sink.send((LOST, sent.batch, pack({"lost": packed_lost(lost)})), now)
+            if sent.ended or sent.plain_tasks:
+                self._tell_end(sent, now)
+
+    def _tell_end(self, sent: Sent, now: float) -> None:
+        words: dict[str, Any] = {"plain": sent.plain_tasks, "handed": not sent.queued}
+        if sent.ended:
+            words["tasks"] = sent.tasks
+        frames = (END, sent.batch, pack(words), sent.plain_numbers.packed())
+        self._sink.send(frames, now)
+        if sent.queued and sent.ended:
+            self.news[sent] = None  # again when all are handed out
+
+    def _sink_has_said(self, frames: list[bytes]) -> None:
+        word, rest = says(frames), frames[1:]
+        if word == WELCOME and rest:
+            self._welcomed(unpack(rest[0]))
+        elif word == UNKNOWN:
+            self._sink_is_up()
+        elif word == LEFT:
+            self._sink_left = True
+        elif len(rest) >= 2 and (sent := self.allotment.batches.get(rest[0])) is not None:
+            if word == BEGUN:
+                sent.begun, sent.refused = not rest[1], rest[1].decode(errors="replace")
+                sent.over = sent.over or bool(sent.refused)
+                self.changes.ring()
+            elif word == PLAIN:
+                sent.plain_returned = whole_in(unpack(rest[1]), "plain_returned", MOST)
+                sent.plain_at = self._now
+            elif word == REPORT and len(rest) >= 5:
+                sent.report = unpacked(rest[0], rest[1:], self.name)
+                sent.plain_returned = sent.report.plain_returned
+                sent.answered = sent.asked
+                sent.over = sent.over or sent.report.complete
+                self.changes.ring()
+
+    def _welcomed(self, words: dict[str, Any]) -> None:
+        """The sink knows this ventilator; perhaps it is another sink than before."""
+        self._sink.pace = min(
+            self.config.heartbeat_interval,
+            max(0.01, whole_in(words, "interval", 3_600_000, self._interval_ms) / 1000),
+        )
+        ident = words.get("id")
+        if isinstance(ident, bytes) and ident != self._sink_id:
+            if self._sink_id:
+                _log.warning("the sink at %s was restarted; results that it had are missing again",
+                             self._sink.endpoint)  # fmt: skip
+            self._sink_id = ident
+        self.sink_ready = True
+        for sent in list(self.allotment.batches.values()):
+            sent.begun = False
+            self.news[sent] = None
+        self.changes.ring()

@@ -1,0 +1,164 @@
+"""The worker of a pipeline: who it is connected to, whatever calls its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic
+
+import zmq
+
+from ..arguments import as_targets
+from ..calls import called_rightly
+from ..checks import flag, number, shown, whole
+from ..config import READY_TIMEOUT, BrokerConfig
+from ..errors import ConfigError, WrongUse
+from ..workers.base import Handles, Worker
+from ..workers.heartbeat import CAPACITY_RANGE
+from ..workers.readiness import Readiness
+from ..workers.reply import ReplyLimits
+from ..workers.threads import ThreadWorker
+from .config import MOST_PREFETCH, PipelineConfig
+from .counters import WORKER_STATS
+from .link import Job, PipelineLink, Places
+from .shared import Body, named
+
+__all__ = ["PipelineBase", "PipelineWorker"]
+
+#: Of no use to a ventilator or sink, and what a worker answers with None: the guide's worker sends that.
+NO_RESULT = b""
+
+
+class PipelineBase(Worker[Job], Generic[Handles]):
+    """Whom a pipeline's worker serves."""
+
+    @called_rightly
+    def __init__(
+        self,
+        ventilators: str | Sequence[str],
+        sink: str,
+        handler: Handles,
+        *,
+        capacity: int = 1,
+        prefetch: int | None = None,
+        orphan_timeout: float | None = None,
+        kill: str | None = None,
+        plain_ventilator: bool = False,
+        plain_sink: bool = False,
+        name: str = "",
+        heartbeat_interval: float = PipelineConfig.heartbeat_interval,
+        liveness: int = PipelineConfig.liveness,
+        max_result_bytes: int = BrokerConfig.max_message_bytes,
+        max_result_frames: int = BrokerConfig.max_frames,
+        linger: float = 5.0,
+        ready_timeout: float = READY_TIMEOUT,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
+        ahead = 2 * capacity if prefetch is None else prefetch
+        self._prefetch = whole("prefetch", ahead, 1, MOST_PREFETCH)
+        if self._prefetch < self._capacity:
+            raise ConfigError(
+                f"prefetch ({self._prefetch}) must be at least capacity ({self._capacity}): a place that "
+                "never gets a task is none"
+            )
+        shared = context is not None
+        plain_ventilator = flag("plain_ventilator", plain_ventilator)
+        # What a plain ventilator gives has no number, and a result without one is a plain result.
+        plain = flag("plain_sink", plain_sink) or plain_ventilator
+        self._places = Places(
+            as_targets(ventilators, "ventilators", shared=shared), _one(sink, "sink", shared=shared),
+            None if kill is None else _one(kill, "kill", shared=shared), plain_ventilator, plain,
+        )  # fmt: skip
+        self._orphan_timeout = orphan_timeout
+        if orphan_timeout is not None:
+            self._orphan_timeout = number("orphan_timeout", orphan_timeout, 0.01, 30 * 86400.0)
+        self._linger = number("linger", linger, 0.0, 3600.0)
+        self._name = named(name)
+        limits = ReplyLimits(
+            whole("max_result_bytes", max_result_bytes, 1024, 1 << 40, "bytes"),
+            whole("max_result_frames", max_result_frames, 4, 65536),
+        )
+        super().__init__(
+            handler, heartbeat_interval, liveness, limits, context, WORKER_STATS, ready_timeout
+        )
+        self._config = PipelineConfig(
+            heartbeat_interval=heartbeat_interval,
+            liveness=liveness,
+            max_message_bytes=max_result_bytes,
+        )
+        self._readiness = Readiness(self._places.ventilators)
+
+    @property
+    def name(self) -> str:
+        """As reports have it."""
+        return self._name
+
+    def stats(self) -> dict[str, int]:
+        """Counters: tasks, results, errors, resent, discarded_tasks, discarded_results, connects,
+        disconnects, expired, drop_malformed, drop_excess, kills.
+
+        At rest ``tasks == results + discarded_results``.
+        """
+        return dict(self._stats)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _words(self) -> str:
+        places = self._places
+        return f"ventilators={','.join(places.ventilators)} sink={places.sink}"
+
+    def _make_link(self) -> PipelineLink:
+        return PipelineLink(
+            self._places, self._config, self._capacity, self._prefetch, self._orphan_timeout,
+            self._linger, self._name, self._context, self._stats, self._readiness,
+        )  # fmt: skip
+
+    def _failed(self, error: BaseException) -> list[bytes]:
+        """What tells the sink of an exception: a plain one can't be told, and gets an empty result."""
+        report = super()._failed(error)
+        return [NO_RESULT] if self._places.plain_sink else report
+
+
+def _one(value: str, what: str, *, shared: bool) -> str:
+    if not isinstance(value, (str, bytes)):
+        raise WrongUse(f"{what}: a worker has one endpoint, a string, not {shown(value)}")
+    (endpoint,) = as_targets(value, what, shared=shared)
+    return endpoint
+
+
+#: A function of a task's body that returns the result's, or nothing.
+TaskHandler = Callable[[Any], "Body | None"]
+
+
+class PipelineWorker(PipelineBase[TaskHandler], ThreadWorker[Job]):
+    """Calls ``handler(body)`` for each task of a ventilator, and sends what it returns to the sink.
+
+    ``ventilators`` are the endpoints of one :class:`~brigantine.Ventilator` or several, ``sink`` that of
+    their :class:`~brigantine.Sink`::
+
+        PipelineWorker("tcp://localhost:5557", "tcp://localhost:5558", work).run()
+
+    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either, or
+    ``None`` for an empty result.  ``capacity`` handlers are at work at once, each in a thread.
+    ``prefetch`` is how many tasks a ventilator may have given it at once, those at work and those whose
+    results the sink has not taken included; by default twice the capacity.  What a handler raises goes to
+    the log ``brigantine.worker`` and to the sink, where the result raises it.
+
+    It is ready at a ventilator when it has reached the sink.  A result is kept until the sink has
+    acknowledged it, and sent again after a lost connection.  Its end: :meth:`stop`, or the kill signal,
+    of all its ventilators, of the sink, or of a plain sink's PUB socket at ``kill``.  Then all that it
+    holds is done first.  ``orphan_timeout``: also when no ventilator was there for so many seconds, after
+    one was; ``linger`` is how long it waits for the sink to take its last results.
+
+    ``plain_ventilator`` and ``plain_sink`` tell that the other side is a program that knows nothing of
+    this, such as the guide's ``taskvent`` (a PUSH socket) and ``tasksink`` (a PULL socket): see
+    docs/pipeline.md.
+
+    A worker runs once.  Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that
+    can't work and ``TypeError`` for a handler that can't be called.
+    Source: ZeroMQ guide, chapter 1 "Divide and Conquer".
+    """
+
+    def _reply(self, _link: Any, _request: Job, value: Any) -> list[bytes]:
+        """The frames of a result."""
+        return super()._reply(_link, _request, NO_RESULT if value is None else value)

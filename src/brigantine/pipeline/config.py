@@ -10,7 +10,7 @@ from ..checks import number, shown, whole
 from ..config import BrokerConfig
 from ..errors import WrongUse
 
-__all__ = ["PipelineConfig", "PipelineOptions", "bounds", "config_from"]
+__all__ = ["PipelineConfig", "PipelineOptions", "config_from"]
 
 #: Tasks that one worker may ask for ahead, at the most.
 MOST_PREFETCH = 10_000

@@ -29,8 +29,8 @@ class SentBatch(SentShared):
 
         Waits while ``high_water_mark`` tasks, or ``queue_bytes``, wait for workers with room.
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they still do after
-        ``timeout`` seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed` when the
-        ventilator was closed.
+        ``timeout`` seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`
+        when the ventilator was closed.
         """
         frames, number = self._frames(body), self._next()
         self._send(number, frames, Deadline(timeout))

@@ -43,6 +43,9 @@ nitpick_ignore_regex = [
     ),  # of arguments that none but a broker or device gives
     ("py:class", r"brigantine\.pure\.(expiry|lru)\.Key"),  # type variables
     ("py:class", r"brigantine\.workers\.base\.Handles"),
-    ("py:class", r"brigantine\.pipeline\.(ledger|sink_io|ventilator_io)\..*"),  # likewise, a batch's
+    (
+        "py:class",
+        r"brigantine\.pipeline\.(ledger|sink_io|ventilator_io)\..*",
+    ),  # likewise, a batch's
     ("py:class", r"brigantine\.visits\..*"),  # of arguments that none but a broker gives
 ]

@@ -86,7 +86,7 @@ def test_a_report_of_another_batch_is_refused() -> None:
             batch.resend([0], [b"x"])
         batch._set_end()
         with pytest.raises(WrongUse, match="a report of batch abc"):
-            batch.resend(Report(batch="abc"), [b"x"])
+            batch.resend(Report(batch="abc", lost={}), [b"x"])
         with pytest.raises(ConfigError, match="number must be from 0 to -1"):
             batch.resend([0], [b"x"])
 

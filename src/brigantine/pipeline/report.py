@@ -66,7 +66,7 @@ class Report:
     missing: tuple[int, ...] = field(default=(), repr=False)
     failed: tuple[int, ...] = ()
     duplicates: int = 0
-    lost: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    lost: Mapping[str, tuple[int, ...]]
     plain_tasks: int = 0
     plain_returned: int = 0
     unsure: tuple[int, ...] = field(default=(), repr=False)

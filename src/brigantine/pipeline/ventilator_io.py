@@ -200,8 +200,7 @@ class VentilatorIO(Hub):
             return False
         if self._stop_at is None:
             self._stop_at = now + self.config.linger
-            if not self._sink.plain:
-                self._sink.send((LEAVING,), now)
+            self._say((LEAVING,), now)
         if now >= self._stop_at:
             return True
         told = self._sink_left or self._sink.plain or not self._sink.connected
@@ -220,7 +219,7 @@ class VentilatorIO(Hub):
         for sent in self._stuck(now):
             if now - sent.asked_at >= ASK_EVERY:
                 sent.asked_at = now
-                if self._sink.send((ASK, sent.batch), now):
+                if self._say((ASK, sent.batch), now):
                     sent.asked += 1
         self._notice_ends(now)
         return more
@@ -243,8 +242,8 @@ class VentilatorIO(Hub):
             if sent.over and not sent.queued:
                 del self.allotment.batches[sent.batch]
                 self.news.pop(sent, None)
-                if not self._sink.plain and not (sent.report and sent.report.complete):
-                    self._sink.send((FORGET, sent.batch), now)
+                if not (sent.report and sent.report.complete):
+                    self._say((FORGET, sent.batch), now)
             elif sent.ended and self._sink.plain and not self._under_way(sent, now):
                 sent.answered = sent.asked = sent.asked + 1
                 self.changes.ring()
@@ -342,8 +341,8 @@ class VentilatorIO(Hub):
             if not hand.killed and self.send(self.peers[hand.peer], (KILL,)):
                 hand.killed = True
                 self.count["kills"] += 1
-        if not self._killed_sink and not self._sink.plain:
-            self._killed_sink = self._sink.send((KILL,), self._now)
+        if not self._killed_sink:
+            self._killed_sink = self._say((KILL,), self._now)
 
     def _read_push_watch(self) -> None:
         while True:
@@ -359,6 +358,10 @@ class VentilatorIO(Hub):
 
     # -- the sink -----------------------------------------------------------------------------
 
+    def _say(self, frames: Sequence[bytes], now: float) -> bool:
+        """Say something to a sink of ours; whether libzmq took it.  To a plain one it would be a result."""
+        return not self._sink.plain and self._sink.send(frames, now)
+
     def _sink_is_up(self) -> None:
         self.count["sinks"] += 1
         if self._sink.plain:
@@ -367,7 +370,7 @@ class VentilatorIO(Hub):
             return
         hello = {"role": "ventilator", "id": self.id, "name": self.name,
                  "interval": self._interval_ms}  # fmt: skip
-        self._sink.send((HELLO, pack(hello)), time.monotonic())
+        self._say((HELLO, pack(hello)), time.monotonic())
 
     def _sink_is_down(self) -> None:
         _log.warning("lost the connection to the sink at %s; connecting again", self._sink.endpoint)
@@ -387,10 +390,10 @@ class VentilatorIO(Hub):
                 continue
             if not sent.begun:
                 words = {"plain": self._push is not None, "name": self.name}
-                self._sink.send((BEGIN, sent.batch, pack(words)), now)
+                self._say((BEGIN, sent.batch, pack(words)), now)
             if sent.lost:
                 lost = {who: tuple(sorted(numbers)) for who, numbers in list(sent.lost.items())}
-                self._sink.send((LOST, sent.batch, pack({"lost": packed_lost(lost)})), now)
+                self._say((LOST, sent.batch, pack({"lost": packed_lost(lost)})), now)
             if sent.ended or sent.plain_tasks:
                 self._tell_end(sent, now)
 
@@ -399,7 +402,7 @@ class VentilatorIO(Hub):
         if sent.ended:
             words["tasks"] = sent.tasks
         frames = (END, sent.batch, pack(words), sent.plain_numbers.packed())
-        self._sink.send(frames, now)
+        self._say(frames, now)
         if sent.queued and sent.ended:
             self.news[sent] = None  # again when all are handed out
 

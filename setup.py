@@ -20,6 +20,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, PlatformError
 
 CORE = Path("src/brigantine/core")
+INCLUDE = CORE / "libzmq/include"
 EXTRA = shlex.split(os.environ.get("BRIGANTINE_CFLAGS", ""))
 DEBUG = bool(os.environ.get("BRIGANTINE_TRACE"))
 #: -g0 for a Python that was built with -g hands that on, and nine tenths of a module are debug symbols.
@@ -93,6 +94,7 @@ class BuildCore(build_ext):
     def _translate(self, force):
         cythonize(
             self.extensions,
+            include_path=["src"],
             nthreads=PROCESSORS if can_share_work() else 0,
             force=force or None,
             compiler_directives={
@@ -117,8 +119,8 @@ def up_to_date():
     Cython asks pyzmq's files, too, and in the environment that pip makes for a build those are always new:
     every `pip install` of a tree would make and compile all of it again.
     """
-    made = [each.with_suffix(".cpp") for each in CORE.glob("*.pyx")]
-    sources = [each for kind in ("*.pyx", "*.pxd", "include/*.h") for each in CORE.glob(kind)]
+    made = [each.with_suffix(".cpp") for each in CORE.rglob("*.pyx")]
+    sources = [each for kind in ("*.pyx", "*.pxd", "*.h") for each in CORE.rglob(kind)]
     return all(each.exists() for each in made) and (
         min(each.stat().st_mtime for each in made) > max(each.stat().st_mtime for each in sources)
     )
@@ -142,16 +144,16 @@ if __name__ == "__main__":
         cmdclass={"build_ext": BuildCore},
         ext_modules=[
             Extension(
-                f"brigantine.core.{source.stem}",
+                ".".join(source.relative_to("src").with_suffix("").parts),
                 [str(source)],
                 # Our own zmq.h must come before any that the system may have.
-                include_dirs=[str(CORE / "include"), *zmq.get_includes()],
-                depends=[str(each) for each in sorted((CORE / "include").glob("*.h"))],
+                include_dirs=[str(INCLUDE), *zmq.get_includes()],
+                depends=[str(each) for each in sorted(INCLUDE.glob("*.h"))],
                 language="c++",
                 extra_compile_args=FLAGS,
                 extra_link_args=EXTRA,
             )
-            for source in sorted(CORE.glob("*.pyx"))
+            for source in sorted(CORE.rglob("*.pyx"))
         ],
         options={"build_ext": {"parallel": PROCESSORS}},
     )

@@ -12,8 +12,8 @@ import sys
 import time
 
 from brigantine import LRUBroker, MajordomoBroker, ParanoidPirateBroker
-from brigantine.demo.cpu import CpuTime, read_cpu_time
 from brigantine.load import Generator, Plan
+from brigantine.system.process_cpu import CpuTime, read_cpu_time
 
 from .processes import Contender, allow_files
 from .report import table

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import zmq
 
-from brigantine.core.load_line import peer_name
+from brigantine.core.load.line import peer_name
 from brigantine.load.connections import Connections
 
 from .processes import Contender, allow_files
@@ -113,8 +113,8 @@ def of_records(kind: str, count: int) -> float:
 
 def records(kind: str, count: int) -> float:
     """The measurement of :func:`of_records`, in this process."""
-    from brigantine.core.rounds import SwitchboardRounds as Core
-    from brigantine.pure.rounds import SwitchboardRounds as Pure
+    from brigantine.core._bench import SwitchboardRounds as Core
+    from brigantine.pure._bench import SwitchboardRounds as Pure
 
     make = Core if kind == "core" else Pure
     kept = [make(WARM, b"x")]

@@ -6,7 +6,7 @@ import time
 
 import zmq
 
-from brigantine.core.load_line import peer_name
+from brigantine.core.load.line import peer_name
 from brigantine.load.connections import Connections
 
 from .processes import Contender, allow_files

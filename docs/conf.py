@@ -36,16 +36,19 @@ autoclass_content = "both"
 # reference is built without a network.
 nitpick_ignore_regex = [
     ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
-    ("py:class", r"brigantine\.notices\..*"),  # what the loop hands to who logs it
+    ("py:class", r"brigantine\.notices\.kinds\..*"),  # what the loop hands to who logs it
     (
         "py:class",
-        r"brigantine\.descriptors\..*",
+        r"brigantine\.net\.descriptors\..*",
     ),  # of arguments that none but a broker or device gives
-    ("py:class", r"brigantine\.pure\.(expiry|lru)\.Key"),  # type variables
+    ("py:class", r"brigantine\.pure\.structures\.(expiry|lru)\.Key"),  # type variables
     ("py:class", r"brigantine\.workers\.base\.Handles"),
     (
         "py:class",
         r"brigantine\.pipeline\.(ledger|sink_io|ventilator_io)\..*",
     ),  # likewise, a batch's
-    ("py:class", r"brigantine\.visits\..*"),  # of arguments that none but a broker gives
+    (
+        "py:class",
+        r"brigantine\.runtime\.reentrancy\..*",
+    ),  # of arguments that none but a broker gives
 ]

@@ -5,13 +5,14 @@ from brigantine import LRUBroker, LRUWorker, LazyPirateClient
 
 from ._impl import implementation
 from ._version import __version__
-from .broker_options import BrokerOptions
-from .brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from .broker.event_reader import Events
+from .broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
+from .config.options import BrokerOptions
 from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, ledger_holds
-from .devices import ForwarderDevice, QueueDevice, StreamerDevice
+from .devices.base import ForwarderDevice, QueueDevice, StreamerDevice
 from .envelope import Envelope
 from .errors import (
     BadEnvelope,
@@ -37,7 +38,7 @@ from .errors import (
     WorkerFailed,
     WrongUse,
 )
-from .events import Event, Events
+from .events import Event
 from .pairs import Verdict, check
 from .pipeline.config import PipelineConfig, PipelineOptions
 from .pipeline.counters import SINK_COUNTERS, VENTILATOR_COUNTERS

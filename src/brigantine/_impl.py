@@ -7,8 +7,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-from .checks import shown
 from .errors import ConfigError, CoreMissing
+from .validation.values import shown
 
 __all__ = ["ENVIRONMENT", "Impl", "chosen", "implementation"]
 

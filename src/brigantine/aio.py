@@ -11,16 +11,16 @@ from typing import Any, ClassVar, Literal
 
 import zmq
 
-from .arguments import service_name
-from .body import request_frames
-from .calls import called_rightly
+from .clients.base_aio import AsyncClientShell
 from .clients.codec import Plain, majordomo
 from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
-from .clients.shell_aio import AsyncClientShell
 from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from .net.arguments import service_name
 from .pipeline.aio import PipelineWorker, ReceivedBatch, SentBatch, Sink, Ventilator
 from .pubsub.aio import Publisher, Subscriber
 from .servers.router_aio import Router
+from .validation.calls import called_rightly
+from .wire.body import request_frames
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
 __all__ = [

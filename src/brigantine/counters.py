@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .checks import shown
 from .errors import WrongUse
+from .validation.values import shown
 
 __all__ = [
     "COUNTERS",

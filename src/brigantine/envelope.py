@@ -13,6 +13,6 @@ from ._impl import implementation
 __all__ = ["Envelope"]
 
 if TYPE_CHECKING:
-    from .pure.envelope import Envelope
+    from .pure.wire.envelope import Envelope
 else:
     Envelope = implementation().Envelope

@@ -6,23 +6,13 @@ An event leaves the loop as one msgpack list on an inproc PAIR:
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgpack
 
-from .arguments import patience
-from .bell import Bell
 from .counters import COUNTERS
-from .visits import Visits
 
-__all__ = ["KINDS", "Event", "Events", "pack_event"]
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+__all__ = ["KINDS", "Event", "pack_event", "unpack_event"]
 
 #: kind -> meaning.  The order is the order of the compiled core's enum.
 KINDS: dict[str, str] = {
@@ -72,100 +62,8 @@ def pack_event(
     return cast(bytes, msgpack.packb(fields))
 
 
-def _unpack(message: bytes, missed: int) -> Event:
+def unpack_event(message: bytes, missed: int) -> Event:
+    """The event of a message, and how many its reader missed before it."""
     at, kind, worker, service, reason, before = msgpack.unpackb(message)
     why = None if reason is None else _REASONS[reason]
     return Event(_KINDS[kind], at / _NANOSECONDS, worker, service, why, before + missed)
-
-
-class Events:
-    """The events of one broker from
-    :meth:`~brigantine.broker.Broker.events` on, an iterator of :class:`Event`.
-
-    ``next()`` waits for an event and raises ``StopIteration`` when the broker has ended, or after
-    :meth:`close`.  Up to ``limit`` events wait for a reader that is slower than they come; beyond
-    that they are not kept: the next event tells how many, and ``events_missed`` of
-    ``broker.stats()`` counts them.  May be used and closed from any thread,
-    and closed from a signal handler.
-    """
-
-    def __init__(
-        self, limit: int, visits: Visits, forget: Callable[[Events], None] | None = None
-    ) -> None:
-        self._limit = limit
-        #: The broker's: its thread waits until every reader knows of the end.
-        self._visits = visits
-        self._forget = forget
-        self._changed = Bell()
-        #: Messages, and how many this reader missed before each.
-        self._waiting: deque[tuple[bytes, int]] = deque()
-        self._missed = 0
-        #: Nothing more will come; the reader wants nothing more.
-        self._ended = self._closed = False
-
-    def next(self, timeout: float | None = None) -> Event | None:
-        """The next event; ``None`` when none came within ``timeout`` seconds, or none will come."""
-        wait = patience(timeout)
-        deadline = None if wait is None else time.monotonic() + wait
-        with self._visits.inside():
-            while True:
-                ended = self._ended  # before the look: what came last comes before it
-                try:
-                    message, missed = self._waiting.popleft()
-                except IndexError:
-                    left = None if deadline is None else deadline - time.monotonic()
-                    if ended or not self._changed.wait(self._has_news, left):
-                        return None
-                else:
-                    return None if self._closed else _unpack(message, missed)
-
-    def close(self) -> None:
-        """Take no more events, and end whoever waits for one.  May be called again."""
-        with self._visits.inside():
-            self._closed = True
-            if self._forget is not None:
-                self._forget(self)
-            self.end()
-            self._waiting.clear()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Event:
-        event = self.next()
-        if event is None:
-            raise StopIteration
-        return event
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    # -- for the thread that hands them out ---------------------------------------------------
-
-    def put(self, message: bytes) -> bool:
-        """Keep a message for the reader; whether there was room.  There always is for the last."""
-        if self._ended:
-            return True
-        if len(self._waiting) >= self._limit and _unpack(message, 0).kind != "stopped":
-            self._missed += 1
-            return False
-        self._waiting.append((message, self._missed))
-        self._missed = 0
-        self._changed.ring()
-        return True
-
-    def end(self) -> None:
-        """Nothing more will come."""
-        self._ended = True
-        self._changed.ring()
-
-    def _has_news(self) -> bool:
-        return bool(self._waiting) or self._ended

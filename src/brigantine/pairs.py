@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from .checks import shown
 from .errors import ConfigError, SocketMismatch, WrongUse
+from .validation.values import shown
 
 __all__ = ["TYPES", "Verdict", "check", "partners", "type_name"]
 

@@ -16,8 +16,8 @@ from protocol_frames import Dialect
 from watch import reaches
 
 from brigantine import BrokerConfig, LRUBroker, ledger_holds
-from brigantine.control import DRAIN, STOP
-from brigantine.protocols import Protocol
+from brigantine.config.protocols import Protocol
+from brigantine.wire.loop import DRAIN, STOP
 
 pytest_plugins = ("dialect_fixtures",)
 

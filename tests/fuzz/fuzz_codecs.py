@@ -15,7 +15,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 if sys.argv[1:2] == ["pure"]:
     # An instrumented core can't be loaded without the sanitizer, and is not needed.
     os.environ["BRIGANTINE_IMPL"] = "pure"

@@ -15,7 +15,7 @@ from brigantine.pipeline.counters import SINK_COUNTERS, VENTILATOR_COUNTERS
 from brigantine.pipeline.ledger import Ledger, Received
 from brigantine.pipeline.numbers import Numbers
 from brigantine.pipeline.wire import key_of, parted
-from brigantine.wire import ERROR_MARK
+from brigantine.wire.req import ERROR_MARK
 
 OWNER = b"owner-id"
 BATCHES = [bytes([at]) * 8 for at in range(3)]

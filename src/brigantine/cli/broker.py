@@ -9,8 +9,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from ..broker import Broker
-from ..brokers import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from ..broker.base import Broker
+from ..broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from ..errors import BrokerStopped
 from .as_typed import as_typed
 from .codes import DONE, INTERRUPTED

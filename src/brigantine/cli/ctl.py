@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import number
 from ..clients.shared import TIMEOUT_RANGE
 from ..config import LINGER
-from ..control_client import ControlClient, ControlRefused
+from ..control.client import ControlClient, ControlRefused
 from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER
 from ..errors import BrokerStopped
+from ..validation.values import number
 from .codes import DONE
 from .output import write
 from .table import aligned, printable

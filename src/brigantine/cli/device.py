@@ -6,8 +6,8 @@ import argparse
 import logging
 
 from ..config import BrokerConfig
-from ..device_ends import BIND, CONNECT
-from ..devices import Device, ForwarderDevice, QueueDevice, StreamerDevice
+from ..devices.base import Device, ForwarderDevice, QueueDevice, StreamerDevice
+from ..devices.ends import BIND, CONNECT
 from .as_typed import as_typed
 from .descriptors import raise_file_limit
 from .options import HELP as OPTION_HELP

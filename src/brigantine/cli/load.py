@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from .._impl import implementation
 from ..config import MDP_INTERVAL, PPP_INTERVAL
-from ..demo.cpu import read_cpu_time
 from ..errors import ConfigError
+from ..system.process_cpu import read_cpu_time
 from .codes import DONE, FAILED, SIGNALLED
 from .output import write
 from .shared import add_mdp_version

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from .._version import __version__
-from ..calls import did_you_mean
+from ..validation.calls import did_you_mean
 from . import broker, check, ctl, demo, device, load, ls, request, worker
 from .codes import WRONG_USE
 from .output import complain, write_text

@@ -8,9 +8,9 @@ import logging
 import threading
 
 from .._impl import ENVIRONMENT
-from ..endpoints import as_control_endpoints
 from ..errors import BrokerStopped
-from ..loop_handle import LoopHandle
+from ..net.endpoints import as_control_endpoints
+from ..runtime.handle import LoopHandle
 from .output import abandon_stdout, write
 from .stopping import ENDED, StopRequests
 from .values import reachable

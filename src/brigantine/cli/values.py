@@ -7,8 +7,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from ..endpoints import as_endpoints
 from ..errors import ConfigError
+from ..net.endpoints import as_endpoints
 
 __all__ = ["at_least_one", "reachable", "seconds", "shown", "size", "whole"]
 

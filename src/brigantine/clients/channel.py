@@ -11,16 +11,16 @@ from typing import Any, cast
 
 import zmq
 
-from ..contexts import KnownSocket, Sockets
-from ..dialing import Dialing
-from ..endpoints import connect
 from ..errors import ClientClosed, ConnectError
+from ..net.contexts import KnownSocket, Sockets
+from ..net.dialing import Dialing
+from ..net.endpoints import connect
 from ..net.names import Lookup, is_numeric, look_up
-from ..receiving import message_if_there
-from ..signals import longest_wait
-from ..sockets import keep_alive, one_connection
-from ..wakeup import Wakeup
-from ..wire import ANNOUNCEMENT
+from ..net.receiving import message_if_there
+from ..net.sockets import keep_alive, one_connection
+from ..system.signals import longest_wait
+from ..system.wakeup import Wakeup
+from ..wire.req import ANNOUNCEMENT
 from .sight import Sight
 
 __all__ = [

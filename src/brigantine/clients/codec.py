@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import ClassVar, NamedTuple, Protocol
 
-from .. import wire_mdp as mdp
-from ..checks import shown
 from ..errors import ConfigError
-from ..wire import EMPTY
+from ..validation.values import shown
+from ..wire import mdp
+from ..wire.req import EMPTY
 
 __all__ = [
     "VERSIONS",

@@ -26,9 +26,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backoff import Backoff
 from ..errors import Try
-from ..wire import EMPTY, ErrorAnswer, read_broker_error
+from ..net.backoff import Backoff
+from ..wire.req import EMPTY, ErrorAnswer, read_broker_error
 from .codec import ClientCodec, Reply, Says
 from .failure import REFUSALS, failure
 from .sight import Sight, sight_of

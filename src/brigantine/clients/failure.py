@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import Busy, Expired, NoReply, NoService, Try, named
-from ..wire import ErrorAnswer
+from ..wire.req import ErrorAnswer
 from .codec import ClientCodec
 from .sight import Sight, advice, words
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import zmq
 
-from ..body import request_frames
-from ..calls import called_rightly
 from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from ..validation.calls import called_rightly
+from ..wire.body import request_frames
+from .base import ClientShell
 from .codec import Plain
 from .shared import Limits
-from .shell import ClientShell
 
 __all__ = ["LazyPirateClient"]
 

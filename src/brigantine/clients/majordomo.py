@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal
 
 import zmq
 
-from ..arguments import service_name
-from ..body import request_frames
-from ..calls import called_rightly
 from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from ..net.arguments import service_name
+from ..validation.calls import called_rightly
+from ..wire.body import request_frames
+from .base import ClientShell
 from .codec import majordomo
 from .shared import MDP_STATS, Limits, packed, unpacked
-from .shell import ClientShell
 
 __all__ = ["MajordomoClient"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import zmq
 
-from ..bell import Bell
-from ..contexts import KnownSocket, Sockets, close_all, end_context
 from ..errors import BrigantineError, ClientClosed, ConfigError
-from ..wakeup import Wakeup
+from ..net.contexts import KnownSocket, Sockets, close_all, end_context
+from ..system.bell import Bell
+from ..system.wakeup import Wakeup
 from .channel import (
     CONTEXT_GONE,
     Channel,
@@ -26,7 +26,7 @@ from .channel import (
 )
 from .codec import ClientCodec
 from .dialog import Dialog
-from .roster import Roster
+from .failover import Roster
 from .sight import Sight
 from .witness import Witnesses, better_leave
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 import zmq
 import zmq.asyncio
 
-from ..contexts import KnownSocket, Sockets, close_all, end_context
-from ..dialing import Dialing
 from ..errors import BrigantineError, ClientClosed
+from ..net.contexts import KnownSocket, Sockets, close_all, end_context
+from ..net.dialing import Dialing
 from .channel import (
     CONNECT_PATIENCE,
     CONTEXT_GONE,
@@ -28,8 +28,8 @@ from .channel import (
 )
 from .codec import ClientCodec
 from .dialog import Dialog
+from .failover import Roster
 from .pool import MAX_IDLE
-from .roster import Roster
 from .sight import Sight
 from .witness import Witnesses, better_leave
 

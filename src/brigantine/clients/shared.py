@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import msgpack
 
-from ..checks import number, shown, whole
 from ..config import CLIENT_RETRIES, bounds
 from ..errors import Busy, ConfigError, Expired, NoReply, NoService, WorkerFailed, WrongUse
-from ..wire import raise_if_error
+from ..validation.values import number, shown, whole
+from ..wire.req import raise_if_error
 from .codec import Reply, Says
 
 __all__ = [

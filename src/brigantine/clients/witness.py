@@ -17,16 +17,16 @@ from typing import Any
 
 import zmq
 
-from ..contexts import KnownSocket, Sockets
-from ..dialing import Dialing
 from ..errors import BrigantineError
-from ..receiving import message_if_there
-from ..sockets import keep_alive, one_connection
-from ..wire_mdp import MMI_SERVICE
+from ..net.contexts import KnownSocket, Sockets
+from ..net.dialing import Dialing
+from ..net.receiving import message_if_there
+from ..net.sockets import keep_alive, one_connection
+from ..wire.mdp import MMI_SERVICE
 from .channel import CONNECT_PATIENCE
 from .codec import ClientCodec, Says
 from .dialog import Dialog
-from .roster import Roster
+from .failover import Roster
 from .sight import OUT_OF_REACH, Sight
 
 __all__ = ["Witness", "Witnesses", "better_leave"]

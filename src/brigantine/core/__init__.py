@@ -6,17 +6,17 @@ with warnings.catch_warnings():
     # Built against the oldest supported pyzmq: a later one has grown its Socket at the end, which
     # Cython warns of and zmqapi.handle_of() checks.
     warnings.filterwarnings("ignore", r"zmq\.backend\.cython\._zmq\.\w+ size changed")
-    from . import zmqapi as _zmqapi  # noqa: F401  (before any module that calls libzmq)
+    from .libzmq import zmqapi as _zmqapi  # noqa: F401  (before any module that calls libzmq)
 
-from .envelope import Envelope
-from .expiry import ExpiryQueue
-from .loop import Loop
-from .lru import LRUQueue
-from .notice_queue import NoticeQueue
-from .relay import Relay
-from .sessions import Sessions
-from .switchboard import Switchboard
-from .tickets import TicketTable
+from .loop.loop import Loop
+from .loop.notice_queue import NoticeQueue
+from .loop.relay import Relay
+from .sessions.sessions import Sessions
+from .structures.expiry import ExpiryQueue
+from .structures.lru import LRUQueue
+from .structures.tickets import TicketTable
+from .switchboard.switchboard import Switchboard
+from .wire.envelope import Envelope
 
 __all__ = [
     "Envelope",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .cpu import read_cpu_time
+from ..system.process_cpu import read_cpu_time
 from .processes import DemoFailed, Fleet
 
 __all__ = ["IMPLS", "Comparison", "Cost", "compare"]

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..system.process_cpu import CpuTime
 from .comparison import Comparison
 from .corpus import Corpus
-from .cpu import CpuTime
 from .load import Load
 
 __all__ = ["Report", "Run"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from .._impl import implementation
 from ..clients.lazy_pirate import LazyPirateClient
 from ..errors import NoReply
+from ..system.process_cpu import CpuTime, read_cpu_time
 from .comparison import IMPLS, compare
 from .corpus import ChunkReader, Corpus
-from .cpu import CpuTime, read_cpu_time
 from .figures import Report, Run
 from .load import Load
 from .processes import DemoFailed, Fleet

@@ -11,11 +11,11 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from ..core.load_line import peer_name
-from ..endpoints import connect
+from ..core.load.line import peer_name
 from ..errors import BrigantineError, ConfigError
+from ..net.endpoints import connect
 from ..net.reach import reach
-from ..wire import ANNOUNCEMENT
+from ..wire.req import ANNOUNCEMENT
 from .plan import Plan
 
 __all__ = ["Connections", "ConnectionsFailed", "allow_files"]

@@ -8,9 +8,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..core.histogram import Histogram
-from ..core.load import Load
-from ..demo.cpu import CpuTime
+from ..core.load.load import Load
+from ..core.structures.histogram import Histogram
+from ..system.process_cpu import CpuTime
 from .plan import Plan
 
 __all__ = ["QUANTILES", "Figures", "OwnCpu", "Shares"]
@@ -73,7 +73,7 @@ class Figures:
     interrupted: bool
     #: From the end of the warm-up to the last reply that counts.
     seconds: float
-    #: By name in :data:`~brigantine.core.load_clients.CLIENT_COUNTS` and ``WORKER_COUNTS``; and
+    #: By name in :data:`~brigantine.core.load.clients.CLIENT_COUNTS` and ``WORKER_COUNTS``; and
     #: ``unanswered``: still out when it was broken off; ``unsent``: meant to be sent in an open loop,
     #: but its client's window was full until the end; ``connections_lost``.
     counts: dict[str, int]

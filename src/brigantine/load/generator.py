@@ -9,15 +9,15 @@ from typing import Any
 
 import zmq
 
-from ..background import Background
-from ..contexts import OwnContext
-from ..core.load import PROTOCOLS, Load
-from ..core.load_clients import Clients
-from ..core.load_line import Line
-from ..core.load_workers import Workers
-from ..demo.cpu import CpuTime, read_cpu_time
-from ..patched import refuse_patched
-from ..scheduling import let_others_finish
+from ..core.load.clients import Clients
+from ..core.load.line import Line
+from ..core.load.load import PROTOCOLS, Load
+from ..core.load.workers import Workers
+from ..net.contexts import OwnContext
+from ..system.background import Background
+from ..system.patched import refuse_patched
+from ..system.process_cpu import CpuTime, read_cpu_time
+from ..system.scheduling import let_others_finish
 from .connections import LINGER, Connections, allow_files
 from .figures import Figures, OwnCpu
 from .plan import Plan

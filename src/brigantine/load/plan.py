@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..announced import MAX_CAPACITY
 from ..config import INTERVALS, MAX_SECONDS, BrokerConfig
+from ..config.protocols import Protocol
 from ..errors import ConfigError
-from ..protocols import Protocol
+from ..wire.ready import MAX_CAPACITY
 
 __all__ = ["DEFAULT_DURATION", "MIN_SIZE", "PATTERNS", "VERSIONS", "Plan"]
 

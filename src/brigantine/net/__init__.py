@@ -1,1 +1,1 @@
-"""Where peers are, on the network."""
+"""Sockets and endpoints: names looked up, addresses dialled and bound, options, monitors, closing."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import zmq
 
-from ..backoff import Backoff
+from .backoff import Backoff
 from .names import Lookup, is_numeric, look_up, name_in
 
 __all__ = ["WATCHED", "NamedEnd"]

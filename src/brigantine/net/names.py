@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..signals import leave_signals_to_main_thread
+from ..system.signals import leave_signals_to_main_thread
 
 __all__ = ["Lookup", "is_numeric", "look_up", "name_in", "port_in"]
 

@@ -6,8 +6,8 @@ import errno
 import socket
 import time
 
-from ..bell import Bell
 from ..errors import ConnectError
+from ..system.bell import Bell
 from .names import is_numeric, look_up, name_in, port_in
 
 __all__ = ["addresses", "reach"]

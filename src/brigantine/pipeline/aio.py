@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import patience
-from ..calls import ForTasks, called_rightly
-from ..checks import whole
 from ..errors import NotReady, PipelineClosed
+from ..net.arguments import patience
+from ..validation.calls import ForTasks, called_rightly
+from ..validation.values import whole
 from ..workers.tasks import TaskWorker
 from .changes import Deadline
 from .config import PipelineConfig, PipelineOptions, config_from

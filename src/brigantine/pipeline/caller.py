@@ -9,10 +9,10 @@ from typing import Any
 
 import zmq
 
-from ..backoff import Backoff
-from ..dialing import Dialing
-from ..receiving import message_if_there
-from ..sockets import keep_alive, one_connection
+from ..net.backoff import Backoff
+from ..net.dialing import Dialing
+from ..net.receiving import message_if_there
+from ..net.sockets import keep_alive, one_connection
 from .wire import PING, says
 
 __all__ = ["Caller"]

@@ -7,8 +7,8 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from ..arguments import patience
-from ..bell import Bell
+from ..net.arguments import patience
+from ..system.bell import Bell
 
 __all__ = ["Changes", "Deadline"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, TypedDict
 
-from ..calls import called_rightly, refuse_unknown
-from ..checks import number, shown, whole
 from ..config import BrokerConfig
 from ..errors import WrongUse
+from ..validation.calls import called_rightly, refuse_unknown
+from ..validation.values import number, shown, whole
 
 __all__ = ["PipelineConfig", "PipelineOptions", "config_from"]
 

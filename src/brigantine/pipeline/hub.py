@@ -14,16 +14,16 @@ from typing import Any
 
 import zmq
 
-from ..background import Background
-from ..closing import closing
-from ..descriptors import ConnectionWatch, DescriptorReserve
-from ..endpoints import bind
 from ..errors import PipelineClosed
-from ..forks import close_bound, leave_to_parent
-from ..notices import Notice
-from ..signals import leave_signals_to_main_thread
-from ..sockets import BACKLOG, keep_alive
-from ..wakeup import Wakeup
+from ..net.closing import closing
+from ..net.descriptors import ConnectionWatch, DescriptorReserve
+from ..net.endpoints import bind
+from ..net.sockets import BACKLOG, keep_alive
+from ..notices.kinds import Notice
+from ..system.background import Background
+from ..system.forks import close_bound, leave_to_parent
+from ..system.signals import leave_signals_to_main_thread
+from ..system.wakeup import Wakeup
 from .caller import Caller
 from .changes import Changes
 from .config import BATCH, LOOK_EVERY, LOOK_FOR, MOST_PREFETCH, PipelineConfig

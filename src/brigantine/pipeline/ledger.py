@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..wire import ERROR_MARK
+from ..wire.req import ERROR_MARK
 from .config import OVER_KEPT, UNKNOWN_FOR, UNKNOWN_KEPT, PipelineConfig
 from .numbers import Numbers
 from .report import Report, Result

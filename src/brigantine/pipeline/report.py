@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..body import from_frames
-from ..wire import raise_if_error
+from ..wire.body import from_frames
+from ..wire.req import raise_if_error
 from .numbers import Numbers
 from .wire import BATCH_BYTES, pack, text_in, unpack, whole_in
 

@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 import zmq
 
-from ..arguments import as_targets, plain_context
-from ..body import request_frames
-from ..calls import public_name
-from ..checks import flag, shown, whole
-from ..endpoints import as_endpoints, as_several
 from ..errors import BrigantineError, ConfigError, NotReady, WrongUse
+from ..net.arguments import as_targets, plain_context
+from ..net.endpoints import as_endpoints, as_several
 from ..net.overlap import check_distinct
-from ..patched import refuse_patched
+from ..system.patched import refuse_patched
+from ..validation.calls import public_name
+from ..validation.values import flag, shown, whole
+from ..wire.body import request_frames
 from .allotment import Sent
 from .changes import Deadline
 from .config import PipelineConfig

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import patience
-from ..calls import ForThreads, called_rightly
-from ..checks import whole
 from ..errors import NotReady, PipelineClosed
+from ..net.arguments import patience
+from ..validation.calls import ForThreads, called_rightly
+from ..validation.values import whole
 from .changes import Deadline
 from .config import PipelineConfig, PipelineOptions, config_from
 from .report import Report, Result

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import patience
-from ..calls import ForThreads, called_rightly
+from ..net.arguments import patience
+from ..validation.calls import ForThreads, called_rightly
 from .changes import Deadline
 from .config import PipelineConfig, PipelineOptions, config_from
 from .report import Report

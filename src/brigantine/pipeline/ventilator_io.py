@@ -10,9 +10,9 @@ from typing import Any
 
 import zmq
 
-from ..closing import closing
-from ..monitor import monitor_event
-from ..sockets import watch_connections
+from ..net.closing import closing
+from ..net.monitor import monitor_event
+from ..net.sockets import watch_connections
 from .allotment import Allotment, Sent, Task
 from .caller import Caller
 from .config import ASK_EVERY, BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig

@@ -7,11 +7,11 @@ from typing import Any, Generic
 
 import zmq
 
-from ..arguments import as_targets
-from ..calls import called_rightly
-from ..checks import flag, number, shown, whole
 from ..config import READY_TIMEOUT, BrokerConfig
 from ..errors import ConfigError, WrongUse
+from ..net.arguments import as_targets
+from ..validation.calls import called_rightly
+from ..validation.values import flag, number, shown, whole
 from ..workers.base import Handles, Worker
 from ..workers.heartbeat import CAPACITY_RANGE
 from ..workers.readiness import Readiness

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import patience
-from ..calls import ForTasks, called_rightly
 from ..clients.shared import packed
 from ..errors import SubscriberClosed
+from ..net.arguments import patience
+from ..validation.calls import ForTasks, called_rightly
 from .limits import PublisherConfig, SubscriberConfig
 from .message import Message
 from .publisher import PublisherBase

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from ..bell import Bell
+from ..system.bell import Bell
 from .limits import LOOK
 
 __all__ = ["Bells"]

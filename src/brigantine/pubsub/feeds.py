@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backoff import Backoff
+from ..net.backoff import Backoff
 
 __all__ = ["Feeds"]
 

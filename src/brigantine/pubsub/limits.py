@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from ..calls import called_rightly, refuse_unknown
-from ..checks import flag, number, shown, whole
 from ..errors import WrongUse
+from ..validation.calls import called_rightly, refuse_unknown
+from ..validation.values import flag, number, shown, whole
 
 __all__ = ["PublisherConfig", "SubscriberConfig", "config_of"]
 

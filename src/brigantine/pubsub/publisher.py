@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import patience, plain_context
-from ..calls import ForThreads, called_rightly, public_name
-from ..checks import number
 from ..clients.shared import packed
-from ..device_ends import as_ends, check_loop
+from ..devices.ends import as_ends, check_loop
 from ..errors import NotReady, PublisherClosed
+from ..net.arguments import patience, plain_context
 from ..net.overlap import check_distinct
-from ..patched import refuse_patched
+from ..system.patched import refuse_patched
+from ..validation.calls import ForThreads, called_rightly, public_name
+from ..validation.values import number
 from .counters import PUBLISHER_COUNTERS
 from .limits import PublisherConfig, config_of
 from .publisher_io import PublisherIO

@@ -10,17 +10,17 @@ from queue import SimpleQueue
 
 import zmq
 
-from ..descriptors import ConnectionWatch, DescriptorReserve
-from ..device_ends import CONNECT, End
-from ..device_names import Followed, Move, NameFollower
-from ..endpoints import bind, connect, disconnect
+from ..config.protocols import Protocol
+from ..devices.ends import CONNECT, End
+from ..devices.names import Followed, Move, NameFollower
 from ..errors import BrokerStopped, ConnectError
-from ..lookalikes import Here
+from ..net.descriptors import ConnectionWatch, DescriptorReserve
+from ..net.endpoints import bind, connect, disconnect
 from ..net.named_end import WATCHED
 from ..net.names import is_numeric
 from ..net.overlap import leads_to
-from ..notices import Notice, describe
-from ..protocols import Protocol
+from ..notices.kinds import Notice, describe
+from ..notices.lookalikes import Here
 
 __all__ = ["PublisherEnds"]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import zmq
 
-from ..background import Background
-from ..closing import closing
-from ..device_ends import End
+from ..devices.ends import End
 from ..errors import PublisherClosed
-from ..forks import close_bound, leave_to_parent
-from ..signals import leave_signals_to_main_thread
-from ..wakeup import Wakeup
+from ..net.closing import closing
+from ..system.background import Background
+from ..system.forks import close_bound, leave_to_parent
+from ..system.signals import leave_signals_to_main_thread
+from ..system.wakeup import Wakeup
 from .bells import Bells
 from .departures import Departures
 from .limits import BATCH, LEFT_CHECK, MESSAGE_OVERHEAD, PublisherConfig

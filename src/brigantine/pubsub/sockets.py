@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq
 
-from ..sockets import BACKLOG, NO_RECONNECTION, keep_alive
+from ..net.sockets import BACKLOG, NO_RECONNECTION, keep_alive
 from .limits import LONGEST_TOPIC, PublisherConfig, SubscriberConfig
 
 __all__ = ["publisher_socket", "subscriber_socket"]

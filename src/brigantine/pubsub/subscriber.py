@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import as_targets, patience, plain_context
-from ..calls import ForThreads, called_rightly, public_name
-from ..checks import whole
 from ..errors import NotReady, SubscriberClosed
-from ..patched import refuse_patched
+from ..net.arguments import as_targets, patience, plain_context
+from ..system.patched import refuse_patched
+from ..validation.calls import ForThreads, called_rightly, public_name
+from ..validation.values import whole
 from .counters import SUBSCRIBER_COUNTERS
 from .inbox import AllOfThem, LatestOnly
 from .limits import MOST_PUBLISHERS, SubscriberConfig, config_of

@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import zmq
 
-from ..background import Background
-from ..backoff import Backoff
 from ..config import PAUSE
-from ..dialing import Dialing
 from ..errors import ConnectError, NoPublisher
-from ..signals import leave_signals_to_main_thread
-from ..wakeup import Wakeup
+from ..net.backoff import Backoff
+from ..net.dialing import Dialing
+from ..system.background import Background
+from ..system.signals import leave_signals_to_main_thread
+from ..system.wakeup import Wakeup
 from .feeds import Feeds
 from .hearing import Hearing
 from .inbox import Inbox, Outage, closed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..arguments import service_name
-from ..checks import shown
 from ..errors import ConfigError, WrongUse
+from ..net.arguments import service_name
+from ..validation.values import shown
 from .limits import LONGEST_TOPIC
 from .wire import LONGEST_NAME, NUL
 

@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 
-from ..forks import socket_number
+from ..system.forks import socket_number
 
 __all__ = ["received_bytes"]
 

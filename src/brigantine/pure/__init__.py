@@ -1,14 +1,14 @@
 """The readable pure-Python baseline: the same names and the same behaviour as ``brigantine.core``."""
 
-from .envelope import Envelope
-from .expiry import ExpiryQueue
-from .loop import Loop
-from .lru import LRUQueue
-from .notice_queue import NoticeQueue
-from .relay import Relay
-from .sessions import Sessions
-from .switchboard import Switchboard
-from .tickets import TicketTable
+from .loop.loop import Loop
+from .loop.notice_queue import NoticeQueue
+from .loop.relay import Relay
+from .sessions.sessions import Sessions
+from .structures.expiry import ExpiryQueue
+from .structures.lru import LRUQueue
+from .structures.tickets import TicketTable
+from .switchboard.switchboard import Switchboard
+from .wire.envelope import Envelope
 
 __all__ = [
     "Envelope",

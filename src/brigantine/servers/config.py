@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ..calls import called_rightly
-from ..checks import number, whole
 from ..config import bounds, unit_of
 from ..errors import ConfigError
+from ..validation.calls import called_rightly
+from ..validation.values import number, whole
 
 __all__ = ["HUNG_THREADS", "REPLIES_WAITING_BYTES", "ServerConfig"]
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..arguments import patience
-from ..calls import ForThreads, called_rightly
 from ..config import ROUTER_SEND_TIMEOUT, BrokerConfig
 from ..envelope import Envelope
-from ..signals import longest_wait
+from ..net.arguments import patience
+from ..system.signals import longest_wait
+from ..validation.calls import ForThreads, called_rightly
 from .router_socket import Bounds, Choice, RouterSocket
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
-from ..arguments import patience
-from ..calls import ForTasks, called_rightly
 from ..config import ROUTER_SEND_TIMEOUT, BrokerConfig
 from ..envelope import Envelope
+from ..net.arguments import patience
+from ..validation.calls import ForTasks, called_rightly
 from .router_socket import Bounds, Choice, RouterSocket, closed
 
 if TYPE_CHECKING:

@@ -12,19 +12,19 @@ from typing import Any, Literal, NamedTuple, cast
 import zmq
 
 from .._impl import implementation
-from ..arguments import plain_context
-from ..checks import shown as shown_value
-from ..checks import whole
-from ..closing import closing
 from ..config import LINGER, NOTICES_KNOWN, bounds, unit_of
-from ..contexts import OwnContext
 from ..counters import ROUTER_COUNTERS
-from ..endpoints import as_endpoints, bind
 from ..envelope import Envelope
 from ..errors import BadEnvelope, BrokerStopped, ConfigError, Unroutable, WrongUse
-from ..forks import close_bound, leave_to_parent
-from ..lookalikes import shown
-from ..sockets import BACKLOG, keep_alive
+from ..net.arguments import plain_context
+from ..net.closing import closing
+from ..net.contexts import OwnContext
+from ..net.endpoints import as_endpoints, bind
+from ..net.sockets import BACKLOG, keep_alive
+from ..system.forks import close_bound, leave_to_parent
+from ..validation.values import shown as shown_value
+from ..validation.values import whole
+from ..wire.shown import shown
 
 __all__ = ["Bounds", "Choice", "RouterSocket", "closed"]
 

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import zmq
 
-from ..arguments import plain_context
-from ..calls import public_name
-from ..checks import number, shown, whole
 from ..errors import WrongUse
-from ..patched import refuse_patched
+from ..net.arguments import plain_context
+from ..system.patched import refuse_patched
+from ..validation.calls import public_name
+from ..validation.values import number, shown, whole
 from .io_thread import Given, WorkerIO
 from .kinds import mistake_in, name_of
 from .readiness import Readiness

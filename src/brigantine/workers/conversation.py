@@ -9,9 +9,9 @@ from typing import Any
 import zmq
 
 from ..config import LEAVE_WAIT
-from ..wire import EMPTY, LEAVING, READY
-from .connection import Connection
-from .wire import is_ours
+from ..wire.req import EMPTY, LEAVING, READY
+from .codec import is_ours
+from .socket import Connection
 
 __all__ = ["Conversation", "Request", "parse_request"]
 

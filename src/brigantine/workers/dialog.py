@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from ..backoff import Backoff
 from ..config import LEAVE_WAIT
-from .wire import Heard, Says, WorkerWire, is_ours
+from ..net.backoff import Backoff
+from .codec import Heard, Says, WorkerWire, is_ours
 
 __all__ = ["Dialog", "Due", "Job"]
 

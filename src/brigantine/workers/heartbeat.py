@@ -9,16 +9,16 @@ from typing import Any
 
 import zmq
 
-from ..arguments import as_targets
-from ..backoff import Backoff
-from ..checks import flag, number, whole
 from ..errors import ConfigError
+from ..net.arguments import as_targets
+from ..net.backoff import Backoff
+from ..validation.values import flag, number, whole
 from .base import INTERVAL_RANGE, Worker
+from .codec import WorkerWire
 from .dialog import Dialog, Job
 from .heartbeat_link import STATS, HeartbeatLink
 from .readiness import Readiness
 from .reply import ReplyLimits
-from .wire import WorkerWire
 
 __all__ = ["RECONNECT_MAX", "HeartbeatWorker"]
 
@@ -73,7 +73,7 @@ class HeartbeatWorker(Worker[Job]):
 
     def stats(self) -> dict[str, int]:
         """Counters, such as requests, replies, partials, errors, connects, disconnects, heartbeats
-        (what they mean, and all others: :data:`brigantine.workers.line.STATS`).
+        (what they mean, and all others: :data:`brigantine.workers.session.STATS`).
 
         With no request in hand, ``requests == replies + discarded_replies``.
         """

@@ -10,12 +10,12 @@ from typing import Any
 
 import zmq
 
-from ..signals import longest_wait
+from ..system.signals import longest_wait
 from .dialog import Dialog, Job
 from .io_thread import WorkerIO
-from .line import STATS, Answer, Desk, Line
+from .part_credit import Room
 from .readiness import Readiness
-from .room import Room
+from .session import STATS, Answer, Desk, Line
 
 __all__ = ["STATS", "HeartbeatLink"]
 

@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import zmq
 
-from ..background import Background
-from ..signals import longest_wait
-from ..wakeup import Wakeup
+from ..system.background import Background
+from ..system.signals import longest_wait
+from ..system.wakeup import Wakeup
 from .readiness import Readiness
 
 __all__ = ["Given", "HasBody", "WorkerIO"]

@@ -9,12 +9,12 @@ from typing import Any
 
 import zmq
 
-from ..backoff import Backoff
 from ..config import LEAVE_WAIT
-from .connection import FLUSH_MS
+from ..net.backoff import Backoff
 from .conversation import Conversation, Request
 from .io_thread import WorkerIO
 from .readiness import Readiness
+from .socket import FLUSH_MS
 
 __all__ = ["STATS", "WorkerLink"]
 

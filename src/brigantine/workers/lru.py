@@ -6,12 +6,12 @@ from typing import Any, Generic
 
 import zmq
 
-from ..arguments import as_targets
-from ..calls import called_rightly
-from ..checks import shown
 from ..config import READY_TIMEOUT, BrokerConfig
 from ..errors import WrongUse
 from ..handlers import Handler
+from ..net.arguments import as_targets
+from ..validation.calls import called_rightly
+from ..validation.values import shown
 from .base import Handles, Worker
 from .conversation import Request
 from .link import STATS, WorkerLink
@@ -77,7 +77,7 @@ class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
     ``broker`` is the workers' endpoint of an :class:`~brigantine.LRUBroker`, or of any broker for
     the guide's REQ workers.  The handler gets ``bytes`` when the body is one frame, else
     ``list[bytes]``, and returns either.  What it raises goes to the log ``brigantine.worker`` and
-    to the client, as :func:`~brigantine.wire.error_reply`::
+    to the client, as :func:`~brigantine.wire.req.error_reply`::
 
         LRUWorker("tcp://127.0.0.1:5556", bytes.upper).run()
 

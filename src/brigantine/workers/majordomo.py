@@ -7,18 +7,18 @@ from typing import Any, Generic, Literal
 
 import zmq
 
-from ..arguments import service_name
-from ..calls import called_rightly
-from ..checks import shown
 from ..config import MDP_INTERVAL, READY_TIMEOUT, BrokerConfig
 from ..errors import ConfigError
 from ..handlers import Handler, StreamHandler
-from ..wire_mdp import MMI_PREFIX
+from ..net.arguments import service_name
+from ..validation.calls import called_rightly
+from ..validation.values import shown
+from ..wire.mdp import MMI_PREFIX
 from .base import Handles
+from .codec import MDP01Wire, MDP02Wire
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
 from .streams import StreamingThreads
-from .wire import MDP01Wire, MDP02Wire
 
 __all__ = ["MajordomoBase", "MajordomoWorker", "worker_service"]
 
@@ -77,7 +77,7 @@ class MajordomoWorker(MajordomoBase[StreamHandler | Handler], StreamingThreads):
     ``version="0.1"`` all that it yields and returns is joined into one reply.  For clients of that
     version the broker joins PARTIALs and FINAL, the empty frame included.  What a handler raises
     goes to the log ``brigantine.worker`` and to the client, as
-    :func:`~brigantine.wire.error_reply`, after the parts that came before.
+    :func:`~brigantine.wire.req.error_reply`, after the parts that came before.
 
     ``service`` is bytes or a str (sent as UTF-8).  ``version`` is that of the protocol.
 

@@ -7,14 +7,14 @@ from typing import Any, Generic
 
 import zmq
 
-from ..calls import called_rightly
 from ..config import PPP_INTERVAL, READY_TIMEOUT, BrokerConfig
 from ..handlers import Handler, StreamHandler
+from ..validation.calls import called_rightly
 from .base import Handles
+from .codec import PPPWire
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
 from .streams import StreamingThreads
-from .wire import PPPWire
 
 __all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
 
@@ -58,7 +58,7 @@ class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], Streamin
     The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
     When it is a generator function, all that it yields and returns is joined into one reply.  What
     it raises goes to the log ``brigantine.worker`` and to the client, as
-    :func:`~brigantine.wire.error_reply`.
+    :func:`~brigantine.wire.req.error_reply`.
 
     ``brokers`` are the workers' endpoints of one broker or of several.  The worker is registered
     with all of them at once.  Each is told ``capacity``; at most ``capacity`` requests are handled

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 
 from ..errors import NotReady
-from ..signals import longest_wait
+from ..system.signals import longest_wait
 
 __all__ = ["REFUSED", "Readiness"]
 

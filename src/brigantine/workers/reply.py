@@ -10,9 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..body import to_frames
-from ..checks import whole
-from ..wire import BROKER_ERROR_MARK, ERROR_MARK, ERROR_MESSAGE_BYTES, ERROR_TYPE_BYTES, error_reply
+from ..validation.values import whole
+from ..wire.body import to_frames
+from ..wire.req import (
+    BROKER_ERROR_MARK,
+    ERROR_MARK,
+    ERROR_MESSAGE_BYTES,
+    ERROR_TYPE_BYTES,
+    error_reply,
+)
 
 __all__ = ["ReplyLimits"]
 

@@ -11,10 +11,10 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..arguments import patience
-from ..body import from_frames
-from ..calls import ForTasks
 from ..errors import WrongUse
+from ..net.arguments import patience
+from ..validation.calls import ForTasks
+from ..wire.body import from_frames
 from .base import Worker
 from .inbox_aio import TaskInbox
 from .io_thread import Given, WorkerIO

@@ -10,12 +10,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..arguments import patience
-from ..background import Background
-from ..body import from_frames
-from ..calls import ForThreads
 from ..errors import WrongUse
-from ..visits import Visits
+from ..net.arguments import patience
+from ..runtime.reentrancy import Visits
+from ..system.background import Background
+from ..validation.calls import ForThreads
+from ..wire.body import from_frames
 from .base import Worker
 from .io_thread import Given, WorkerIO
 from .kinds import is_async, is_generator, name_of

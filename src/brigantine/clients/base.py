@@ -1,0 +1,250 @@
+"""What the clients for threads have in common: brokers in turn, a pool of sockets, and an end."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import zmq
+
+from ..errors import ClientClosed
+from ..net.arguments import as_targets, plain_context
+from ..net.backoff import Backoff
+from ..system.patched import refuse_patched
+from ..validation.calls import ForThreads, public_name
+from ..wire.body import from_frames
+from .codec import ClientCodec, Reply, Says
+from .dialog import Dialog
+from .pool import SocketPool
+from .shared import STATS, Limits, checked, ending
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ClientShell"]
+
+
+class ClientShell(ForThreads):
+    """Base of the clients that threads call: pools, fork, close, and driving a :class:`Dialog`."""
+
+    #: The type of its sockets.
+    _kind: ClassVar[int]
+    #: Counter -> meaning.
+    _stats: ClassVar[dict[str, str]] = STATS
+    #: How a service is asked, where the protocol has any.
+    _service_codec: Callable[[bytes], ClientCodec] | None = None
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        limits: Limits,
+        context: zmq.Context[Any] | None,
+    ) -> None:
+        refuse_patched(public_name(type(self)))
+        self._brokers = as_targets(brokers, "brokers", shared=context is not None)
+        self._limits = limits
+        self._closed = False
+        # A context and its sockets don't survive a fork: each process gets a pool of its own.
+        self._pools = {os.getpid(): self._new_pool(plain_context(context))}
+        self._finalizer = weakref.finalize(self, _close, self._pools)
+
+    def _new_pool(self, context: zmq.Context[Any] | None) -> SocketPool:
+        return SocketPool(
+            self._brokers,
+            context,
+            tuple(self._stats),
+            kind=self._kind,
+            codec=self._service_codec,
+            closed=self._closed,
+        )
+
+    def _pool(self) -> SocketPool:
+        """The pool of this process.  Takes no lock, which a fork could have left locked."""
+        process = os.getpid()
+        pool = self._pools.get(process)
+        if pool is None:
+            # Of threads that get here at once, setdefault lets one win; a pool is empty until used.
+            pool = self._pools.setdefault(process, self._new_pool(None))
+        return pool
+
+    # -- driving a dialog ---------------------------------------------------------------------
+
+    def _dialog(
+        self,
+        codec: ClientCodec,
+        frames: list[bytes],
+        timeout: float | None,
+        retries: int | None,
+        *,
+        stream: bool = False,
+    ) -> Dialog:
+        limits = self._limits
+        dialog = Dialog(
+            codec,
+            frames,
+            self._brokers,
+            timeout=limits.timeout(timeout),
+            retries=limits.retries(retries, len(self._brokers)),
+            backoff=Backoff(limits.backoff, limits.backoff_max),
+            stream=stream,
+        )
+        limits.check_size(dialog.frames)
+        return dialog
+
+    def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
+        """The one reply to a request that is no stream."""
+        self._warn_in_coroutine("request")
+        pool = self._pool()
+        with pool.entered():
+            pool.count("requests")
+            end = "interrupted"
+            try:
+                (reply,) = self._replies(pool, dialog)
+                body = from_frames(checked(reply, dialog.service).body)
+                end = "replies"
+            except BaseException as error:
+                end = ending(error)
+                raise
+            finally:
+                pool.count(end)
+        return body
+
+    def _parts(self, dialog: Dialog) -> Generator[bytes | list[bytes], None, None]:
+        """The replies to a stream, as they come.
+
+        Between two of them the caller is not inside the pool, so a stream that is left half read
+        keeps nobody from closing the client.
+        """
+        pool, process = self._pool(), os.getpid()
+        replies = self._replies(pool, dialog)
+        with pool.entered():
+            pool.count("requests")
+        end = "interrupted"
+        try:
+            while True:
+                if os.getpid() != process:
+                    raise ClientClosed("a stream can't be read on in a forked process; ask again")
+                with pool.entered():
+                    reply = next(replies, None)
+                if reply is None:
+                    break
+                body = from_frames(checked(reply, dialog.service).body)
+                if reply.says is Says.FINAL:
+                    end = "replies"
+                if not dialog.only_ends(reply):
+                    yield body
+        except BaseException as error:
+            if end != "replies":
+                end = ending(error)
+            raise
+        finally:
+            # In a forked child the pool is the parent's, and so are the sockets.
+            if os.getpid() == process:
+                replies.close()
+                pool.count(end)
+
+    def _replies(self, pool: SocketPool, dialog: Dialog) -> Generator[Reply, None, None]:
+        """Try brokers one after the other until one has answered; the last reply is the FINAL."""
+        answered, process = False, os.getpid()
+        try:
+            while not answered:
+                pool.pause(pool.turn(dialog))
+                pool.count("tries")
+                answered = yield from self._one_try(pool, dialog)
+                if not answered:
+                    pool.gave_up(dialog, dialog.sight)
+        except BaseException:
+            if os.getpid() == process:  # see _parts
+                pool.left(dialog)
+            raise
+
+    def _one_try(self, pool: SocketPool, dialog: Dialog) -> Generator[Reply, None, bool]:
+        """Ask one broker and yield its replies; whether a FINAL was among them."""
+        process = os.getpid()
+        channel = pool.take(dialog.broker, fresh=dialog.fresh)
+        last: Reply | None = None
+        try:
+            dialog.sent(time.monotonic())
+            waits = channel.send(dialog.frames)
+            while waits and last is None:
+                frames = channel.receive(dialog.until)
+                if (
+                    frames is None
+                    and not channel.over
+                    and dialog.wait_on()
+                    and not pool.look(dialog)
+                ):
+                    continue
+                if frames is None:
+                    return False
+                reply = dialog.receive(frames)
+                if reply.says.heard:
+                    pool.heard(dialog)
+                if reply.says is not Says.FINAL:
+                    pool.count(reply.says.value)
+                if reply.says.ends:
+                    last = reply
+                elif reply.says is Says.PARTIAL and dialog.stream:
+                    pool.park(channel)
+                    yield reply
+                    pool.unpark(channel)
+                    dialog.resumed(time.monotonic())
+                elif time.monotonic() >= dialog.deadline:
+                    return False  # junk without end is silence, too
+        finally:
+            if os.getpid() == process:  # see _parts
+                dialog.saw(*channel.sight())
+                pool.give_back(dialog.broker, channel, clean=last is not None)
+        if last is None or last.says is Says.ERROR:
+            return False
+        yield last
+        return True
+
+    # -- what it is, and its end --------------------------------------------------------------
+
+    def stats(self) -> dict[str, int]:
+        """Counters of this process, and the gauge ``idle``: open sockets that wait for a request.
+
+        requests, replies, worker_failed, no_reply, no_service, busy, expired, interrupted, tries,
+        error_answers, sockets_opened; clients of Majordomo also parts, drop_malformed and
+        drop_unexpected.  At rest ``requests == replies + worker_failed + no_reply + no_service +
+        busy + expired + interrupted``.
+        """
+        return self._pool().stats()
+
+    def close(self) -> None:
+        """Close all sockets.  Requests that run in other threads raise ClientClosed at once.
+
+        May be called again, from any thread and from a signal handler.  In a forked child it
+        closes the child's own sockets only.
+        """
+        self._closed = True
+        self._pool().close()
+
+    def __enter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.ClientClosed` after :meth:`close`."""
+        self._pool().check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<{type(self).__name__} {state} brokers={','.join(self._brokers)}>"
+
+
+def _close(pools: dict[int, SocketPool]) -> None:
+    """Close a client that was forgotten: run by the garbage collector, or when Python exits."""
+    pool = pools.get(os.getpid())
+    if pool is not None:
+        pool.close()

@@ -1,0 +1,210 @@
+"""What the clients for asyncio have in common: brokers in turn, a pool of sockets, and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import zmq
+
+from ..errors import ClientClosed
+from ..net.arguments import as_targets, plain_context
+from ..net.backoff import Backoff
+from ..system.patched import refuse_patched
+from ..validation.calls import ForTasks, public_name
+from ..wire.body import from_frames
+from .channel import CONTEXT_GONE
+from .codec import ClientCodec, Reply, Says
+from .dialog import Dialog
+from .pool_aio import AsyncChannel, LoopPool
+from .shared import Limits, checked, ending
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["AsyncClientShell"]
+
+
+class AsyncClientShell(ForTasks):
+    """Base of the clients that tasks call: pools, loops, close, and driving a :class:`Dialog`."""
+
+    #: The type of its sockets.
+    _kind: ClassVar[int]
+    #: Counter -> meaning.
+    _names: ClassVar[dict[str, str]]
+    #: How a service is asked, where the protocol has any.
+    _service_codec: Callable[[bytes], ClientCodec] | None = None
+
+    def __init__(
+        self, brokers: str | Sequence[str], limits: Limits, context: zmq.Context[Any] | None
+    ) -> None:
+        refuse_patched(public_name(type(self)))
+        self._brokers = as_targets(brokers, "brokers", shared=context is not None)
+        self._limits = limits
+        self._context = plain_context(context)
+        self._stats = dict.fromkeys(self._names, 0)
+        self._process = os.getpid()
+        #: The pool of the event loop that the client was last used on comes first.  In a forked
+        #: child that of its parent follows, kept so that nothing tidies up the parent's sockets.
+        self._pools: list[LoopPool] = []
+        self._closed = False
+        self._finalizer = weakref.finalize(self, _close, self._pools)
+
+    # -- what it is, and its end --------------------------------------------------------------
+
+    def stats(self) -> dict[str, int]:
+        """Counters, and the gauge ``idle``: open sockets that wait for a request.
+
+        requests, replies, worker_failed, no_reply, no_service, busy, expired, interrupted, tries,
+        error_answers, sockets_opened; clients of Majordomo also parts, drop_malformed and
+        drop_unexpected.  At rest ``requests == replies + worker_failed + no_reply + no_service +
+        busy + expired + interrupted``.
+        """
+        return {**self._stats, "idle": sum(pool.idle for pool in self._pools[:1])}
+
+    async def close(self) -> None:
+        """Close all sockets.  Requests of other tasks raise ClientClosed at once.  May be repeated."""
+        self._closed = True
+        _close(self._pools)
+
+    async def __aenter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.ClientClosed` after :meth:`close`."""
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<aio.{type(self).__name__} {state} brokers={','.join(self._brokers)}>"
+
+    # -- driving a dialog ---------------------------------------------------------------------
+
+    def _dialog(
+        self,
+        codec: ClientCodec,
+        frames: list[bytes],
+        timeout: float | None,
+        retries: int | None,
+        *,
+        stream: bool = False,
+    ) -> Dialog:
+        limits = self._limits
+        dialog = Dialog(
+            codec,
+            frames,
+            self._brokers,
+            timeout=limits.timeout(timeout),
+            retries=limits.retries(retries, len(self._brokers)),
+            backoff=Backoff(limits.backoff, limits.backoff_max),
+            stream=stream,
+        )
+        limits.check_size(dialog.frames)
+        return dialog
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed("the client is closed; make a new one")
+
+    def _pool(self) -> LoopPool:
+        """The pool of this event loop; one of a loop that has ended is closed."""
+        self._check_open()
+        loop, process = asyncio.get_running_loop(), os.getpid()
+        if self._pools:
+            pool = self._pools[0]
+            if pool.loop is loop and pool.process == process:
+                return pool
+            if pool.process == process and pool.loop.is_running():
+                raise RuntimeError(
+                    "this client is at work on another event loop; make a client for each loop"
+                )
+            if pool.process == process:
+                self._pools.pop(0).close()
+        # A context doesn't survive a fork.
+        context = self._context if process == self._process else None
+        self._pools.insert(
+            0, LoopPool(self._brokers, context, self._stats, self._kind, self._service_codec)
+        )
+        return self._pools[0]
+
+    async def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
+        """The one reply to a request that is no stream."""
+        (body,) = [body async for body in self._parts(dialog)]
+        return body
+
+    async def _parts(self, dialog: Dialog) -> AsyncGenerator[bytes | list[bytes], None]:
+        """Try brokers one after the other; the replies of the one that has answered."""
+        pool = self._pool()
+        self._stats["requests"] += 1
+        end = "interrupted"
+        try:
+            reply: Reply | None = None
+            while reply is None or reply.says is not Says.FINAL:
+                await pool.pause(pool.turn(dialog))
+                self._stats["tries"] += 1
+                channel = pool.take(dialog.broker, fresh=dialog.fresh)
+                reply = None
+                try:
+                    dialog.sent(time.monotonic())
+                    if channel.send(dialog.frames):
+                        reply = await self._next(pool, channel, dialog)
+                    while reply is not None and reply.says is Says.PARTIAL:
+                        yield from_frames(reply.body)
+                        dialog.resumed(time.monotonic())
+                        reply = await self._next(pool, channel, dialog)
+                finally:
+                    clean = reply is not None and reply.says.ends
+                    dialog.saw(*channel.sight())
+                    pool.give_back(dialog.broker, channel, clean=clean)
+                if reply is None or reply.says is Says.ERROR:
+                    pool.gave_up(dialog, dialog.sight)
+            body = from_frames(checked(reply, dialog.service).body)
+            end = "replies"
+            if not dialog.only_ends(reply):
+                yield body
+        except zmq.ZMQError as error:
+            if error.errno in CONTEXT_GONE:
+                raise ClientClosed("the client's context was terminated") from error
+            raise
+        except BaseException as error:
+            if end != "replies":
+                end = ending(error)
+            raise
+        finally:
+            pool.left(dialog)
+            self._stats[end] += 1
+
+    async def _next(self, pool: LoopPool, channel: AsyncChannel, dialog: Dialog) -> Reply | None:
+        """The next reply for the caller, the broker's ERROR, or ``None`` when it was silent."""
+        while True:
+            frames = await channel.receive(dialog.until)
+            if frames is None:
+                if not channel.over and dialog.wait_on() and not pool.look(dialog):
+                    continue
+                return None
+            reply = dialog.receive(frames)
+            if reply.says.heard:
+                pool.heard(dialog)
+            if reply.says is not Says.FINAL:
+                self._stats[reply.says.value] += 1
+            if reply.says.ends or (reply.says is Says.PARTIAL and dialog.stream):
+                return reply
+            if time.monotonic() >= dialog.deadline:
+                return None  # junk without end is silence, too
+
+
+def _close(pools: list[LoopPool]) -> None:
+    """Close a client, or one that was forgotten: run by the garbage collector, or at exit."""
+    for pool in pools:
+        pool.close()

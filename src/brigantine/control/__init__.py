@@ -1,0 +1,1 @@
+"""The control endpoint, both sides: what `brigantine ls` and `brigantine ctl` speak."""

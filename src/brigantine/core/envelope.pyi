@@ -1,1 +1,0 @@
-from ..pure.envelope import Envelope as Envelope

@@ -1,1 +1,0 @@
-from ..pure.expiry import ExpiryQueue as ExpiryQueue

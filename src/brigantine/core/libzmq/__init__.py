@@ -1,0 +1,1 @@
+"""How the core calls the libzmq that pyzmq has loaded."""

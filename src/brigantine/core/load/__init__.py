@@ -1,0 +1,1 @@
+"""The load generator: clients and workers in great number."""

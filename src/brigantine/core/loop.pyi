@@ -1,1 +1,0 @@
-from ..pure.loop import Loop as Loop

@@ -1,0 +1,1 @@
+"""The loops that own sockets: of a broker, and of a device."""

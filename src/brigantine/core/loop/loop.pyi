@@ -1,0 +1,1 @@
+from ...pure.loop.loop import Loop as Loop

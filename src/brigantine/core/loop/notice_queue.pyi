@@ -1,0 +1,1 @@
+from ...pure.loop.notice_queue import NoticeQueue as NoticeQueue

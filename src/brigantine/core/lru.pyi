@@ -1,1 +1,0 @@
-from ..pure.lru import LRUQueue as LRUQueue

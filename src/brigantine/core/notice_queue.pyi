@@ -1,1 +1,0 @@
-from ..pure.notice_queue import NoticeQueue as NoticeQueue

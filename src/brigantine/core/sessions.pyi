@@ -1,1 +1,0 @@
-from ..pure.sessions import Sessions as Sessions

@@ -1,0 +1,1 @@
+from ...pure.sessions.sessions import Sessions as Sessions

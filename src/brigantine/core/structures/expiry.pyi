@@ -1,0 +1,1 @@
+from ...pure.structures.expiry import ExpiryQueue as ExpiryQueue

@@ -1,0 +1,1 @@
+from ...pure.structures.lru import LRUQueue as LRUQueue

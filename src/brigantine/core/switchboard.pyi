@@ -1,1 +1,0 @@
-from ..pure.switchboard import Switchboard as Switchboard

@@ -1,0 +1,39 @@
+"""Services by name: made known by who needs one, forgotten when nobody does."""
+
+from .board cimport Board
+from ..structures.chain cimport chain_append, chain_has
+from .records cimport Service, Worker
+
+# The service of that name, made known if need be; NIL beyond the bound.  The bound is for clients, who
+# can name any number of services: a worker has a connection.
+cdef int find_service(Board board, const char *name, size_t size, bint by_worker) except -2 nogil
+# A worker or a request needs it no longer.
+cdef int leave_service(Board board, int service) except -1 nogil
+# Whether nobody offers the service of that name.
+cdef bint is_vacant(Board board, const char *name, size_t size) noexcept nogil
+
+
+cdef inline void mark(Board board, int service) noexcept nogil:
+    """A request or a worker of this service may go on: see dispatch.settle."""
+    if not chain_has(board.due_links.data(), service):
+        chain_append(&board.due, board.due_links.data(), service)
+
+
+cdef inline void take_place(Board board, int index) noexcept nogil:
+    """A worker has one more in hand."""
+    cdef Worker *worker = &board.workers[index]
+    cdef Service *service = &board.services[worker.service]
+    if worker.occupied == 0:
+        service.unoccupied -= 1
+    worker.occupied += 1
+    service.in_hand += 1
+
+
+cdef inline void give_places(Board board, int index, int places) noexcept nogil:
+    """A worker has so many less in hand."""
+    cdef Worker *worker = &board.workers[index]
+    cdef Service *service = &board.services[worker.service]
+    if worker.occupied and worker.occupied == places:
+        service.unoccupied += 1
+    worker.occupied -= places
+    service.in_hand -= places

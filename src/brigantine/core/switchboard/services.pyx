@@ -1,0 +1,46 @@
+"""Services by name: made known by who needs one, forgotten when nobody does."""
+
+from libc.string cimport memset
+
+from ..structures.chain cimport NIL, OFF, Link, chain_init, chain_remove
+from .counters cimport SERVICES
+from .records cimport Service
+
+
+cdef int find_service(Board board, const char *name, size_t size, bint by_worker) except -2 nogil:
+    cdef Service fresh
+    cdef Link link
+    cdef int index = board.service_names.find(name, size)
+    if index != NIL:
+        return index
+    if not by_worker and board.count[SERVICES] >= board.max_services:
+        return NIL
+    index = board.service_names.add(name, size)
+    memset(&fresh, 0, sizeof(fresh))
+    fresh.age = board.services_made
+    board.services_made += 1
+    chain_init(&fresh.free)
+    chain_init(&fresh.queue)
+    if <size_t>index == board.services.size():
+        link.prev = OFF
+        link.next = NIL
+        board.due_links.push_back(link)
+        board.services.push_back(fresh)
+    board.services[index] = fresh
+    board.count[SERVICES] += 1
+    return index
+
+
+cdef int leave_service(Board board, int service) except -1 nogil:
+    board.services[service].users -= 1
+    if board.services[service].users == 0:
+        if chain_has(board.due_links.data(), service):
+            chain_remove(&board.due, board.due_links.data(), service)
+        board.service_names.forget(service)
+        board.count[SERVICES] -= 1
+    return 0
+
+
+cdef bint is_vacant(Board board, const char *name, size_t size) noexcept nogil:
+    cdef int index = board.service_names.find(name, size)
+    return index == NIL or board.services[index].workers == 0

@@ -1,0 +1,1 @@
+from ...pure.switchboard.switchboard import Switchboard as Switchboard

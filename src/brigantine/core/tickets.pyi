@@ -1,2 +1,0 @@
-from ..pure.tickets import TicketTable as TicketTable
-from ..pure.tickets import Verdict as Verdict

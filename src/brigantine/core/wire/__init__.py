@@ -1,0 +1,1 @@
+"""Frames and commands: the envelope, and a codec for each protocol."""

@@ -1,0 +1,1 @@
+from ...pure.wire.envelope import Envelope as Envelope

@@ -1,0 +1,297 @@
+"""Devices: what passes messages between two sides as they are, and can be looked at and paused."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import zmq
+
+from .._impl import chosen, implementation
+from ..config import BrokerConfig, bounds, unit_of
+from ..config.protocols import Protocol
+from ..control.server import Answer, pack
+from ..errors import ConfigError, ConnectError
+from ..net.closing import closing
+from ..net.descriptors import ConnectionWatch
+from ..net.endpoints import bind, connect, disconnect
+from ..net.named_end import PATIENCE, WATCHED
+from ..net.names import is_numeric
+from ..net.overlap import check_distinct, leads_to
+from ..net.sockets import ONE_CONNECTION_EACH, device_socket, one_connection
+from ..notices.lookalikes import Here
+from ..runtime.handle import LoopHandle
+from ..validation.calls import called_rightly
+from ..validation.values import whole
+from ..wire.loop import MOVE, PAUSE, RESUME, STOP
+from .ends import CONNECT, End, as_ends, check_loop
+from .names import BUSY, LATER, Followed, Move, NameFollower
+
+__all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
+
+#: Options of a device, which are fields of BrokerConfig with the same defaults and bounds.
+OPTIONS = ("high_water_mark", "max_message_bytes", "io_threads")
+_DEFAULTS = BrokerConfig()
+
+
+class Device(LoopHandle):
+    """What the devices have in common; :class:`~brigantine.QueueDevice` and its like say what they pass on.
+
+    ``frontend`` and ``backend`` are an endpoint or several each, which are bound; with ``>`` in front
+    the device connects to it (``@`` stands for bind): a bridge between two networks does one on one side.
+    ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.
+    ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
+    ``max_message_bytes`` the largest frame: who sends a larger one is hung up on.  ``io_threads`` are
+    those of the device's own context.  ``peer_bytes`` is for a queue alone: the memory that replies handed
+    to one client may hold until its system has taken them (64 MiB).
+
+    It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call
+    every method, and a signal handler :meth:`stats` and :meth:`stop`.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work,
+    :class:`~brigantine.errors.BindError` for one that can't be bound and
+    :class:`~brigantine.errors.ConnectError` for one that can't be connected to.
+    """
+
+    what = "device"
+    #: Socket types of frontend and backend.
+    _sides: ClassVar[tuple[int, int]]
+
+    @called_rightly
+    def __init__(
+        self,
+        frontend: str | Sequence[str],
+        backend: str | Sequence[str],
+        *,
+        impl: str | None = None,
+        context: zmq.Context[Any] | None = None,
+        control: str | Sequence[str] | None = None,
+        high_water_mark: int = _DEFAULTS.high_water_mark,
+        max_message_bytes: int = _DEFAULTS.max_message_bytes,
+        io_threads: int = _DEFAULTS.io_threads,
+        peer_bytes: int | None = None,
+    ) -> None:
+        if peer_bytes is None:
+            peer_bytes = _DEFAULTS.peer_bytes
+        elif "peer_bytes" not in self.options():
+            raise ConfigError(
+                f"peer_bytes is an option of a QueueDevice, not of a {type(self).__name__}, whose "
+                "peers are bounded by high_water_mark"
+            )
+        given = (high_water_mark, max_message_bytes, io_threads, peer_bytes)
+        for name, value in zip((*OPTIONS, "peer_bytes"), given, strict=True):
+            low, high = map(int, bounds(name))
+            whole(name, value, low, high, unit_of(name))
+        self._socket_options = {
+            "high_water_mark": high_water_mark, "max_message_bytes": max_message_bytes
+        }  # fmt: skip
+        self._peer_bytes = peer_bytes
+        super().__init__(chosen(impl), context, io_threads, control)
+        self._relay_class = implementation(self.impl).Relay
+        shared = context is not None
+        self._wanted = (
+            as_ends(frontend, "frontend", shared=shared),
+            as_ends(backend, "backend", shared=shared),
+        )
+        front, back = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
+        check_distinct(frontend=front, backend=back, control=self._controls_wanted)
+        check_loop("frontend", self._wanted[0], [*front, *back])
+        check_loop("backend", self._wanted[1], [*front, *back])
+        #: In the order they were made, and where they are bound.
+        self._made: list[zmq.Socket[bytes]] = []
+        self._bound: list[tuple[zmq.Socket[bytes], str]] = []
+        #: Who follows what it connects to, what tells of the connections of each side, and how
+        #: often each address of a side is wanted: two names may lead there.
+        self._follower: NameFollower | None = None
+        self._watches: list[ConnectionWatch] = []
+        self._wanted_at: Counter[tuple[int, str]] = Counter()
+        self._start()
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The limits that can be set, by name; see :class:`~brigantine.BrokerConfig`."""
+        return (*OPTIONS, "peer_bytes") if cls._sides[0] == zmq.ROUTER else OPTIONS
+
+    @property
+    def paused(self) -> bool:
+        """Whether it passes nothing on, after :meth:`pause`."""
+        return self.stats()["paused"] == 1
+
+    def stats(self) -> dict[str, int]:
+        """All counters by name (see :data:`brigantine.DEVICE_COUNTERS`), also after the device has stopped.
+
+        Raises :class:`~brigantine.errors.BrokerStopped` in a forked child, where no device runs.
+        Never waits for the loop.
+        """
+        return super().stats()
+
+    def pause(self) -> None:
+        """Pass nothing on until :meth:`resume`; when this returns, nothing is.
+
+        What comes meanwhile waits in libzmq's queues, and then in those of its senders, up to their
+        high-water marks.  Beyond these PUB sockets drop messages; all others wait.
+        Raises :class:`~brigantine.errors.BrokerStopped` when the device has ended.
+        """
+        self._line.ask(PAUSE)
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`.
+
+        Raises :class:`~brigantine.errors.BrokerStopped` when the device has ended.
+        """
+        self._line.ask(RESUME)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _open(self) -> Any:
+        for kind in self._sides:
+            self._made.append(device_socket(self._context, kind, **self._socket_options))
+        control = self._context.socket(zmq.PAIR)
+        self._made.append(control)
+        control.rcvhwm = 0  # see LoopLine
+        control.connect(self._line.endpoint)
+        self._line.begin()
+        followed = self._followed()
+        for socket, ends in zip(self._made[:2], self._wanted, strict=True):
+            if followed or not all(end.connects for end in ends):
+                self._watches.append(ConnectionWatch(socket, self._reserve, more=WATCHED))
+        self.frontends, self.backends = (
+            tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
+        )
+        self._bind_control(_DEFAULTS)
+        if followed:
+            self._follower = NameFollower(
+                followed, self._watches, lambda move: self._line.ask(MOVE + move)
+            )
+        # One thread reads a monitor: where ends are followed, it is the one that does so.
+        watches = () if followed else self._watches
+        return self._relay_class(*self._made, self._peer_bytes, self._move, watches)
+
+    def _here(self) -> Here:
+        return Here(self.frontends, self.backends, Protocol(0))
+
+    def _attach(self, side: int, end: End) -> str:
+        """Bind or connect; returns the real endpoint.  Names are looked up later."""
+        socket = self._made[side]
+        if end.connects:
+            if is_numeric(end.endpoint):
+                self._connect(side, end.endpoint)
+            return CONNECT + end.endpoint
+        real = bind(socket, end.endpoint)
+        self._bound.append((socket, real))
+        return real
+
+    def _followed(self) -> list[Followed]:
+        """The names that it connects to, and all where it makes each connection itself."""
+        found = []
+        for side, ends in enumerate(self._wanted):
+            once = self._sides[side] in ONE_CONNECTION_EACH
+            for end in ends:
+                numeric = is_numeric(end.endpoint)
+                lasts = numeric and (not once or end.endpoint.startswith("inproc://"))
+                if end.connects and not lasts:
+                    address = end.endpoint if numeric else ""
+                    found.append(Followed(side, end.endpoint, once, address))
+        return found
+
+    def _connect(self, side: int, address: str) -> None:
+        """Raises :class:`~brigantine.errors.ConnectError`."""
+        socket = self._made[side]
+        if not self._wanted_at[side, address]:
+            if self._sides[side] in ONE_CONNECTION_EACH:
+                one_connection(socket)
+                socket.connect_timeout = socket.handshake_ivl = round(PATIENCE * 1000)
+            connect(socket, address)
+        self._wanted_at[side, address] += 1
+
+    def _move(self, frame: bytes) -> bytes:
+        """Have a socket leave one address for another, in the loop's thread; the follower's answer."""
+        move = Move.unpacked(frame)
+        socket = self._made[move.side]
+        if any(leads_to(move.new, real) for _, real in self._bound):
+            return f"{move.new} is where this device itself is bound".encode()
+        if not move.sure and int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            # What has come from the old address would be thrown away with its connection.
+            stats = self._loop.stats()
+            return LATER if stats["paused"] or stats["held"] else BUSY
+        again = move.old == move.new
+        wanted = max(1, self._wanted_at[move.side, move.old]) if again else 1
+        if move.old:
+            self._leave(socket, move.side, move.old, wanted)
+        try:
+            self._connect(move.side, move.new)
+        except ConnectError as error:
+            return str(error.strerror or error).encode()
+        self._wanted_at[move.side, move.new] += wanted - 1
+        return b""
+
+    def _leave(self, socket: zmq.Socket[bytes], side: int, address: str, wanted: int) -> None:
+        self._wanted_at[side, address] -= wanted
+        if not self._wanted_at[side, address]:
+            with contextlib.suppress(zmq.ZMQError):  # libzmq has given it up
+                disconnect(socket, address)
+
+    def _close(self) -> None:
+        if self._follower is not None:
+            self._follower.end()
+        with closing(self._context, self._bound, shared=not self._own_context):
+            for watch in self._watches:
+                watch.close()
+            for socket in reversed(self._made):
+                socket.close()
+
+    def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
+        def ask(question: bytes) -> Answer:
+            self._line.ask(question)
+            return Answer(pack(self.stats()))
+
+        return {
+            b"stats": lambda: Answer(pack(self.stats())),
+            b"pause": lambda: ask(PAUSE),
+            b"resume": lambda: ask(RESUME),
+            b"stop": lambda: Answer(pack(self.stats()), lambda: self._end_with(STOP)),
+        }
+
+
+class QueueDevice(Device):
+    """Shared queue: requests of REQ or DEALER clients go to REP or ROUTER servers in turn, replies back.
+
+    ROUTER in front, DEALER behind: a broker that knows nothing of its workers.  Where one may hang,
+    be slow or be lost, an :class:`~brigantine.LRUBroker` is the better choice.
+    Endpoints, options and errors: :class:`~brigantine.devices.Device`::
+
+        with QueueDevice("tcp://127.0.0.1:5559", "tcp://127.0.0.1:5560") as queue:
+            queue.pause()
+
+    Source: ZeroMQ guide, chapter 2 "Shared Queue (DEALER and ROUTER sockets)".
+    """
+
+    _sides: ClassVar[tuple[int, int]] = (zmq.ROUTER, zmq.DEALER)
+
+
+class ForwarderDevice(Device):
+    """Publish-subscribe proxy: what PUB sockets publish goes to SUB sockets, subscriptions the other way.
+
+    XSUB in front, XPUB behind: publishers and subscribers know the device, and need not know each
+    other.  A subscriber that does not read loses messages beyond its high-water mark, as with any
+    PUB socket; libzmq does not tell how many.
+    Endpoints, options and errors: :class:`~brigantine.devices.Device`.  A bridge into another network::
+
+        ForwarderDevice(">tcp://192.168.55.210:5556", "tcp://10.1.1.0:8100")
+
+    Source: ZeroMQ guide, chapter 2 "The Dynamic Discovery Problem" and "Transport Bridging".
+    """
+
+    _sides: ClassVar[tuple[int, int]] = (zmq.XSUB, zmq.XPUB)
+
+
+class StreamerDevice(Device):
+    """Pipeline proxy: what PUSH sockets send goes to PULL sockets, to those in turn that have room.
+
+    PULL in front, PUSH behind.  Endpoints, options and errors: :class:`~brigantine.devices.Device`.
+    Source: ZeroMQ guide, chapter 2 "Divide and Conquer"; ``ZMQ_STREAMER`` of zmq_device(3).
+    """
+
+    _sides: ClassVar[tuple[int, int]] = (zmq.PULL, zmq.PUSH)

@@ -1,0 +1,1 @@
+"""The loops that own sockets, as in brigantine.core.loop."""

@@ -1,0 +1,1 @@
+"""The state machine of a broker, as in brigantine.core.switchboard."""

@@ -1,0 +1,95 @@
+"""How a client is told that its request got no reply: at once, or as soon as it has room for that.
+
+Only a client that asks for it is told: see "Error answers" in docs/additions.md.  ``reason`` is the counter
+that the request went to.
+"""
+
+from __future__ import annotations
+
+from ...config import UNTOLD_RETRY, UNTOLD_TRIES
+from ...wire.req import ANNOUNCEMENT
+from ..wire import codec
+from .board import Board
+from .outbox import Sent
+from .untold import End
+
+__all__ = ["announced", "next_telling", "tell", "tell_again", "tell_no_more"]
+
+#: What is answered for a peer that reads too slowly.
+_NO_ROOM = (Sent.FULL, Sent.BEHIND)
+
+
+def announced(peer: bytes) -> bool:
+    """Whether a peer says by its routing id that it understands what only ours do."""
+    return peer.startswith(ANNOUNCEMENT)
+
+
+def tell(
+    board: Board, address: list[bytes], name: bytes, spoken: tuple[int, int], reason: str | None
+) -> None:
+    """Tell a client that understands it how its request ended.
+
+    ``name`` is that of the service, ``spoken`` the client's protocol and dialect.
+    """
+    if board.mute or reason not in board.error_bodies or not announced(address[-1]):
+        return
+    head = codec.reply_head(address, name, *spoken, partial=False)
+    end = End(head, reason, board.present + board.deadlines.timeout)
+    sent = _send(board, end)
+    if sent == Sent.OK:
+        board.count["error_answers"] += 1
+    elif sent in _NO_ROOM and board.untold.keep(end):
+        board.count["error_answers_waiting"] += 1
+        if len(board.untold.ends) == 1:
+            board.untold.due = board.present + UNTOLD_RETRY
+    else:
+        board.count["drop_error_answer"] += 1
+
+
+def _send(board: Board, end: End) -> int:
+    return board.outbox(board.client_port, [*end.head, *board.error_bodies[end.reason]])
+
+
+def next_telling(board: Board) -> float | None:
+    """When to try again to tell those who had no room; ``None`` when there are none."""
+    return board.untold.due if board.untold.ends else None
+
+
+def tell_again(board: Board, now: float) -> None:
+    """Try again to tell those who had no room, if it is time for that.
+
+    So many that still have none are enough for one time: the next ones are tried at the next.
+    """
+    untold, tries = board.untold, UNTOLD_TRIES
+    if not untold.ends or now < untold.due:
+        return
+    for _ in range(len(untold.ends)):
+        if not _tell_front(board, now):
+            untold.pass_over()
+            tries -= 1
+            if not tries:
+                break
+    untold.due = now + UNTOLD_RETRY
+
+
+def _tell_front(board: Board, now: float) -> bool:
+    """Whether the one in front is done with: told, or given up."""
+    end = board.untold.ends[0]
+    sent: int = Sent.FULL
+    if end.deadline > now:
+        sent = _send(board, end)
+        if sent in _NO_ROOM:
+            return False
+    board.count["error_answers" if sent == Sent.OK else "drop_error_answer"] += 1
+    board.count["error_answers_waiting"] -= 1
+    board.untold.drop()
+    return True
+
+
+def tell_no_more(board: Board) -> None:
+    """Tell them for the last time, or give them up."""
+    while board.untold.ends:
+        if board.mute or not _tell_front(board, board.present):
+            board.count["drop_error_answer"] += 1
+            board.count["error_answers_waiting"] -= 1
+            board.untold.drop()

@@ -1,0 +1,1 @@
+"""Frames and commands, as in brigantine.core.wire."""

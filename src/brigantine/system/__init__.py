@@ -1,0 +1,1 @@
+"""What is the operating system's: signals, threads, wake-up, forks, scheduling, CPU time of processes."""

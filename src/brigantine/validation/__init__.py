@@ -1,0 +1,1 @@
+"""Checks of what a caller passes, so that a mistake is named at once."""

@@ -17,8 +17,8 @@ from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
 from ..validation.values import whole
 from ..workers.tasks import TaskWorker
-from .changes import Deadline
 from .config import PipelineConfig, PipelineOptions, config_from
+from .deadline import Deadline
 from .link import Job
 from .report import Report, Result
 from .shared import (
@@ -50,7 +50,7 @@ class SentBatch(SentShared):
 
     async def _send(self, number: int, frames: list[bytes], deadline: Deadline) -> None:
         self._check()
-        if not self._may_put() and not await self._io.changes.wait_in_task(
+        if not self._may_put() and not await self._io.changes.wait_async(
             self._may_put, deadline.left
         ):
             raise self._no_room(deadline)
@@ -64,7 +64,7 @@ class SentBatch(SentShared):
         await self._until_handed(deadline)
 
     async def _until_handed(self, deadline: Deadline) -> None:
-        if not await self._io.changes.wait_in_task(self._handed, deadline.left):
+        if not await self._io.changes.wait_async(self._handed, deadline.left):
             raise self._no_room(deadline)
         if self._sent.queued or self._sent.refused:
             self._check()
@@ -73,7 +73,7 @@ class SentBatch(SentShared):
         """Wait until all results are at the sink, or nothing more can come; returns how it is."""
         patience(timeout)
         io, sent = self._io, self._sent
-        await io.changes.wait_in_task(lambda: io.settled(sent), timeout)
+        await io.changes.wait_async(lambda: io.settled(sent), timeout)
         if not sent.over:
             self._check()
         return self.report
@@ -160,7 +160,7 @@ class Ventilator(VentilatorShared, ForTasks):
         def come() -> bool:
             return (io.ready >= workers and io.sink_ready) or io.ended or io.stopping
 
-        if not await io.changes.wait_in_task(come, deadline.left):
+        if not await io.changes.wait_async(come, deadline.left):
             raise self._fewer(workers, io.ready, deadline)
         io.check()
         return io.ready
@@ -172,7 +172,7 @@ class Ventilator(VentilatorShared, ForTasks):
         io.check()
         io.killing = True
         io.wake()
-        await io.changes.wait_in_task(lambda: not io.allotment.hands or io.ended, timeout)
+        await io.changes.wait_async(lambda: not io.allotment.hands or io.ended, timeout)
         return len(io.allotment.hands)
 
     async def close(self) -> None:
@@ -215,7 +215,7 @@ class ReceivedBatch(ReceivedShared):
             left = until - time.monotonic()
             if left <= 0:
                 return None
-            await io.changes.wait_in_task(self._come, left)
+            await io.changes.wait_async(self._come, left)
         return result
 
     async def __aiter__(self) -> AsyncIterator[Result]:
@@ -231,7 +231,7 @@ class ReceivedBatch(ReceivedShared):
     async def report(self) -> Report:
         """What has come, and what has not."""
         answer = self._io.report(self._record)
-        await self._io.changes.wait_in_task(lambda: answer or self._io.ended, None)
+        await self._io.changes.wait_async(lambda: answer or self._io.ended, None)
         return answer[0] if answer else self._record.report()
 
     def close(self) -> None:
@@ -270,9 +270,7 @@ class Sink(SinkShared, ForTasks):
         io = self._io
         io.check()
         while not io.begun:
-            come = await io.changes.wait_in_task(
-                lambda: io.begun or io.ended or io.stopping, timeout
-            )
+            come = await io.changes.wait_async(lambda: io.begun or io.ended or io.stopping, timeout)
             if not come:
                 raise NotReady(f"no batch has begun within {timeout:g} s at {self!r}", 0, ())
             if not io.begun:
@@ -291,7 +289,7 @@ class Sink(SinkShared, ForTasks):
     async def plain_batch(self, tasks: int, *, start: bool = True) -> ReceivedBatch:
         """A batch of a ventilator that tells nothing, such as the guide's ``taskvent``."""
         made = self._want_plain(tasks, start)
-        await self._io.changes.wait_in_task(lambda: made or self._io.ended, None)
+        await self._io.changes.wait_async(lambda: made or self._io.ended, None)
         self._io.check()
         return ReceivedBatch(self._io, made[0])
 
@@ -305,7 +303,7 @@ class Sink(SinkShared, ForTasks):
         def come() -> bool:
             return io.workers >= workers or io.ended or io.stopping
 
-        if not await io.changes.wait_in_task(come, deadline.left):
+        if not await io.changes.wait_async(come, deadline.left):
             raise self._fewer(workers, io.workers, deadline)
         io.check()
         return io.workers
@@ -317,7 +315,7 @@ class Sink(SinkShared, ForTasks):
         io.check()
         io.killing = True
         io.wake()
-        await io.changes.wait_in_task(lambda: not io.workers or io.ended, timeout)
+        await io.changes.wait_async(lambda: not io.workers or io.ended, timeout)
         return io.workers
 
     async def close(self) -> None:
@@ -342,7 +340,7 @@ class Sink(SinkShared, ForTasks):
 async def _closed(io: Any) -> None:
     io.stop()
     try:
-        await io.changes.wait_in_task(lambda: not io.running, None)
+        await io.changes.wait_async(lambda: not io.running, None)
     finally:
         io.join(None)  # also when cancelled: it ends within ``linger``
 

@@ -21,11 +21,11 @@ from ..net.endpoints import bind
 from ..net.sockets import BACKLOG, keep_alive
 from ..notices.kinds import Notice
 from ..system.background import Background
+from ..system.bells import Bells
 from ..system.forks import close_bound, leave_to_parent
 from ..system.signals import leave_signals_to_main_thread
 from ..system.wakeup import Wakeup
 from .caller import Caller
-from .changes import Changes
 from .config import BATCH, LOOK_EVERY, LOOK_FOR, MOST_PREFETCH, PipelineConfig
 from .wire import (
     HELLO,
@@ -93,7 +93,7 @@ class Hub(ABC):
         #: Where it is bound; the first are the ROUTER's, in the order they were given.
         self.endpoints: tuple[str, ...] = ()
         self.count = dict.fromkeys(counters, 0)
-        self.changes = Changes()
+        self.changes = Bells()
         self.error: BaseException | None = None
         self.stopping = False
         #: The thread serves nobody any more.

@@ -19,8 +19,8 @@ from ..validation.calls import public_name
 from ..validation.values import flag, shown, whole
 from ..wire.body import request_frames
 from .allotment import Sent
-from .changes import Deadline
 from .config import PipelineConfig
+from .deadline import Deadline
 from .hub import Hub
 from .ledger import Received
 from .report import Report, Result

@@ -13,8 +13,8 @@ from ..errors import NotReady, PipelineClosed
 from ..net.arguments import patience
 from ..validation.calls import ForThreads, called_rightly
 from ..validation.values import whole
-from .changes import Deadline
 from .config import PipelineConfig, PipelineOptions, config_from
+from .deadline import Deadline
 from .report import Report, Result
 from .shared import ReceivedShared, SinkShared
 

@@ -10,8 +10,8 @@ import zmq
 
 from ..net.arguments import patience
 from ..validation.calls import ForThreads, called_rightly
-from .changes import Deadline
 from .config import PipelineConfig, PipelineOptions, config_from
+from .deadline import Deadline
 from .report import Report
 from .shared import Body, SentShared, Tasks, VentilatorShared, body_of, check_tasks
 

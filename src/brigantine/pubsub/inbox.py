@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import replace
 
 from ..errors import SubscriberClosed
-from .bells import Bells
+from ..system.bells import Bells
 from .limits import MESSAGE_OVERHEAD
 from .message import Message
 

@@ -31,8 +31,6 @@ MARK_EVERY = 64
 MOST_MARKS = 1024
 #: Seconds between looks whether what was published has left.
 LEFT_CHECK = 0.005
-#: Seconds after which whoever waits in an event loop looks though nobody has woken it.
-LOOK = 1.0
 
 
 class _Checked:

@@ -16,10 +16,10 @@ from ..devices.ends import End
 from ..errors import PublisherClosed
 from ..net.closing import closing
 from ..system.background import Background
+from ..system.bells import Bells
 from ..system.forks import close_bound, leave_to_parent
 from ..system.signals import leave_signals_to_main_thread
 from ..system.wakeup import Wakeup
-from .bells import Bells
 from .departures import Departures
 from .limits import BATCH, LEFT_CHECK, MESSAGE_OVERHEAD, PublisherConfig
 from .numbering import Numbering

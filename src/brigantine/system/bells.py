@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ..system.bell import Bell
-from .limits import LOOK
+from .bell import Bell
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Bells"]
+
+#: Seconds after which a task looks though nothing has woken it.
+LOOK = 1.0
 
 
 class Bells:
@@ -39,6 +44,8 @@ class Bells:
         """
         if come():
             return True
+        import asyncio  # whoever has a task has loaded it; a program of threads need not
+
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         deadline = None if timeout is None else loop.time() + timeout
         sleeper = (loop, woken)

@@ -11,7 +11,8 @@ from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
 from .config.options import BrokerOptions
-from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, ledger_holds
+from .config.servers import ServerConfig, ServerOptions
+from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, SERVER_COUNTERS, ledger_holds
 from .devices.base import ForwarderDevice, QueueDevice, StreamerDevice
 from .envelope import Envelope
 from .errors import (
@@ -51,7 +52,10 @@ from .pubsub.limits import PublisherConfig, SubscriberConfig
 from .pubsub.message import Message
 from .pubsub.publisher import Publisher
 from .pubsub.subscriber import Subscriber
+from .servers.async_server import AsyncServer
 from .servers.router import Router
+from .servers.session import Session
+from .servers.threaded_server import ThreadedServer
 from .workers.lru import LRUWorker
 from .workers.majordomo import MajordomoWorker
 from .workers.paranoid_pirate import ParanoidPirateWorker
@@ -61,10 +65,12 @@ __all__ = [
     "DEVICE_COUNTERS",
     "PUBLISHER_COUNTERS",
     "ROUTER_COUNTERS",
+    "SERVER_COUNTERS",
     "SINK_COUNTERS",
     "SUBSCRIBER_COUNTERS",
     "VENTILATOR_COUNTERS",
     "AnyBroker",
+    "AsyncServer",
     "BadEnvelope",
     "BindError",
     "BrigantineError",
@@ -107,12 +113,16 @@ __all__ = [
     "Result",
     "Router",
     "SentBatch",
+    "ServerConfig",
+    "ServerOptions",
+    "Session",
     "Sink",
     "SocketMismatch",
     "StreamerDevice",
     "Subscriber",
     "SubscriberClosed",
     "SubscriberConfig",
+    "ThreadedServer",
     "Try",
     "Unroutable",
     "Ventilator",

@@ -8,10 +8,11 @@ import sys
 import typing
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from brigantine import BrokerConfig, BrokerOptions
+from brigantine import BrokerConfig, BrokerOptions, ServerConfig, ServerOptions
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "typing"
@@ -55,9 +56,14 @@ def test_wrong_uses_fail_a_strict_type_checker() -> None:
     assert {at: kinds for at, kinds in errors.items() if not kinds & expected[at]} == {}
 
 
-def test_the_options_that_type_checkers_see_are_those_that_brokers_take() -> None:
-    declared = typing.get_type_hints(BrokerOptions)
-    taken = typing.get_type_hints(BrokerConfig)
-    assert declared == {field.name: taken[field.name] for field in fields(BrokerConfig)}
-    assert list(declared) == [field.name for field in fields(BrokerConfig)]
-    assert not BrokerOptions.__required_keys__
+@pytest.mark.parametrize(
+    ("options", "config"), [(BrokerOptions, BrokerConfig), (ServerOptions, ServerConfig)]
+)
+def test_the_options_that_type_checkers_see_are_those_that_are_taken(
+    options: Any, config: Any
+) -> None:
+    declared = typing.get_type_hints(options)
+    taken = typing.get_type_hints(config)
+    assert declared == {field.name: taken[field.name] for field in fields(config)}
+    assert list(declared) == [field.name for field in fields(config)]
+    assert not options.__required_keys__

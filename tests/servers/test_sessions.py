@@ -12,7 +12,7 @@ from models import EIGHTH, run_machine
 
 from brigantine import ledger_holds
 from brigantine.config import REQUEST_OVERHEAD
-from brigantine.servers.config import ServerConfig
+from brigantine.config.servers import ServerConfig
 
 OPENED, REQUEST, CLOSED = 0, 1, 2
 TIMED_OUT, LEFT, REPLACED, STOPPED = 1, 2, 3, 4

@@ -11,6 +11,8 @@ with warnings.catch_warnings():
 from .loop.loop import Loop
 from .loop.notice_queue import NoticeQueue
 from .loop.relay import Relay
+from .servers.desk import Desk
+from .servers.loop import ServerLoop
 from .sessions.sessions import Sessions
 from .structures.expiry import ExpiryQueue
 from .structures.lru import LRUQueue
@@ -19,12 +21,14 @@ from .switchboard.switchboard import Switchboard
 from .wire.envelope import Envelope
 
 __all__ = [
+    "Desk",
     "Envelope",
     "ExpiryQueue",
     "LRUQueue",
     "Loop",
     "NoticeQueue",
     "Relay",
+    "ServerLoop",
     "Sessions",
     "Switchboard",
     "TicketTable",

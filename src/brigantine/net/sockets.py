@@ -21,6 +21,7 @@ __all__ = [
     "keep_alive",
     "one_connection",
     "routing_id",
+    "server_router",
     "watch_connections",
 ]
 
@@ -84,6 +85,24 @@ def backend_router(
             socket.heartbeat_ttl = 0
         else:
             keep_alive(socket)
+    return socket
+
+
+def server_router(
+    context: zmq.Context[Any], config: BrokerConfig, known_by: str
+) -> zmq.Socket[bytes]:
+    """The ROUTER of a server, not yet bound.  ``known_by``: a property that clients of ours look for.
+
+    HANDOVER: who connects with a routing id that is in use has it from then on.  Otherwise a client that
+    comes back before its old connection is known to have ended would be connected, and never heard.
+    Its session, and replies on their way, are those of the connection that has gone: the loop sees to it
+    that no other gets them.
+    """
+    with _router(context, config) as socket:
+        keep_alive(socket)
+        socket.router_handover = 1
+        with contextlib.suppress(zmq.ZMQError):  # a libzmq that has no such option: see AsyncClient
+            socket.setsockopt(zmq.METADATA, known_by.encode())
     return socket
 
 

@@ -57,6 +57,9 @@ KINDS: dict[str, Kind] = {
     "no_descriptors": Kind(logging.WARNING, once=False),
     # connections could not even be accepted; likewise
     "not_accepted": Kind(logging.WARNING, once=False),
+    # a message to a server was dropped; a second connection has come with the address of a session
+    "unserved": Kind(logging.WARNING, once=True),
+    "taken_over": Kind(logging.WARNING, once=True),
 }
 
 _NAMES = tuple(KINDS)
@@ -284,7 +287,28 @@ def _not_accepted(notice: Notice, _here: Here) -> str:
 
 
 _RAISE = "Raise the limit (ulimit -n, LimitNOFILE= of systemd, prlimit --nofile while it runs)"
+
+
+def _unserved(notice: Notice, here: Here) -> str:
+    looks = _BEYOND.get(notice.reason or "", "") or (
+        "Clients of a server send a request's body, with the empty frame in front of it or without"
+    )
+    return (
+        f"dropped a message to {here.frontends[0]} from {_who(notice)}: {_message(notice)}. {looks}"
+    )
+
+
+def _taken_over(notice: Notice, _here: Here) -> str:
+    return (
+        f"the session of {_who(notice)} was closed, and another one opened: another connection has come "
+        "with the same address. A client that reconnects does so; if two live ones have one routing id, "
+        "each ends the session of the other: let libzmq choose them"
+    )
+
+
 _SENTENCES = {
+    "unserved": _unserved,
+    "taken_over": _taken_over,
     "no_descriptors": _no_descriptors,
     "not_accepted": _not_accepted,
     "silent": _silent,

@@ -98,12 +98,13 @@ BROKER_LIMITS: dict[str, tuple[str, ...]] = {
 _LIMITS = BROKER_LIMITS["failed_partials_too_large"]
 
 
-def broker_error(reason: str, config: BrokerConfig | None = None) -> list[bytes]:
+def broker_error(reason: str, config: BrokerConfig | None = None, error: str = "") -> list[bytes]:
     """The body frames by which a broker tells an announced client how its request ended.
 
     ``config`` is the broker's, whose bounds are told; a broker of an earlier version tells none.
+    ``error`` is the word for a reason that is none of :data:`BROKER_ERRORS`.
     """
-    detail: dict[str, object] = {"error": BROKER_ERRORS[reason], "reason": reason}
+    detail: dict[str, object] = {"error": error or BROKER_ERRORS[reason], "reason": reason}
     if config is not None:
         detail |= {name: getattr(config, name) for name in BROKER_LIMITS.get(reason, ())}
     return [BROKER_ERROR_MARK, cast(bytes, msgpack.packb(detail))]

@@ -35,8 +35,8 @@ def is_generator(handler: Any) -> bool:
     return inspect.isgeneratorfunction(handler) or inspect.isgeneratorfunction(_call_of(handler))
 
 
-def mistake_in(handler: Any) -> str | None:
-    """Why it can't be called with a request's body alone; ``None`` where it can, or nobody knows.
+def mistake_in(handler: Any, arguments: int = 1) -> str | None:
+    """Why it can't be called with so many arguments; ``None`` where it can, or nobody knows.
 
     Functions in C may not tell what they take.  A decorated one is called as its decorator takes it.
     """
@@ -45,7 +45,7 @@ def mistake_in(handler: Any) -> str | None:
     except (TypeError, ValueError):
         return None
     try:
-        signature.bind(b"")
+        signature.bind(*[b""] * arguments)
     except TypeError as error:
         return f"{error}; it takes {signature}"
     return None

@@ -108,6 +108,9 @@ cdef class Sessions:
     ) except? -2 nogil
     # Count and take a request; its job, or minus the counter that it went to.
     cdef int c_ask(self, int session, int64_t size, int64_t now) except? -1000 nogil
+    cdef inline void note(self, int counter, int64_t more) noexcept nogil:
+        self.count[counter] += more
+
     # A request of nobody who could have a session.
     cdef void c_refuse(self, int reason) noexcept nogil
     # What is to be handed out next; whether there is something.

@@ -25,6 +25,8 @@ cdef enum:
     NOTICE_UNEXPECTED
     NOTICE_NO_DESCRIPTORS
     NOTICE_NOT_ACCEPTED
+    NOTICE_UNSERVED
+    NOTICE_TAKEN_OVER
     NOTICE_COUNT
     # Numbers of a notice, at most.
     NOTICE_NUMBERS = 4

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from ...config import REQUEST_OVERHEAD
+from ...config.servers import ServerConfig
 from ...counters import SERVER_COUNTERS
 from ..structures.expiry import ExpiryQueue
-
-if TYPE_CHECKING:
-    from ...servers.config import ServerConfig
 
 __all__ = ["Sessions"]
 
@@ -91,6 +89,8 @@ class Sessions:
         self._config = config
         self._tells = tells
         self._all: dict[int, Session] = {}
+        #: What the loop knows of the client of each, beside this.
+        self._clients: dict[int, Any] = {}
         self._by_key: dict[bytes, Session] = {}
         self._by_descriptor: dict[int, dict[int, Session]] = {}
         self._jobs: dict[int, _Job] = {}
@@ -234,6 +234,7 @@ class Sessions:
             if not mates:
                 del self._by_descriptor[session.descriptor]
         del self._all[session.serial]
+        self._clients.pop(session.serial, None)
         self.count["sessions"] -= 1
         self.count["sessions_closed"] += 1
         self.count[_CLOSED_BY[session.closing]] += 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import ClassVar, TypedDict
 
-from ..config import bounds, unit_of
 from ..errors import ConfigError
 from ..validation.calls import called_rightly
 from ..validation.values import number, whole
+from . import bounds, unit_of
 
-__all__ = ["HUNG_THREADS", "REPLIES_WAITING_BYTES", "ServerConfig"]
+__all__ = ["HUNG_THREADS", "REPLIES_WAITING_BYTES", "ServerConfig", "ServerOptions"]
 
 #: Threads that may be given up at once, because a handler hangs in them, beside those that are at work.
 HUNG_THREADS = 64
@@ -21,6 +22,24 @@ REPLIES_WAITING_BYTES = 64 * 1024 * 1024
 BEATS = 4
 #: The least and the greatest number of threads or tasks.
 WORKERS_RANGE = (1, 4096)
+
+#: name, least, greatest; where a broker has the same option, its bounds.
+RANGES: tuple[tuple[str, float, float], ...] = (
+    ("session_timeout", 0.05, 30 * 86400.0),
+    ("max_sessions", 1, 10_000_000),
+    ("session_requests", 1, 10_000_000),
+    ("session_bytes", 0, 1 << 50),
+    ("session_concurrency", 1, 1_000_000),
+    ("hops", 0, 254),
+    *(
+        (name, *bounds(name))
+        for name in (
+            "queue_limit", "queue_bytes", "request_ttl", "max_message_bytes", "max_frames",
+            "max_depth", "high_water_mark", "peer_bytes", "handshake_timeout", "io_threads",
+            "drain_timeout",
+        )
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +87,13 @@ class ServerConfig:
     #: Seconds that draining waits for accepted work before it stops all the same.
     drain_timeout: float = 10.0
 
+    _RANGES: ClassVar[tuple[tuple[str, float, float], ...]] = RANGES
+
     def __post_init__(self) -> None:
-        for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            low, high = _RANGES.get(name) or bounds(name)
-            if str(field.type) == "int":
+        types = {field.name: str(field.type) for field in fields(self)}
+        for name, low, high in self._RANGES:
+            value = getattr(self, name)
+            if types[name] == "int":
                 whole(name, value, int(low), int(high), unit_of(name))
             else:
                 number(name, value, low, high)
@@ -85,15 +106,30 @@ class ServerConfig:
             raise ConfigError(f"hops ({self.hops}) must be below max_depth ({self.max_depth})")
 
 
-#: name -> least, greatest; the others are those of a broker.
-_RANGES: dict[str, tuple[float, float]] = {
-    "session_timeout": (0.05, 30 * 86400.0),
-    "max_sessions": (1, 10_000_000),
-    "session_requests": (1, 10_000_000),
-    "session_bytes": (0, 1 << 50),
-    "session_concurrency": (1, 1_000_000),
-    "hops": (0, 254),
-}
-
 # The dataclass has made it; replaced, so that its errors are those of all other constructors.
 setattr(ServerConfig, "__init__", called_rightly(ServerConfig.__init__))  # noqa: B010
+
+
+class ServerOptions(TypedDict, total=False):
+    """What a server takes by name, each as in :class:`~brigantine.ServerConfig`.
+
+    For functions of one's own that pass them on: ``def start(**options: Unpack[ServerOptions])``.
+    """
+
+    session_timeout: float
+    max_sessions: int
+    session_requests: int
+    session_bytes: int
+    session_concurrency: int
+    hops: int
+    queue_limit: int
+    queue_bytes: int
+    request_ttl: float
+    max_message_bytes: int
+    max_frames: int
+    max_depth: int
+    high_water_mark: int
+    peer_bytes: int
+    handshake_timeout: float
+    io_threads: int
+    drain_timeout: float

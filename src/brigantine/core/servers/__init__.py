@@ -1,0 +1,1 @@
+"""The loop of a server, and the box between it and its handlers."""

@@ -1,0 +1,1 @@
+from ...pure.servers.loop import ServerLoop as ServerLoop

@@ -1,0 +1,245 @@
+"""What the servers have in common: a ROUTER that a loop of its own serves, and handlers beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, Literal, cast
+
+import zmq
+
+from .._impl import chosen, implementation
+from ..config import LINGER, BrokerConfig
+from ..config.protocols import Protocol
+from ..config.servers import WORKERS_RANGE, ServerConfig
+from ..control.server import Answer, pack
+from ..errors import WrongUse
+from ..net.arguments import patience
+from ..net.closing import closing
+from ..net.endpoints import as_endpoints, bind
+from ..net.overlap import check_distinct
+from ..net.sockets import server_router, watch_connections
+from ..notices.lookalikes import Here
+from ..runtime.handle import LoopHandle
+from ..validation.calls import public_name, refuse_unknown
+from ..validation.values import shown, whole
+from ..wire.loop import DRAIN, STOP
+from ..wire import server as wire
+from ..workers.kinds import is_async, mistake_in, name_of
+from ..workers.reply import ReplyLimits
+from .handling import Handling
+
+__all__ = ["Server"]
+
+#: Who is told of a session's beginning and end: see Sessions.
+TELLS_KNOWN, TELLS_ALL, TELLS_NONE = 0, 1, 2
+
+
+class Server(LoopHandle):
+    """A ROUTER for clients, and handlers in the same process.
+
+    Which ones, and how they are called, say :class:`~brigantine.AsyncServer` and
+    :class:`~brigantine.ThreadedServer`.
+    """
+
+    what = "server"
+    #: Arguments of a handler, in words.
+    _takes: ClassVar[tuple[int, str]]
+
+    def __init__(
+        self,
+        frontend: str | Sequence[str],
+        handler: Callable[..., Any],
+        workers: int,
+        tells: int,
+        impl: Literal["core", "pure"] | str | None,
+        context: zmq.Context[Any] | None,
+        control: str | Sequence[str] | None,
+        config: ServerConfig | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.config = _config_of(type(self), config, options)
+        check_handler(handler, *self._takes)
+        self._check_kind(handler)
+        self._handler = handler
+        self._workers = workers
+        self._tells = tells
+        super().__init__(chosen(impl), context, self.config.io_threads, control)
+        rooms = implementation(self.impl)
+        self._loop_class = rooms.ServerLoop
+        self._wanted = as_endpoints(frontend, "frontend")
+        check_distinct(frontend=self._wanted, control=self._controls_wanted)
+        limits = ReplyLimits(self.config.max_message_bytes, self.config.max_frames)
+        self._handling = Handling(rooms.Desk(), limits, self.config.max_message_bytes)
+        #: Tells this run of the server from every other.
+        self.epoch = os.urandom(wire.EPOCH_BYTES)
+        #: In the order they were made, and where the first is bound.
+        self._made: list[zmq.Socket[bytes]] = []
+        self._bound: list[tuple[zmq.Socket[bytes], str]] = []
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, int]:
+        """All counters by name (see :data:`brigantine.SERVER_COUNTERS`), also after the server has stopped.
+
+        Raises :class:`~brigantine.errors.BrokerStopped` in a forked child, where no server runs.
+        Never waits for the loop, and the ledger always holds:
+        ``accepted == replied + queued + in_flight + shed + failed``.
+        """
+        stats = super().stats()
+        stats["handler_errors"] = self._handling.errors
+        stats |= self._thread_counts()
+        return stats
+
+    # -- how it ends --------------------------------------------------------------------------
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Shed new requests, finish those accepted, stop.  Returns whether that was done in time.
+
+        ``timeout`` is how many seconds to wait here; the server itself stops after
+        ``config.drain_timeout``, done or not (what was not done is counted as failed_stopped).
+        A signal handler may call it, see :meth:`stop`.
+        Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
+        """
+        patience(timeout)
+        self._line.refuse_in_child()
+        self._end_with(DRAIN)
+        if timeout is None:
+            timeout = self.config.drain_timeout + 4 * LINGER + 1.0
+        return self._join(timeout) and self.stats()["failed_stopped"] == 0
+
+    def stop(self) -> None:
+        """Stop now.  Requests that wait fail; a handler at work has a second to finish.
+
+        Every session is closed then.  From any thread, and from a signal handler.  Where this has
+        interrupted another method of the same server, which goes on only when the handler returns, the
+        server is told and not waited for.  A handler may call it, and is not waited for.
+        In a forked child it does nothing: the server is the parent's.
+        """
+        if self._in_handler():
+            self._end_with(STOP)
+            return
+        super().stop()
+
+    # -- what a subclass says -----------------------------------------------------------------
+
+    @abstractmethod
+    def _check_kind(self, handler: Callable[..., Any]) -> None:
+        """Raise :class:`~brigantine.errors.WrongUse` for a handler that another class takes."""
+
+    @abstractmethod
+    def _begin_handlers(self) -> None:
+        """Have tasks taken from the desk.  In the loop's thread."""
+
+    @abstractmethod
+    def _end_handlers(self) -> None:
+        """There are no more tasks; wait a moment for those that take them."""
+
+    @abstractmethod
+    def _in_handler(self) -> bool:
+        """Whether the caller is a handler of this server."""
+
+    @abstractmethod
+    def _thread_counts(self) -> dict[str, int]:
+        """``threads``, ``threads_replaced`` and ``threads_hung``."""
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _open(self) -> Any:
+        router = server_router(
+            self._context, cast(BrokerConfig, self.config), f"{wire.PROPERTY}:{wire.PROPERTY_VALUE}"
+        )
+        self._made.append(router)
+        control = self._context.socket(zmq.PAIR)
+        self._made.append(control)
+        control.rcvhwm = 0  # see LoopLine
+        control.connect(self._line.endpoint)
+        self._line.begin()
+        monitor = watch_connections(router)
+        self._made.append(monitor)
+        for endpoint in self._wanted:
+            self._bound.append((router, bind(router, endpoint)))
+        self.frontends = tuple(endpoint for _, endpoint in self._bound)
+        self._bind_control(cast(BrokerConfig, self.config))
+        loop = self._loop_class(
+            router, control, self.config, self.epoch, self._handling.desk, self._tells, monitor,
+            self._notices.queue, self._reserve,
+        )  # fmt: skip
+        self._begin_handlers()
+        return loop
+
+    def _close(self) -> None:
+        self._end_handlers()
+        with closing(self._context, self._bound, shared=not self._own_context):
+            if self._made:
+                with contextlib.suppress(zmq.ZMQError):  # the program has terminated the context
+                    self._made[0].disable_monitor()
+            for socket in reversed(self._made):
+                socket.close()
+
+    def _here(self) -> Here:
+        return Here(self.frontends, (), Protocol(0))
+
+    def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
+        def ends(command: bytes) -> Answer:
+            return Answer(pack(self.stats()), lambda: self._end_with(command))
+
+        return {
+            b"stats": lambda: Answer(pack(self.stats())),
+            b"drain": lambda: ends(DRAIN),
+            b"stop": lambda: ends(STOP),
+        }
+
+
+def _config_of(kind: type, config: ServerConfig | None, options: Mapping[str, Any]) -> ServerConfig:
+    if config is None:
+        refuse_unknown(kind, options, [field.name for field in fields(ServerConfig)])
+        return ServerConfig(**options)
+    if not isinstance(config, ServerConfig):
+        raise WrongUse(
+            f"config must be a ServerConfig, not {shown(config)}; single options are given by name, "
+            f"such as {kind.__name__}(..., session_timeout=10)"
+        )
+    if options:
+        raise WrongUse(f"give a config or single options, not both: {', '.join(options)}")
+    return config
+
+
+def check_handler(handler: Any, arguments: int, words: str) -> None:
+    """Raise :class:`~brigantine.errors.WrongUse` for what can't be called so."""
+    if not callable(handler):
+        raise WrongUse(f"handler must be a function, not {shown(handler)}")
+    if (mistake := mistake_in(handler, arguments)) is not None:
+        raise WrongUse(
+            f"handler must be a function of {words}; {name_of(handler)!r} can't be called so: {mistake}"
+        )
+
+
+def check_callback(name: str, callback: Any) -> None:
+    """Raise :class:`~brigantine.errors.WrongUse` for what is no function of a session."""
+    if callback is None:
+        return
+    if not callable(callback):
+        raise WrongUse(f"{name} must be a function of a session, or None, not {shown(callback)}")
+    if (mistake := mistake_in(callback)) is not None:
+        raise WrongUse(
+            f"{name} must be a function of one argument, the session; {name_of(callback)!r} can't be "
+            f"called so: {mistake}"
+        )
+
+
+def check_plain(kind: type, handler: Any) -> None:
+    """Raise :class:`~brigantine.errors.WrongUse` for a coroutine function, where threads call it."""
+    if is_async(handler):
+        raise WrongUse(
+            f"{public_name(kind)} calls plain functions in threads, not the async function "
+            f"{name_of(handler)!r}; brigantine.aio.AsyncServer is for these"
+        )
+
+
+def count_of(name: str, value: int) -> int:
+    """How many threads or tasks."""
+    return whole(name, value, *WORKERS_RANGE)

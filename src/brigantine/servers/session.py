@@ -1,0 +1,54 @@
+"""The session of a client, as handlers have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..wire.body import request_frames
+
+__all__ = ["REASONS", "Session"]
+
+#: Why a session has ended, by the number that a loop tells.
+REASONS = ("", "timeout", "left", "replaced", "stopped")
+
+
+class Session:
+    """The session of one client: made when it first speaks, closed when it falls silent.
+
+    ``address`` are the frames of its address stack, ``number`` tells it from all other sessions of this
+    server.  Handlers keep in ``state``, a dict, what they like, or set attributes of their own.
+    """
+
+    def __init__(self, desk: Any, place: int, number: int, address: tuple[bytes, ...]) -> None:
+        self._desk, self._place = desk, place
+        self.number = number
+        self.address = address
+        #: Why it was closed: ``"timeout"``, ``"left"``, ``"replaced"`` (another connection has come with
+        #: its address) or ``"stopped"``; empty while it is open.
+        self.closed = ""
+
+    @property
+    def state(self) -> dict[Any, Any]:
+        """What handlers keep; empty at first."""
+        try:
+            return self._state
+        except AttributeError:
+            self._state: dict[Any, Any] = {}
+            return self._state
+
+    def send(self, body: bytes | Sequence[bytes]) -> bool:
+        """Send the client a message that is no reply to a request, from any thread.
+
+        Returns whether the session is open.  Nobody is told if the client has gone, or has no room for it:
+        the server counts it (``drop_reply_late``).
+        """
+        frames = request_frames(body)
+        if self.closed:
+            return False
+        self._desk.push(self._place, self.number, frames)
+        return True
+
+    def __repr__(self) -> str:
+        name = ",".join(frame.hex() for frame in self.address)
+        return f"<Session {self.number} of {name}{' ' * bool(self.closed)}{self.closed}>"

@@ -37,7 +37,7 @@ class AsyncServer(ThreadServer):
 
     The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either, or
     ``None`` for no reply; a generator function yields any number of replies.  What it raises goes to the
-    log ``brigantine.server``, and to the client as :func:`~brigantine.wire.error_reply`.  Replies leave in
+    log ``brigantine.server``, and to the client as :func:`~brigantine.wire.req.error_reply`.  Replies leave in
     the order in which handlers finish.
 
     A client has one :class:`~brigantine.Session`, known by its whole address; one handler is at work for

@@ -26,8 +26,8 @@ from ..notices.lookalikes import Here
 from ..runtime.handle import LoopHandle
 from ..validation.calls import public_name, refuse_unknown
 from ..validation.values import shown, whole
-from ..wire.loop import DRAIN, STOP
 from ..wire import server as wire
+from ..wire.loop import DRAIN, STOP
 from ..workers.kinds import is_async, mistake_in, name_of
 from ..workers.reply import ReplyLimits
 from .handling import Handling

@@ -31,7 +31,7 @@ class ThreadedServer(ThreadServer):
 
     ``function`` gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.  What
     it raises goes to the log ``brigantine.server``, and to the client as
-    :func:`~brigantine.wire.error_reply`.  Requests of one client may be at work at the same time.  A
+    :func:`~brigantine.wire.req.error_reply`.  Requests of one client may be at work at the same time.  A
     generator function gives several replies, ``None`` is none; a REQ client gets one in any case.
 
     Endpoints, the other arguments and errors are those of :class:`~brigantine.AsyncServer`, which is the

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import zmq
 
-from .clients.base_aio import AsyncClientShell
-from .clients.codec import Plain, majordomo
-from .clients.shared import MDP_STATS, STATS, Limits, packed, unpacked
+from .clients.base_aio import AsyncClientBase
+from .clients.codec import REQCodec, mdp_codec
+from .clients.counters import MDP_STATS, STATS
+from .clients.limits import Limits
 from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
 from .net.arguments import service_name
 from .pipeline.aio import PipelineWorker, ReceivedBatch, SentBatch, Sink, Ventilator
@@ -21,6 +22,7 @@ from .pubsub.aio import Publisher, Subscriber
 from .servers.router_aio import Router
 from .validation.calls import called_rightly
 from .wire.body import request_frames
+from .wire.msgpack_body import packed, unpacked
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
 __all__ = [
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 
-class LazyPirateClient(AsyncClientShell):
+class LazyPirateClient(AsyncClientBase):
     """:class:`brigantine.LazyPirateClient` with coroutines; see there for arguments and errors::
 
         async with LazyPirateClient("tcp://127.0.0.1:5555") as client:
@@ -82,10 +84,10 @@ class LazyPirateClient(AsyncClientShell):
         Raises what :meth:`brigantine.LazyPirateClient.request` raises.
         """
         frames = request_frames(body)
-        return await self._ask(self._dialog(Plain(), frames, timeout, retries))
+        return await self._ask(self._pending(REQCodec(), frames, timeout, retries))
 
 
-class MajordomoClient(AsyncClientShell):
+class MajordomoClient(AsyncClientBase):
     """:class:`brigantine.MajordomoClient` with coroutines; see there for arguments and errors::
 
         async with MajordomoClient("tcp://127.0.0.1:5555") as client:
@@ -115,7 +117,7 @@ class MajordomoClient(AsyncClientShell):
         version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        self._codec = self._service_codec = majordomo(version)
+        self._codec = self._service_codec = mdp_codec(version)
         limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
         super().__init__(brokers, limits, context)
 
@@ -133,7 +135,7 @@ class MajordomoClient(AsyncClientShell):
         Raises what :meth:`brigantine.MajordomoClient.request` raises.
         """
         codec = self._codec(service_name(service))
-        return await self._ask(self._dialog(codec, request_frames(body), timeout, retries))
+        return await self._ask(self._pending(codec, request_frames(body), timeout, retries))
 
     def stream(
         self,
@@ -150,7 +152,7 @@ class MajordomoClient(AsyncClientShell):
         """
         codec = self._codec(service_name(service))
         frames = request_frames(body)
-        return self._parts(self._dialog(codec, frames, timeout, retries, stream=True))
+        return self._parts(self._pending(codec, frames, timeout, retries, stream=True))
 
     async def call(
         self,
@@ -165,5 +167,5 @@ class MajordomoClient(AsyncClientShell):
         Raises what :meth:`brigantine.MajordomoClient.call` raises.
         """
         codec = self._codec(service_name(service))
-        reply = await self._ask(self._dialog(codec, [packed(obj)], timeout, retries))
+        reply = await self._ask(self._pending(codec, [packed(obj)], timeout, retries))
         return unpacked(reply, codec.service)

@@ -25,9 +25,9 @@ shells = pytest.mark.parametrize("shell", SHELLS)
 
 
 @pytest.fixture
-def quick_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_half_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that is back is given a request soon."""
-    monkeypatch.setattr("brigantine.clients.failover.TRIAL_AFTER", 0.05)
+    monkeypatch.setattr("brigantine.clients.failover.HALF_OPEN_AFTER", 0.05)
 
 
 def answers(client: Face) -> bytes:
@@ -38,7 +38,7 @@ def answers(client: Face) -> bytes:
 
 
 @shells
-@pytest.mark.usefixtures("quick_trials")
+@pytest.mark.usefixtures("quick_half_open")
 def test_a_broker_that_dies_costs_one_timeout_and_its_return_none(peers: Peers, shell: str) -> None:
     one, two = EchoBroker(peers, b"one"), EchoBroker(peers, b"two")
     with face(shell, "plain", (one.endpoint, two.endpoint), timeout=SHORT) as client:
@@ -58,7 +58,7 @@ def test_a_broker_that_dies_costs_one_timeout_and_its_return_none(peers: Peers, 
 
 
 @shells
-@pytest.mark.usefixtures("quick_trials")
+@pytest.mark.usefixtures("quick_half_open")
 def test_a_broker_that_accepts_and_does_not_answer_is_asked_seldom(
     peers: Peers, shell: str
 ) -> None:
@@ -68,7 +68,7 @@ def test_a_broker_that_accepts_and_does_not_answer_is_asked_seldom(
         while time.monotonic() < end:
             assert answers(client) == b"two"
         stats = client.stats()
-        # The first, then trials after 0.05, 0.1, 0.2, each with its timeout of 0.2.
+        # The first, then one request after 0.05, 0.1, 0.2, each with its timeout of 0.2.
         silences = stats["tries"] - stats["replies"]
         assert 2 <= silences <= 6
         assert stats["replies"] > 3 * silences
@@ -177,8 +177,10 @@ def test_a_broker_that_dies_in_the_midst_of_a_stream_costs_the_next_request_noth
         assert client.stats()["tries"] == 2
 
 
-@pytest.mark.usefixtures("quick_trials")
-def test_a_request_on_trial_that_is_cancelled_keeps_nobody_from_the_broker(peers: Peers) -> None:
+@pytest.mark.usefixtures("quick_half_open")
+def test_a_half_open_request_that_is_cancelled_keeps_nobody_from_the_broker(
+    peers: Peers,
+) -> None:
     one, two = RawBroker(peers), EchoBroker(peers, b"two")
 
     async def main() -> None:

@@ -131,7 +131,7 @@ class Pair:
 
 @pytest.fixture
 def pair(dialect_process: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr("brigantine.clients.failover.TRIAL_AFTER", INTERVAL)
+    monkeypatch.setattr("brigantine.clients.failover.HALF_OPEN_AFTER", INTERVAL)
     made: list[Pair] = []
 
     def start(dialect: Dialect, shell: str) -> Pair:

@@ -268,8 +268,8 @@ def test_a_name_that_is_answered_late_is_connected_to(
 def test_the_return_of_a_named_broker_is_noticed(
     peers: Peers, resolver: Names, monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:
-    monkeypatch.setattr("brigantine.clients.failover.TRIAL_AFTER", 0.05)
-    monkeypatch.setattr("brigantine.clients.channel.SCOUT_ASKS", 0.05)
+    monkeypatch.setattr("brigantine.clients.failover.HALF_OPEN_AFTER", 0.05)
+    monkeypatch.setattr("brigantine.clients.channel.PROBE_ASKS", 0.05)
     one, two = EchoBroker(peers, b"one"), EchoBroker(peers, b"two")
     resolver.answers["broker.test"] = v4("127.0.0.2")
     with face(shell, "plain", (named(one.endpoint), two.endpoint), timeout=SHORT) as client:

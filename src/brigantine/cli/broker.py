@@ -17,8 +17,8 @@ from .codes import DONE, INTERRUPTED
 from .descriptors import raise_file_limit
 from .options import add_config_options, options_from
 from .output import log_to_stderr
+from .process_options import add_log_level, add_stop_at_eof
 from .serving import add_control, add_impl, add_side, begin, control_from, finish
-from .shared import add_log_level, add_stop_at_eof
 from .stopping import ENDED, StopRequests, reason
 from .values import reachable
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..clients.shared import TIMEOUT_RANGE
+from ..clients.limits import TIMEOUT_RANGE
 from ..config import LINGER
 from ..control.client import ControlClient, ControlRefused
 from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER

@@ -16,9 +16,9 @@ from .._impl import implementation
 from ..config import MDP_INTERVAL, PPP_INTERVAL
 from ..errors import ConfigError
 from ..system.process_cpu import read_cpu_time
+from .client_options import add_mdp_version
 from .codes import DONE, FAILED, SIGNALLED
 from .output import write
-from .shared import add_mdp_version
 from .stopping import ENDED, StopRequests
 from .values import at_least_one, reachable, seconds, size, whole
 

@@ -10,8 +10,8 @@ import msgpack
 
 from ..clients.majordomo import MajordomoClient
 from ..errors import BrigantineError
+from .client_options import add_client_options, add_mdp_version, made_client
 from .output import write
-from .shared import add_client_options, add_mdp_version, made_client
 from .table import aligned, printable
 
 __all__ = ["HELP", "NAME", "add_to"]

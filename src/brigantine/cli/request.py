@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
 from ..errors import ConfigError
+from .client_options import add_client_options, add_mdp_version, made_client
 from .output import write
-from .shared import add_client_options, add_mdp_version, made_client
 
 __all__ = ["HELP", "NAME", "PATTERNS"]
 

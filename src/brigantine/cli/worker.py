@@ -21,7 +21,7 @@ from .as_typed import as_typed
 from .descriptors import raise_file_limit
 from .function import load_function
 from .output import OutputFailed, abandon_stdout, log_to_stderr, write
-from .shared import add_log_level, add_stop_at_eof
+from .process_options import add_log_level, add_stop_at_eof
 from .standard_input import leave_at_eof
 from .stopping import (
     ECHO,

@@ -18,18 +18,20 @@ from ..system.patched import refuse_patched
 from ..validation.calls import ForThreads, public_name
 from ..wire.body import from_frames
 from .codec import ClientCodec, Reply, Says
-from .dialog import Dialog
+from .counters import STATS, ending
+from .failure import checked
+from .limits import Limits
+from .pending import PendingRequest
 from .pool import SocketPool
-from .shared import STATS, Limits, checked, ending
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ClientShell"]
+__all__ = ["ClientBase"]
 
 
-class ClientShell(ForThreads):
-    """Base of the clients that threads call: pools, fork, close, and driving a :class:`Dialog`."""
+class ClientBase(ForThreads):
+    """Base of the clients that threads call: pools, fork, close, and driving a :class:`PendingRequest`."""
 
     #: The type of its sockets.
     _kind: ClassVar[int]
@@ -71,9 +73,9 @@ class ClientShell(ForThreads):
             pool = self._pools.setdefault(process, self._new_pool(None))
         return pool
 
-    # -- driving a dialog ---------------------------------------------------------------------
+    # -- driving a pending ---------------------------------------------------------------------
 
-    def _dialog(
+    def _pending(
         self,
         codec: ClientCodec,
         frames: list[bytes],
@@ -81,9 +83,9 @@ class ClientShell(ForThreads):
         retries: int | None,
         *,
         stream: bool = False,
-    ) -> Dialog:
+    ) -> PendingRequest:
         limits = self._limits
-        dialog = Dialog(
+        pending = PendingRequest(
             codec,
             frames,
             self._brokers,
@@ -92,10 +94,10 @@ class ClientShell(ForThreads):
             backoff=Backoff(limits.backoff, limits.backoff_max),
             stream=stream,
         )
-        limits.check_size(dialog.frames)
-        return dialog
+        limits.check_size(pending.frames)
+        return pending
 
-    def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
+    def _ask(self, pending: PendingRequest) -> bytes | list[bytes]:
         """The one reply to a request that is no stream."""
         self._warn_in_coroutine("request")
         pool = self._pool()
@@ -103,8 +105,8 @@ class ClientShell(ForThreads):
             pool.count("requests")
             end = "interrupted"
             try:
-                (reply,) = self._replies(pool, dialog)
-                body = from_frames(checked(reply, dialog.service).body)
+                (reply,) = self._replies(pool, pending)
+                body = from_frames(checked(reply, pending.service).body)
                 end = "replies"
             except BaseException as error:
                 end = ending(error)
@@ -113,14 +115,14 @@ class ClientShell(ForThreads):
                 pool.count(end)
         return body
 
-    def _parts(self, dialog: Dialog) -> Generator[bytes | list[bytes], None, None]:
+    def _parts(self, pending: PendingRequest) -> Generator[bytes | list[bytes], None, None]:
         """The replies to a stream, as they come.
 
         Between two of them the caller is not inside the pool, so a stream that is left half read
         keeps nobody from closing the client.
         """
         pool, process = self._pool(), os.getpid()
-        replies = self._replies(pool, dialog)
+        replies = self._replies(pool, pending)
         with pool.entered():
             pool.count("requests")
         end = "interrupted"
@@ -132,10 +134,10 @@ class ClientShell(ForThreads):
                     reply = next(replies, None)
                 if reply is None:
                     break
-                body = from_frames(checked(reply, dialog.service).body)
+                body = from_frames(checked(reply, pending.service).body)
                 if reply.says is Says.FINAL:
                     end = "replies"
-                if not dialog.only_ends(reply):
+                if not pending.only_ends(reply):
                     yield body
         except BaseException as error:
             if end != "replies":
@@ -147,58 +149,58 @@ class ClientShell(ForThreads):
                 replies.close()
                 pool.count(end)
 
-    def _replies(self, pool: SocketPool, dialog: Dialog) -> Generator[Reply, None, None]:
+    def _replies(self, pool: SocketPool, pending: PendingRequest) -> Generator[Reply, None, None]:
         """Try brokers one after the other until one has answered; the last reply is the FINAL."""
         answered, process = False, os.getpid()
         try:
             while not answered:
-                pool.pause(pool.turn(dialog))
+                pool.pause(pool.next_broker(pending))
                 pool.count("tries")
-                answered = yield from self._one_try(pool, dialog)
+                answered = yield from self._one_try(pool, pending)
                 if not answered:
-                    pool.gave_up(dialog, dialog.sight)
+                    pool.gave_up(pending, pending.sight)
         except BaseException:
             if os.getpid() == process:  # see _parts
-                pool.left(dialog)
+                pool.abandoned(pending)
             raise
 
-    def _one_try(self, pool: SocketPool, dialog: Dialog) -> Generator[Reply, None, bool]:
+    def _one_try(self, pool: SocketPool, pending: PendingRequest) -> Generator[Reply, None, bool]:
         """Ask one broker and yield its replies; whether a FINAL was among them."""
         process = os.getpid()
-        channel = pool.take(dialog.broker, fresh=dialog.fresh)
+        channel = pool.take(pending.broker, fresh=pending.fresh)
         last: Reply | None = None
         try:
-            dialog.sent(time.monotonic())
-            waits = channel.send(dialog.frames)
+            pending.sent(time.monotonic())
+            waits = channel.send(pending.frames)
             while waits and last is None:
-                frames = channel.receive(dialog.until)
+                frames = channel.receive(pending.until)
                 if (
                     frames is None
                     and not channel.over
-                    and dialog.wait_on()
-                    and not pool.look(dialog)
+                    and pending.wait_on()
+                    and not pool.look(pending)
                 ):
                     continue
                 if frames is None:
                     return False
-                reply = dialog.receive(frames)
+                reply = pending.receive(frames)
                 if reply.says.heard:
-                    pool.heard(dialog)
+                    pool.heard(pending)
                 if reply.says is not Says.FINAL:
                     pool.count(reply.says.value)
                 if reply.says.ends:
                     last = reply
-                elif reply.says is Says.PARTIAL and dialog.stream:
+                elif reply.says is Says.PARTIAL and pending.stream:
                     pool.park(channel)
                     yield reply
                     pool.unpark(channel)
-                    dialog.resumed(time.monotonic())
-                elif time.monotonic() >= dialog.deadline:
+                    pending.resumed(time.monotonic())
+                elif time.monotonic() >= pending.deadline:
                     return False  # junk without end is silence, too
         finally:
             if os.getpid() == process:  # see _parts
-                dialog.saw(*channel.sight())
-                pool.give_back(dialog.broker, channel, clean=last is not None)
+                pending.saw(*channel.sight())
+                pool.give_back(pending.broker, channel, clean=last is not None)
         if last is None or last.says is Says.ERROR:
             return False
         yield last

@@ -20,18 +20,20 @@ from ..validation.calls import ForTasks, public_name
 from ..wire.body import from_frames
 from .channel import CONTEXT_GONE
 from .codec import ClientCodec, Reply, Says
-from .dialog import Dialog
+from .counters import ending
+from .failure import checked
+from .limits import Limits
+from .pending import PendingRequest
 from .pool_aio import AsyncChannel, LoopPool
-from .shared import Limits, checked, ending
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["AsyncClientShell"]
+__all__ = ["AsyncClientBase"]
 
 
-class AsyncClientShell(ForTasks):
-    """Base of the clients that tasks call: pools, loops, close, and driving a :class:`Dialog`."""
+class AsyncClientBase(ForTasks):
+    """Base of the clients that tasks call: pools, loops, close, and driving a :class:`PendingRequest`."""
 
     #: The type of its sockets.
     _kind: ClassVar[int]
@@ -89,9 +91,9 @@ class AsyncClientShell(ForTasks):
         state = "closed" if self._closed else "open"
         return f"<aio.{type(self).__name__} {state} brokers={','.join(self._brokers)}>"
 
-    # -- driving a dialog ---------------------------------------------------------------------
+    # -- driving a pending ---------------------------------------------------------------------
 
-    def _dialog(
+    def _pending(
         self,
         codec: ClientCodec,
         frames: list[bytes],
@@ -99,9 +101,9 @@ class AsyncClientShell(ForTasks):
         retries: int | None,
         *,
         stream: bool = False,
-    ) -> Dialog:
+    ) -> PendingRequest:
         limits = self._limits
-        dialog = Dialog(
+        pending = PendingRequest(
             codec,
             frames,
             self._brokers,
@@ -110,8 +112,8 @@ class AsyncClientShell(ForTasks):
             backoff=Backoff(limits.backoff, limits.backoff_max),
             stream=stream,
         )
-        limits.check_size(dialog.frames)
-        return dialog
+        limits.check_size(pending.frames)
+        return pending
 
     def _check_open(self) -> None:
         if self._closed:
@@ -138,12 +140,12 @@ class AsyncClientShell(ForTasks):
         )
         return self._pools[0]
 
-    async def _ask(self, dialog: Dialog) -> bytes | list[bytes]:
+    async def _ask(self, pending: PendingRequest) -> bytes | list[bytes]:
         """The one reply to a request that is no stream."""
-        (body,) = [body async for body in self._parts(dialog)]
+        (body,) = [body async for body in self._parts(pending)]
         return body
 
-    async def _parts(self, dialog: Dialog) -> AsyncGenerator[bytes | list[bytes], None]:
+    async def _parts(self, pending: PendingRequest) -> AsyncGenerator[bytes | list[bytes], None]:
         """Try brokers one after the other; the replies of the one that has answered."""
         pool = self._pool()
         self._stats["requests"] += 1
@@ -151,27 +153,27 @@ class AsyncClientShell(ForTasks):
         try:
             reply: Reply | None = None
             while reply is None or reply.says is not Says.FINAL:
-                await pool.pause(pool.turn(dialog))
+                await pool.pause(pool.next_broker(pending))
                 self._stats["tries"] += 1
-                channel = pool.take(dialog.broker, fresh=dialog.fresh)
+                channel = pool.take(pending.broker, fresh=pending.fresh)
                 reply = None
                 try:
-                    dialog.sent(time.monotonic())
-                    if channel.send(dialog.frames):
-                        reply = await self._next(pool, channel, dialog)
+                    pending.sent(time.monotonic())
+                    if channel.send(pending.frames):
+                        reply = await self._next(pool, channel, pending)
                     while reply is not None and reply.says is Says.PARTIAL:
                         yield from_frames(reply.body)
-                        dialog.resumed(time.monotonic())
-                        reply = await self._next(pool, channel, dialog)
+                        pending.resumed(time.monotonic())
+                        reply = await self._next(pool, channel, pending)
                 finally:
                     clean = reply is not None and reply.says.ends
-                    dialog.saw(*channel.sight())
-                    pool.give_back(dialog.broker, channel, clean=clean)
+                    pending.saw(*channel.sight())
+                    pool.give_back(pending.broker, channel, clean=clean)
                 if reply is None or reply.says is Says.ERROR:
-                    pool.gave_up(dialog, dialog.sight)
-            body = from_frames(checked(reply, dialog.service).body)
+                    pool.gave_up(pending, pending.sight)
+            body = from_frames(checked(reply, pending.service).body)
             end = "replies"
-            if not dialog.only_ends(reply):
+            if not pending.only_ends(reply):
                 yield body
         except zmq.ZMQError as error:
             if error.errno in CONTEXT_GONE:
@@ -182,25 +184,27 @@ class AsyncClientShell(ForTasks):
                 end = ending(error)
             raise
         finally:
-            pool.left(dialog)
+            pool.abandoned(pending)
             self._stats[end] += 1
 
-    async def _next(self, pool: LoopPool, channel: AsyncChannel, dialog: Dialog) -> Reply | None:
+    async def _next(
+        self, pool: LoopPool, channel: AsyncChannel, pending: PendingRequest
+    ) -> Reply | None:
         """The next reply for the caller, the broker's ERROR, or ``None`` when it was silent."""
         while True:
-            frames = await channel.receive(dialog.until)
+            frames = await channel.receive(pending.until)
             if frames is None:
-                if not channel.over and dialog.wait_on() and not pool.look(dialog):
+                if not channel.over and pending.wait_on() and not pool.look(pending):
                     continue
                 return None
-            reply = dialog.receive(frames)
+            reply = pending.receive(frames)
             if reply.says.heard:
-                pool.heard(dialog)
+                pool.heard(pending)
             if reply.says is not Says.FINAL:
                 self._stats[reply.says.value] += 1
-            if reply.says.ends or (reply.says is Says.PARTIAL and dialog.stream):
+            if reply.says.ends or (reply.says is Says.PARTIAL and pending.stream):
                 return reply
-            if time.monotonic() >= dialog.deadline:
+            if time.monotonic() >= pending.deadline:
                 return None  # junk without end is silence, too
 
 

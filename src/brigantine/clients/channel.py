@@ -27,7 +27,7 @@ __all__ = [
     "CONTEXT_GONE",
     "Channel",
     "Maker",
-    "SocketScout",
+    "SocketProbe",
     "can_send",
     "make_context",
     "seen_by",
@@ -43,8 +43,8 @@ CONNECT_PATIENCE = 10.0
 #: process may have 1,024 by default.  How a connection beyond them ends is known by silence alone.
 MAX_WATCHED = 64
 #: Seconds between two look-ups of the name of a broker that is silent.
-SCOUT_ASKS = 5.0
-#: Milliseconds to a scout's first next try to connect, and the bound to which they grow.
+PROBE_ASKS = 5.0
+#: Milliseconds to a probe's first next try to connect, and the bound to which they grow.
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 1_000
 #: Sockets that a context of ours may have at once; open files run out first.
@@ -275,7 +275,7 @@ class Channel:
             self._bell.close()
 
 
-class SocketScout:
+class SocketProbe:
     """A socket that is connected to a broker and sends nothing: it tells whether the broker is there.
 
     As nothing is sent by it, nobody sees its routing id, so libzmq may connect it again by itself.
@@ -307,7 +307,7 @@ class SocketScout:
     def _find(self, now: float) -> None:
         """Keep to the addresses that the name has now."""
         if self._lookup is None:
-            if now - self._asked_at >= SCOUT_ASKS:
+            if now - self._asked_at >= PROBE_ASKS:
                 self._asked_at = now
                 self._lookup = look_up(self._endpoint, lambda: None)
             return

@@ -14,12 +14,12 @@ from ..wire.req import EMPTY
 __all__ = [
     "VERSIONS",
     "ClientCodec",
-    "Majordomo01",
-    "Majordomo02",
-    "Plain",
+    "MDP01Codec",
+    "MDP02Codec",
+    "REQCodec",
     "Reply",
     "Says",
-    "majordomo",
+    "mdp_codec",
 ]
 
 
@@ -74,7 +74,7 @@ class ClientCodec(Protocol):
         """What the frames of a message say.  Never raises."""
 
 
-class Plain:
+class REQCodec:
     """A REQ socket's: the body and nothing else, since the socket itself writes the empty frame."""
 
     protocol: ClassVar[str] = "that of REQ sockets, for LRU and Paranoid Pirate brokers"
@@ -89,7 +89,7 @@ class Plain:
         return Reply(Says.FINAL, frames)
 
 
-class Majordomo01:
+class MDP01Codec:
     """MDP 0.1 (RFC 7) on a DEALER socket, for one service."""
 
     protocol: ClassVar[str] = "MDP 0.1"
@@ -110,7 +110,7 @@ class Majordomo01:
         return Reply(Says.FINAL, frames[3:])
 
 
-class Majordomo02:
+class MDP02Codec:
     """MDP 0.2 (RFC 18) on a DEALER socket, for one service."""
 
     protocol: ClassVar[str] = "MDP 0.2"
@@ -135,13 +135,13 @@ class Majordomo02:
 
 
 #: Version of the Majordomo Protocol -> codec.
-VERSIONS: dict[str, type[Majordomo01] | type[Majordomo02]] = {
-    "0.1": Majordomo01,
-    "0.2": Majordomo02,
+VERSIONS: dict[str, type[MDP01Codec] | type[MDP02Codec]] = {
+    "0.1": MDP01Codec,
+    "0.2": MDP02Codec,
 }
 
 
-def majordomo(version: str) -> type[Majordomo01] | type[Majordomo02]:
+def mdp_codec(version: str) -> type[MDP01Codec] | type[MDP02Codec]:
     """The codec of a version.  Raises :class:`~brigantine.errors.ConfigError` for any other."""
     codec = VERSIONS.get(version) if isinstance(version, str) else None
     if codec is None:

@@ -1,15 +1,18 @@
-"""Which broker to ask: the first of the list that is not silent.
+"""Where a client switches brokers: failover, with a circuit breaker for each broker.
 
-The list is in order of preference.  A broker that let a try wait to its end without a word is
-*silent*: new requests go to the next one at once.  From then on a *scout* watches it, a socket that
-is connected to it and never sends anything.  A broker that is dead or stopped can't finish the
-handshake of a ZMTP connection, so no request is spent on asking whether it is back.
+The list is in order of preference.  A broker that let a try wait to its end without a word is *silent*
+(its circuit is open): new requests go to the next one at once.  From then on a *probe* watches it, a
+socket that is connected to it and never sends anything.  A broker that is dead or stopped can't finish
+the handshake of a ZMTP connection, so no request is spent on asking whether it is back.
 
-The handshake is the work of the broker's libzmq and proves less than an answer.  So a broker on which
-the scout has been connected for ``TRIAL_AFTER`` seconds, in which its workers may register again,
-gets one request *on trial*, while the others go on to the broker that works.  If it answers, it is
-asked like before.  If not, that time doubles, up to ``TRIAL_AFTER_MAX``: a broker that accepts
+The handshake is the work of the broker's libzmq and proves less than an answer.  So a broker to which
+the probe has been connected for ``HALF_OPEN_AFTER`` seconds, in which its workers may register again,
+is *half-open*: it gets one request, while the others go on to the broker that works.  If it answers, it
+is asked like before.  If not, that time doubles, up to ``HALF_OPEN_AFTER_MAX``: a broker that accepts
 connections and no more costs one request its timeout, more and more seldom.
+
+:meth:`Failover.next_broker` is the decision; a request whose broker can't be reached leaves it before
+its timeout (``better_leave`` in :mod:`.witness`).
 
 No lock and no clock: callers hold the pool's lock where there are threads.  Times are seconds on
 any one clock.
@@ -21,19 +24,19 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .dialog import Dialog
+from .pending import PendingRequest
 
-__all__ = ["TRIAL_AFTER", "TRIAL_AFTER_MAX", "Roster", "Scout"]
+__all__ = ["HALF_OPEN_AFTER", "HALF_OPEN_AFTER_MAX", "Failover", "Probe"]
 
-#: Seconds that a silent broker must be connected before a request is given to it on trial: at
-#: first, and at most after trials that failed.
-TRIAL_AFTER = 1.0
-TRIAL_AFTER_MAX = 60.0
-#: What it is multiplied by after each trial that failed.
+#: Seconds that a silent broker must be connected before it is half-open and gets one request: at first,
+#: and at most after requests that it let wait in vain.
+HALF_OPEN_AFTER = 1.0
+HALF_OPEN_AFTER_MAX = 60.0
+#: What it is multiplied by after each of these.
 GROWTH = 2.0
 
 
-class Scout(Protocol):
+class Probe(Protocol):
     """Watches one broker from outside."""
 
     def connected(self) -> bool:
@@ -43,11 +46,17 @@ class Scout(Protocol):
         """Stop watching."""
 
 
-class _Standing:
-    """What is known of one broker."""
+class BrokerHealth:
+    """The circuit breaker of one broker: what is known of it."""
 
     __slots__ = (
-        "answered_at", "connected_at", "on_trial", "scout", "silent_at", "taken_until", "trial_after",
+        "answered_at",
+        "connected_at",
+        "half_open_after",
+        "half_open_for",
+        "probe",
+        "reserved_until",
+        "silent_at",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,26 +64,26 @@ class _Standing:
         self.answered_at = -math.inf
         #: When it was last found silent; ``None`` while it is not.
         self.silent_at: float | None = None
-        self.scout: Scout | None = None
-        #: Since when the scout is known to be connected.
+        self.probe: Probe | None = None
+        #: Since when the probe is known to be connected.
         self.connected_at: float | None = None
-        #: Until then the request that is on trial, if any, has the broker to itself.
-        self.taken_until = -math.inf
+        #: Until then the one request of a half-open broker, if any, has it to itself.
+        self.reserved_until = -math.inf
         #: That request, until it has met an answer or silence.
-        self.on_trial: Dialog | None = None
-        self.trial_after = TRIAL_AFTER
+        self.half_open_for: PendingRequest | None = None
+        self.half_open_after = HALF_OPEN_AFTER
 
-    def well_again(self) -> None:
+    def recovered(self) -> None:
         """It has answered."""
-        if self.scout is not None:
-            self.scout.close()
-        self.scout = self.silent_at = self.connected_at = self.on_trial = None
-        self.trial_after = TRIAL_AFTER
+        if self.probe is not None:
+            self.probe.close()
+        self.probe = self.silent_at = self.connected_at = self.half_open_for = None
+        self.half_open_after = HALF_OPEN_AFTER
 
     def looks_connected(self, now: float) -> bool:
         """Whether it can be reached, as far as can be seen."""
-        # No scout could be made, or none is needed: then time alone tells.
-        connected = self.scout is None or self.scout.connected()
+        # No probe could be made, or none is needed: then time alone tells.
+        connected = self.probe is None or self.probe.connected()
         if not connected:
             self.connected_at = None
         elif self.connected_at is None:
@@ -82,63 +91,66 @@ class _Standing:
         return connected
 
     def rank(self, now: float) -> int:
-        """Brokers with less are asked first: 0 well or due for a trial, 1 connected, 2 not."""
+        """Brokers with less are asked first: 0 well or half-open, 1 connected, 2 not."""
         if self.silent_at is None:
             return 0
         if not self.looks_connected(now) or self.connected_at is None:
             return 2
-        due = now >= max(self.connected_at + self.trial_after, self.taken_until)
+        due = now >= max(self.connected_at + self.half_open_after, self.reserved_until)
         return 0 if due else 1
 
 
-class Roster:
-    """The brokers of one client, and how each of them stands.
+class Failover:
+    """The brokers of one client, and the health of each.
 
-    ``scout(broker)`` begins to watch a broker, or answers ``None`` when that is not possible.
+    ``watch(broker)`` begins to watch a broker, or answers ``None`` when that is not possible.
     """
 
-    def __init__(self, brokers: int, scout: Callable[[int], Scout | None]) -> None:
+    def __init__(self, brokers: int, watch: Callable[[int], Probe | None]) -> None:
         self._all = tuple(range(brokers))
-        self._standings = [_Standing() for _ in self._all]
-        self._scout = scout
+        self._health = [BrokerHealth() for _ in self._all]
+        self._watch = watch
         #: How many brokers are silent.
         self._silent = 0
 
-    def turn(self, dialog: Dialog, now: float) -> float:
-        """Turn a request to its next try; seconds to pause before it.
+    def next_broker(self, pending: PendingRequest, now: float) -> float:
+        """Choose the broker of a request's next try; seconds to pause before it.
 
         Raises :class:`~brigantine.errors.NoReply` when it has none.
         """
-        pause = dialog.next_try(self.order(now))
-        standing = self._standings[dialog.broker]
-        if standing.silent_at is not None:
-            standing.taken_until = now + pause + dialog.timeout
-            standing.on_trial = dialog
+        pause = pending.next_try(self.order(now))
+        health = self._health[pending.broker]
+        if health.silent_at is not None:
+            health.reserved_until = now + pause + pending.timeout
+            health.half_open_for = pending
         return pause
 
-    def left(self, dialog: Dialog) -> None:
-        """A request has ended: was it on trial, and has met neither answer nor silence, another may be."""
-        standing = self._standings[dialog.broker]
-        if standing.on_trial is dialog:
-            standing.taken_until = -math.inf
-            standing.on_trial = None
+    def abandoned(self, pending: PendingRequest) -> None:
+        """A request has ended.
 
-    def others(self, dialog: Dialog) -> bool:
+        If it was the one of a half-open broker, and has met neither answer nor silence, another may be.
+        """
+        health = self._health[pending.broker]
+        if health.half_open_for is pending:
+            health.reserved_until = -math.inf
+            health.half_open_for = None
+
+    def has_alternative(self, pending: PendingRequest) -> bool:
         """Whether there is a broker that is not silent beside the one of a request's try."""
-        return len(self._all) - self._silent > (self._standings[dialog.broker].silent_at is None)
+        return len(self._all) - self._silent > (self._health[pending.broker].silent_at is None)
 
     def order(self, now: float) -> Sequence[int]:
         """The brokers, the one to ask first in front."""
         if not self._silent:
             return self._all
-        return sorted(self._all, key=lambda broker: self._standings[broker].rank(now))
+        return sorted(self._all, key=lambda broker: self._health[broker].rank(now))
 
     def answered(self, broker: int, now: float) -> None:
         """It has said something that answers a request."""
-        standing = self._standings[broker]
-        standing.answered_at = now
-        if standing.silent_at is not None:
-            standing.well_again()
+        health = self._health[broker]
+        health.answered_at = now
+        if health.silent_at is not None:
+            health.recovered()
             self._silent -= 1
 
     def silent(self, broker: int, began: float, now: float) -> None:
@@ -147,23 +159,23 @@ class Roster:
         A broker that has answered another request meanwhile is well: it is the worker of this
         request that is slow.  And with only one broker there is no choice to make.
         """
-        standing = self._standings[broker]
-        if len(self._all) == 1 or standing.answered_at > began:
+        health = self._health[broker]
+        if len(self._all) == 1 or health.answered_at > began:
             return
-        if standing.silent_at is None:
-            standing.scout = self._scout(broker)
+        if health.silent_at is None:
+            health.probe = self._watch(broker)
             self._silent += 1
-        elif began < standing.silent_at:
+        elif began < health.silent_at:
             return  # it was on the way when the broker fell silent, and tells nothing new
-        elif standing.looks_connected(now):
-            # Not for want of a connection: a trial that failed.
-            standing.trial_after = min(TRIAL_AFTER_MAX, standing.trial_after * GROWTH)
-        standing.silent_at = now
-        standing.connected_at = standing.on_trial = None
+        elif health.looks_connected(now):
+            # Not for want of a connection: half-open, it has failed.
+            health.half_open_after = min(HALF_OPEN_AFTER_MAX, health.half_open_after * GROWTH)
+        health.silent_at = now
+        health.connected_at = health.half_open_for = None
 
     def close(self) -> None:
-        """Close all scouts."""
-        for standing in self._standings:
-            if standing.scout is not None:
-                standing.scout.close()
-                standing.scout = None
+        """Close all probes."""
+        for health in self._health:
+            if health.probe is not None:
+                health.probe.close()
+                health.probe = None

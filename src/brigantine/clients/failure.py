@@ -1,15 +1,18 @@
-"""What a client raises when a request has no try left: which error, and what it says."""
+"""What a client raises: when no try is left, which error and what it says; when the worker failed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import Busy, Expired, NoReply, NoService, Try, named
-from ..wire.req import ErrorAnswer
-from .codec import ClientCodec
+from ..errors import Busy, Expired, NoReply, NoService, Try, WorkerFailed, named
+from ..wire.req import ErrorAnswer, raise_if_error
+from .codec import ClientCodec, Reply, Says
 from .sight import Sight, advice, words
 
-__all__ = ["REFUSALS", "failure"]
+__all__ = ["REFUSALS", "checked", "failure"]
+
+#: Frames of a worker's error report.
+ERROR_FRAMES = 2
 
 #: ``error`` of a broker's answer -> what the client raises.
 _RAISES: dict[str, type[NoReply]] = {"no_service": NoService, "busy": Busy, "expired": Expired}
@@ -76,6 +79,19 @@ _ADVICE: dict[type[NoReply] | str, str] = {
     STOPPED: "Start it again, or give the client another broker; whether the request was carried "
     "out is not known",
 }
+
+
+def checked(reply: Reply, service: bytes | None) -> Reply:
+    """``reply`` unless it reports an error: then :class:`~brigantine.errors.WorkerFailed`.
+
+    The report is a reply's end, behind joined PARTIALs if any; a PARTIAL is none.
+    """
+    if reply.says is Says.FINAL:
+        try:
+            raise_if_error(reply.body[-ERROR_FRAMES:])
+        except WorkerFailed as error:
+            raise WorkerFailed(error.kind, error.detail, service) from None
+    return reply
 
 
 def failure(

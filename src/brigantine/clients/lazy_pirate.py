@@ -10,14 +10,14 @@ import zmq
 from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
 from ..validation.calls import called_rightly
 from ..wire.body import request_frames
-from .base import ClientShell
-from .codec import Plain
-from .shared import Limits
+from .base import ClientBase
+from .codec import REQCodec
+from .limits import Limits
 
 __all__ = ["LazyPirateClient"]
 
 
-class LazyPirateClient(ClientShell):
+class LazyPirateClient(ClientBase):
     """A client that waits for a reply for a while, then asks again on a new socket.
 
     ``brokers`` is the clients' endpoint of a broker, or several in order of preference: requests go
@@ -81,4 +81,4 @@ class LazyPirateClient(ClientShell):
         :class:`~brigantine.errors.ConnectError` when no socket can be opened,
         :class:`~brigantine.errors.ConfigError` for a body that is not one or several frames of bytes.
         """
-        return self._ask(self._dialog(Plain(), request_frames(body), timeout, retries))
+        return self._ask(self._pending(REQCodec(), request_frames(body), timeout, retries))

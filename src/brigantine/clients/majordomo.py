@@ -11,14 +11,16 @@ from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerC
 from ..net.arguments import service_name
 from ..validation.calls import called_rightly
 from ..wire.body import request_frames
-from .base import ClientShell
-from .codec import majordomo
-from .shared import MDP_STATS, Limits, packed, unpacked
+from ..wire.msgpack_body import packed, unpacked
+from .base import ClientBase
+from .codec import mdp_codec
+from .counters import MDP_STATS
+from .limits import Limits
 
 __all__ = ["MajordomoClient"]
 
 
-class MajordomoClient(ClientShell):
+class MajordomoClient(ClientBase):
     """A client that asks services by name, and asks again when a broker is silent.
 
     Workers register with a Majordomo broker for a service, such as ``"echo"``.  A client names the
@@ -81,7 +83,7 @@ class MajordomoClient(ClientShell):
         version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        self._codec = self._service_codec = majordomo(version)
+        self._codec = self._service_codec = mdp_codec(version)
         limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
         super().__init__(brokers, limits, context)
 
@@ -108,7 +110,7 @@ class MajordomoClient(ClientShell):
         :class:`~brigantine.errors.ConfigError` for a service or a body that can't be sent.
         """
         codec = self._codec(service_name(service))
-        return self._ask(self._dialog(codec, request_frames(body), timeout, retries))
+        return self._ask(self._pending(codec, request_frames(body), timeout, retries))
 
     def stream(
         self,
@@ -135,7 +137,7 @@ class MajordomoClient(ClientShell):
         """
         codec = self._codec(service_name(service))
         frames = request_frames(body)
-        return self._parts(self._dialog(codec, frames, timeout, retries, stream=True))
+        return self._parts(self._pending(codec, frames, timeout, retries, stream=True))
 
     def call(
         self,
@@ -151,5 +153,5 @@ class MajordomoClient(ClientShell):
         reply that is not one frame of msgpack.
         """
         codec = self._codec(service_name(service))
-        reply = self._ask(self._dialog(codec, [packed(obj)], timeout, retries))
+        reply = self._ask(self._pending(codec, [packed(obj)], timeout, retries))
         return unpacked(reply, codec.service)

@@ -20,13 +20,13 @@ from .channel import (
     CONTEXT_GONE,
     Channel,
     Maker,
-    SocketScout,
+    SocketProbe,
     make_context,
     unreachable,
 )
 from .codec import ClientCodec
-from .dialog import Dialog
-from .failover import Roster
+from .failover import Failover
+from .pending import PendingRequest
 from .sight import Sight
 from .witness import Witnesses, better_leave
 
@@ -84,7 +84,7 @@ class SocketPool:
         self._make: Maker | None = None
         self._wakeup: Wakeup | None = None
         self._known: Sockets = set()
-        self._roster = Roster(len(endpoints), self._watch)
+        self._failover = Failover(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[Channel]] = [[] for _ in endpoints]
@@ -96,57 +96,57 @@ class SocketPool:
 
     # -- brokers ------------------------------------------------------------------------------
 
-    def turn(self, dialog: Dialog) -> float:
-        """Turn a request to the broker of its next try; seconds to pause before it.
+    def next_broker(self, pending: PendingRequest) -> float:
+        """Choose the broker of a request's next try; seconds to pause before it.
 
         Raises :class:`~brigantine.errors.NoReply` when it has none.
         """
         with self._lock:
-            return self._roster.turn(dialog, time.monotonic())
+            return self._failover.next_broker(pending, time.monotonic())
 
-    def heard(self, dialog: Dialog) -> None:
+    def heard(self, pending: PendingRequest) -> None:
         """That request was answered by its broker."""
         now = time.monotonic()
-        dialog.heard(now)
+        pending.heard(now)
         with self._lock:
-            self._roster.answered(dialog.broker, now)
+            self._failover.answered(pending.broker, now)
 
-    def left(self, dialog: Dialog) -> None:
+    def abandoned(self, pending: PendingRequest) -> None:
         """That request was ended by something else than an answer or silence."""
         with self._lock:
-            self._roster.left(dialog)
+            self._failover.abandoned(pending)
 
-    def look(self, dialog: Dialog) -> bool:
+    def look(self, pending: PendingRequest) -> bool:
         """Look at the broker of a request that waits; whether another one is better asked instead."""
         context = self._given_context or self._own_context
-        service = dialog.service if dialog.last else None
+        service = pending.service if pending.last else None
         with self._lock:
             if context is None or self._closed:
                 return False
-            self._witnesses.look(context, dialog.broker, service)
-            return better_leave(dialog, self._roster, self._witnesses)
+            self._witnesses.look(context, pending.broker, service)
+            return better_leave(pending, self._failover, self._witnesses)
 
-    def gave_up(self, dialog: Dialog, sight: Sight) -> None:
+    def gave_up(self, pending: PendingRequest, sight: Sight) -> None:
         """A try of that request is over, and there is no reply; its channel has seen that much."""
         now = time.monotonic()
         if sight is Sight.UNKNOWN:
             with self._lock:
-                sight = self._witnesses.seen(dialog.broker, dialog.service)
-        if not dialog.gave_up(now, sight):
+                sight = self._witnesses.seen(pending.broker, pending.service)
+        if not pending.gave_up(now, sight):
             return
-        self.drop_idle(dialog.broker)
+        self.drop_idle(pending.broker)
         with self._lock:
             if not self._closed:
-                self._roster.silent(dialog.broker, dialog.waiting_since, now)
+                self._failover.silent(pending.broker, pending.waiting_since, now)
 
-    def _watch(self, broker: int) -> SocketScout | None:
+    def _watch(self, broker: int) -> SocketProbe | None:
         """Watch a silent broker from outside."""
         context = self._given_context or self._own_context
         if context is None:
             return None
         try:
             socket = context.socket(zmq.DEALER, partial(KnownSocket, known=self._known))
-            return SocketScout(socket, self._endpoints[broker])
+            return SocketProbe(socket, self._endpoints[broker])
         except (zmq.ZMQError, BrigantineError):
             return None  # no sockets left, say: it has to be tried without
 
@@ -280,7 +280,7 @@ class SocketPool:
                 self._wakeup.set()
             self._ended.ring()
             self._close_channels_without_visitor()
-            self._roster.close()
+            self._failover.close()
             self._witnesses.close()
             self._left.wait_for(lambda: self._all_inside_are(me), CLOSE_PATIENCE)
             if not self._inside:

@@ -20,15 +20,15 @@ from .channel import (
     CONNECT_PATIENCE,
     CONTEXT_GONE,
     Maker,
-    SocketScout,
+    SocketProbe,
     can_send,
     make_context,
     seen_by,
     unreachable,
 )
 from .codec import ClientCodec
-from .dialog import Dialog
-from .failover import Roster
+from .failover import Failover
+from .pending import PendingRequest
 from .pool import MAX_IDLE
 from .sight import Sight
 from .witness import Witnesses, better_leave
@@ -231,7 +231,7 @@ class LoopPool:
         self._stats = stats
         self._known: Sockets = set()
         self._make = Maker(self._context, kind, self._known, _KnownAsyncSocket)
-        self._roster = Roster(len(endpoints), self._watch)
+        self._failover = Failover(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[AsyncChannel]] = [[] for _ in endpoints]
@@ -247,47 +247,47 @@ class LoopPool:
 
     # -- brokers ------------------------------------------------------------------------------
 
-    def turn(self, dialog: Dialog) -> float:
-        """Turn a request to the broker of its next try; seconds to pause before it.
+    def next_broker(self, pending: PendingRequest) -> float:
+        """Choose the broker of a request's next try; seconds to pause before it.
 
         Raises :class:`~brigantine.errors.NoReply` when it has none.
         """
-        return self._roster.turn(dialog, time.monotonic())
+        return self._failover.next_broker(pending, time.monotonic())
 
-    def heard(self, dialog: Dialog) -> None:
+    def heard(self, pending: PendingRequest) -> None:
         """That request was answered by its broker."""
         now = time.monotonic()
-        dialog.heard(now)
-        self._roster.answered(dialog.broker, now)
+        pending.heard(now)
+        self._failover.answered(pending.broker, now)
 
-    def left(self, dialog: Dialog) -> None:
+    def abandoned(self, pending: PendingRequest) -> None:
         """That request has ended, whatever by."""
-        self._roster.left(dialog)
+        self._failover.abandoned(pending)
 
-    def look(self, dialog: Dialog) -> bool:
+    def look(self, pending: PendingRequest) -> bool:
         """Look at the broker of a request that waits; whether another one is better asked instead."""
         if self._closed:
             return False
         assert self._context is not None
-        service = dialog.service if dialog.last else None
-        self._witnesses.look(self._context, dialog.broker, service)
-        return better_leave(dialog, self._roster, self._witnesses)
+        service = pending.service if pending.last else None
+        self._witnesses.look(self._context, pending.broker, service)
+        return better_leave(pending, self._failover, self._witnesses)
 
-    def gave_up(self, dialog: Dialog, sight: Sight) -> None:
+    def gave_up(self, pending: PendingRequest, sight: Sight) -> None:
         """A try of that request is over, and there is no reply; its channel has seen that much."""
         now = time.monotonic()
         if sight is Sight.UNKNOWN:
-            sight = self._witnesses.seen(dialog.broker, dialog.service)
-        if dialog.gave_up(now, sight):
-            self.drop_idle(dialog.broker)
+            sight = self._witnesses.seen(pending.broker, pending.service)
+        if pending.gave_up(now, sight):
+            self.drop_idle(pending.broker)
             if not self._closed:
-                self._roster.silent(dialog.broker, dialog.waiting_since, now)
+                self._failover.silent(pending.broker, pending.waiting_since, now)
 
-    def _watch(self, broker: int) -> SocketScout | None:
+    def _watch(self, broker: int) -> SocketProbe | None:
         """Watch a silent broker from outside."""
         try:
             socket = self._context.socket(zmq.DEALER, partial(KnownSocket, known=self._known))
-            return SocketScout(socket, self._endpoints[broker])
+            return SocketProbe(socket, self._endpoints[broker])
         except (zmq.ZMQError, BrigantineError):
             return None  # no sockets left, say: it has to be tried without
 
@@ -357,7 +357,7 @@ class LoopPool:
                 end.cancel()
         for broker in range(len(self._endpoints)):
             self.drop_idle(broker)
-        self._roster.close()
+        self._failover.close()
         self._witnesses.close()
         while self._busy:
             self._busy.pop().close()

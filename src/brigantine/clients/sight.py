@@ -100,7 +100,7 @@ _ADVICE: dict[Sight, str] = {
 
 
 def sight_of(trouble: str) -> Sight | None:
-    """What the words mean that tell what keeps a connection from standing."""
+    """What the words mean that tell what keeps a connection from health."""
     return next((sight for head, sight in _TROUBLES.items() if trouble.startswith(head)), None)
 
 

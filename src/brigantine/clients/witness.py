@@ -25,8 +25,8 @@ from ..net.sockets import keep_alive, one_connection
 from ..wire.mdp import MMI_SERVICE
 from .channel import CONNECT_PATIENCE
 from .codec import ClientCodec, Says
-from .dialog import Dialog
-from .failover import Roster
+from .failover import Failover
+from .pending import PendingRequest
 from .sight import OUT_OF_REACH, Sight
 
 __all__ = ["Witness", "Witnesses", "better_leave"]
@@ -186,8 +186,8 @@ class Witnesses:
             self._made.popitem()[1].close()
 
 
-def better_leave(dialog: Dialog, roster: Roster, witnesses: Witnesses) -> bool:
+def better_leave(pending: PendingRequest, failover: Failover, witnesses: Witnesses) -> bool:
     """Whether a request should not wait on for its broker: that is out of reach, and another is not."""
-    if dialog.last or dialog.patient or not roster.others(dialog):
+    if pending.last or pending.patient or not failover.has_alternative(pending):
         return False
-    return witnesses.seen(dialog.broker, None) in OUT_OF_REACH
+    return witnesses.seen(pending.broker, None) in OUT_OF_REACH

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..clients.shared import packed
 from ..devices.ends import as_ends, check_loop
 from ..errors import NotReady, PublisherClosed
 from ..net.arguments import patience, plain_context
@@ -19,6 +18,7 @@ from ..net.overlap import check_distinct
 from ..system.patched import refuse_patched
 from ..validation.calls import ForThreads, called_rightly, public_name
 from ..validation.values import number
+from ..wire.msgpack_body import packed
 from .counters import PUBLISHER_COUNTERS
 from .limits import PublisherConfig, config_of
 from .publisher_io import PublisherIO

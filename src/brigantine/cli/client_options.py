@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options of all commands that are clients, and the client that they ask for."""
 
 from __future__ import annotations
 
@@ -15,33 +15,11 @@ from .values import reachable, seconds, size, whole
 
 __all__ = [
     "add_client_options",
-    "add_log_level",
     "add_mdp_version",
-    "add_stop_at_eof",
     "made_client",
 ]
 
 _Client = TypeVar("_Client", LazyPirateClient, MajordomoClient)
-
-
-def add_log_level(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add ``--log-level``."""
-    parser.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default=default,
-        help=f"what goes to standard error (default {default})",
-    )
-
-
-def add_stop_at_eof(parser: argparse.ArgumentParser) -> None:
-    """Add ``--stop-at-eof``."""
-    parser.add_argument(
-        "--stop-at-eof",
-        action="store_true",
-        help="take the end of standard input as a reason to stop, as SIGTERM: a parent "
-        "process that holds the other end of a pipe then can't die without this process stopping, too",
-    )
 
 
 def add_client_options(parser: argparse.ArgumentParser) -> None:

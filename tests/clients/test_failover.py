@@ -1,16 +1,16 @@
-"""Which broker a client asks: silence, scouts and trials, without socket or clock."""
+"""Which broker a client asks: silence, probes and half-open brokers, without socket or clock."""
 
 from __future__ import annotations
 
-from brigantine.clients.codec import Plain
-from brigantine.clients.dialog import Dialog
-from brigantine.clients.failover import TRIAL_AFTER, TRIAL_AFTER_MAX, Roster
+from brigantine.clients.codec import REQCodec
+from brigantine.clients.failover import HALF_OPEN_AFTER, HALF_OPEN_AFTER_MAX, Failover
+from brigantine.clients.pending import PendingRequest
 from brigantine.net.backoff import Backoff
 
 TIMEOUT = 2.0
 
 
-class FakeScout:
+class FakeProbe:
     """Says what the test has set."""
 
     def __init__(self) -> None:
@@ -26,46 +26,46 @@ class FakeScout:
 
 
 class Scene:
-    """A roster, its scouts, and a clock."""
+    """Failover, its probes, and a clock."""
 
     def __init__(self, brokers: int = 2, *, blind: bool = False) -> None:
         self.now = 100.0
-        self.scouts: dict[int, FakeScout] = {}
+        self.probes: dict[int, FakeProbe] = {}
         self._blind = blind
         self._brokers = [f"tcp://b:{n}" for n in range(brokers)]
-        self.roster = Roster(brokers, self._watch)
+        self.failover = Failover(brokers, self._watch)
 
-    def _watch(self, broker: int) -> FakeScout | None:
+    def _watch(self, broker: int) -> FakeProbe | None:
         if self._blind:
             return None
-        assert broker not in self.scouts or self.scouts[broker].closed
-        self.scouts[broker] = FakeScout()
-        return self.scouts[broker]
+        assert broker not in self.probes or self.probes[broker].closed
+        self.probes[broker] = FakeProbe()
+        return self.probes[broker]
 
-    def ask(self) -> Dialog:
+    def ask(self) -> PendingRequest:
         """A request at its first try."""
-        each = Dialog(
-            Plain(), [b"q"], self._brokers, timeout=TIMEOUT, retries=3, backoff=Backoff(0.0, 0.0)
+        each = PendingRequest(
+            REQCodec(), [b"q"], self._brokers, timeout=TIMEOUT, retries=3, backoff=Backoff(0.0, 0.0)
         )
         self.again(each)
         return each
 
-    def again(self, each: Dialog) -> None:
-        self.roster.turn(each, self.now)
+    def again(self, each: PendingRequest) -> None:
+        self.failover.next_broker(each, self.now)
         each.sent(self.now)
 
-    def silence(self, each: Dialog) -> None:
+    def silence(self, each: PendingRequest) -> None:
         """The try has met silence to its end, which is now if time has not come that far."""
         self.now = max(self.now, each.deadline)
         each.gave_up(self.now)
-        self.roster.silent(each.broker, each.waiting_since, self.now)
+        self.failover.silent(each.broker, each.waiting_since, self.now)
 
-    def answer(self, each: Dialog) -> None:
-        self.roster.answered(each.broker, self.now)
+    def answer(self, each: PendingRequest) -> None:
+        self.failover.answered(each.broker, self.now)
 
     def who(self) -> int:
-        """Whom a request asks that is answered at once, if it is not on trial."""
-        return self.roster.order(self.now)[0]
+        """Whom a request asks that is answered at once, unless it is the one of a half-open broker."""
+        return self.failover.order(self.now)[0]
 
     def silent_one(self) -> None:
         """Broker 0 has just been found silent."""
@@ -78,7 +78,7 @@ def test_the_first_broker_is_asked_while_nothing_is_wrong() -> None:
         each = scene.ask()
         assert each.broker == 0
         scene.answer(each)
-    assert not scene.scouts
+    assert not scene.probes
 
 
 def test_after_one_silence_all_new_requests_ask_the_next_at_once() -> None:
@@ -90,7 +90,7 @@ def test_after_one_silence_all_new_requests_ask_the_next_at_once() -> None:
         scene.silence(each)
         scene.again(each)
         assert each.broker == 1
-    assert len(scene.scouts) == 1
+    assert len(scene.probes) == 1
 
 
 def test_a_dead_broker_is_never_asked_while_another_works() -> None:
@@ -107,14 +107,14 @@ def test_a_broker_that_is_back_for_a_while_gets_one_request_and_then_all() -> No
     scene = Scene()
     scene.silent_one()
     scene.now += 600.0
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     assert scene.ask().broker == 1
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     trial = scene.ask()
     assert trial.broker == 0
     assert [scene.ask().broker for _ in range(3)] == [1] * 3  # meanwhile
     scene.answer(trial)
-    assert scene.scouts[0].closed
+    assert scene.probes[0].closed
     assert [scene.ask().broker for _ in range(3)] == [0] * 3
 
 
@@ -122,18 +122,18 @@ def test_a_connection_that_comes_and_goes_is_not_back() -> None:
     scene = Scene()
     scene.silent_one()
     for _ in range(10):
-        scene.scouts[0].there = True
+        scene.probes[0].there = True
         assert scene.ask().broker == 1
-        scene.now += TRIAL_AFTER / 2
-        scene.scouts[0].there = False
+        scene.now += HALF_OPEN_AFTER / 2
+        scene.probes[0].there = False
         assert scene.ask().broker == 1
-        scene.now += TRIAL_AFTER / 2
+        scene.now += HALF_OPEN_AFTER / 2
 
 
 def test_a_broker_that_only_accepts_connections_costs_a_request_more_and_more_seldom() -> None:
     scene = Scene()
     scene.silent_one()
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     scene.who()
     trials = []
     began = scene.now
@@ -144,51 +144,51 @@ def test_a_broker_that_only_accepts_connections_costs_a_request_more_and_more_se
             trials.append(scene.now)
             scene.silence(each)
     gaps = [later - sooner for sooner, later in zip([began, *trials], trials, strict=False)]
-    assert all(gap >= TRIAL_AFTER for gap in gaps)
+    assert all(gap >= HALF_OPEN_AFTER for gap in gaps)
     waits = [gap - TIMEOUT for gap in gaps[1:]]
-    wanted = [min(TRIAL_AFTER * 2**n, TRIAL_AFTER_MAX) for n in range(1, 9)]
+    wanted = [min(HALF_OPEN_AFTER * 2**n, HALF_OPEN_AFTER_MAX) for n in range(1, 9)]
     assert all(abs(wait - each) <= 0.5 for wait, each in zip(waits, wanted, strict=True)), waits
 
 
-def test_a_failed_trial_is_forgotten_once_the_broker_answers() -> None:
+def test_a_failed_half_open_request_is_forgotten_once_the_broker_answers() -> None:
     scene = Scene()
     scene.silent_one()
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     for _ in range(2):
         scene.who()
-        scene.now += TRIAL_AFTER_MAX
+        scene.now += HALF_OPEN_AFTER_MAX
         trial = scene.ask()
         assert trial.broker == 0
         scene.silence(trial)
     scene.who()
-    scene.now += TRIAL_AFTER_MAX
+    scene.now += HALF_OPEN_AFTER_MAX
     scene.answer(scene.ask())
     scene.silent_one()
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     scene.who()
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     assert scene.ask().broker == 0
 
 
-def test_a_trial_that_is_never_ended_blocks_the_broker_for_one_timeout_only() -> None:
+def test_a_half_open_request_that_is_never_ended_blocks_the_broker_for_one_timeout_only() -> None:
     scene = Scene()
     scene.silent_one()
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     scene.who()
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     assert scene.ask().broker == 0  # and is cancelled
     assert scene.ask().broker == 1
     scene.now += TIMEOUT
     assert scene.ask().broker == 0
 
 
-def test_requests_that_were_on_the_way_do_not_put_the_trial_off() -> None:
+def test_requests_that_were_on_the_way_do_not_put_half_open_off() -> None:
     scene = Scene()
     first, second = scene.ask(), scene.ask()
     scene.silence(first)
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     scene.who()
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     scene.silence(second)
     assert scene.ask().broker == 0
 
@@ -199,7 +199,7 @@ def test_a_slow_worker_does_not_condemn_its_broker() -> None:
     scene.now += 1.0
     scene.answer(scene.ask())
     scene.silence(slow)
-    assert not scene.scouts
+    assert not scene.probes
     assert scene.ask().broker == 0
     scene.again(slow)
     assert slow.broker == 1  # which goes on all the same
@@ -212,9 +212,9 @@ def test_when_all_are_silent_those_that_are_connected_are_asked_first() -> None:
         scene.silence(each)
         scene.again(each)
     assert scene.ask().broker == 0
-    scene.scouts[2].there = True
+    scene.probes[2].there = True
     assert scene.ask().broker == 2
-    scene.scouts[1].there = True
+    scene.probes[1].there = True
     assert scene.ask().broker == 1
 
 
@@ -225,11 +225,11 @@ def test_an_outage_of_all_does_not_keep_the_first_from_coming_back() -> None:
         scene.silence(each)
         scene.again(each)
         scene.silence(each)
-    scene.scouts[1].there = True
+    scene.probes[1].there = True
     scene.answer(scene.ask())
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     assert scene.ask().broker == 1
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     assert scene.ask().broker == 0
 
 
@@ -237,7 +237,7 @@ def test_a_broker_that_can_not_be_watched_is_tried_by_time_alone() -> None:
     scene = Scene(blind=True)
     scene.silent_one()
     assert scene.ask().broker == 1
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     assert scene.ask().broker == 0
 
 
@@ -245,28 +245,28 @@ def test_with_one_broker_there_is_nothing_to_watch() -> None:
     scene = Scene(1)
     scene.silent_one()
     assert scene.ask().broker == 0
-    assert not scene.scouts
+    assert not scene.probes
 
 
-def test_closing_closes_the_scouts() -> None:
+def test_closing_closes_the_probes() -> None:
     scene = Scene()
     scene.silent_one()
-    scene.roster.close()
-    assert scene.scouts[0].closed
-    scene.roster.close()
+    scene.failover.close()
+    assert scene.probes[0].closed
+    scene.failover.close()
 
 
-def test_a_trial_that_its_caller_gave_up_leaves_the_broker_to_the_next() -> None:
+def test_a_half_open_request_that_its_caller_gave_up_leaves_the_broker_to_the_next() -> None:
     scene = Scene()
     scene.silent_one()
-    scene.scouts[0].there = True
+    scene.probes[0].there = True
     scene.who()
-    scene.now += TRIAL_AFTER
+    scene.now += HALF_OPEN_AFTER
     trial, other = scene.ask(), scene.ask()
     assert (trial.broker, other.broker) == (0, 1)
-    scene.roster.left(other)  # it was not on trial: that changes nothing
+    scene.failover.abandoned(other)  # it is not that of the half-open broker: that changes nothing
     assert scene.who() == 1
-    scene.roster.left(trial)
+    scene.failover.abandoned(trial)
     assert scene.who() == 0
 
 

@@ -1,17 +1,17 @@
 """One request of a client, from its first try to its end: a state machine without socket or clock.
 
-The shells (``shell`` for threads, ``shell_aio`` for asyncio) drive it the same way::
+The clients (``base`` for threads, ``base_aio`` for asyncio) drive it the same way::
 
     while True:
-        pause for dialog.next_try(order) seconds    # raises NoReply when all were made
-        socket = one connected to dialog.broker     # a new one if dialog.fresh
-        dialog.sent(now); send dialog.frames
-        until dialog.until: dialog.receive(frames), which answers FINAL or ERROR at the end
-            where that answers nothing until dialog.until, see dialog.wait_on() and the pool's look()
-        unless FINAL: dialog.gave_up(now), which tells whether the broker was silent
+        pause for pending.next_try(order) seconds    # raises NoReply when all were made
+        socket = one connected to pending.broker     # a new one if pending.fresh
+        pending.sent(now); send pending.frames
+        until pending.until: pending.receive(frames), which answers FINAL or ERROR at the end
+            where that answers nothing until pending.until, see pending.wait_on() and the pool's look()
+        unless FINAL: pending.gave_up(now), which tells whether the broker was silent
         close the socket unless FINAL or ERROR
 
-``order`` is the brokers as a ``roster`` would have them asked.
+``order`` is the brokers as ``failover`` would have them asked.
 
 A broker that says busy or no_service has refused the request: it is not asked again, and the next
 is asked at once, whatever is left of the retries, since nothing was done.  One that says expired, or
@@ -33,7 +33,7 @@ from .codec import ClientCodec, Reply, Says
 from .failure import REFUSALS, failure
 from .sight import Sight, sight_of
 
-__all__ = ["Dialog"]
+__all__ = ["PendingRequest"]
 
 #: Seconds between two looks at a broker that does not answer, where there is another.
 GLANCE = 0.25
@@ -41,7 +41,7 @@ GLANCE = 0.25
 ONLY_THE_END = [EMPTY]
 
 
-class Dialog:
+class PendingRequest:
     """The tries of one request, and what came back.
 
     ``brokers`` are endpoints.  ``timeout`` is seconds: for a whole try, or with ``stream`` from one

@@ -10,8 +10,8 @@ import msgpack
 import pytest
 
 from brigantine import Busy, Expired, NoReply, NoService
-from brigantine.clients.codec import Majordomo01, Majordomo02, Plain, Reply, Says, majordomo
-from brigantine.clients.dialog import Dialog
+from brigantine.clients.codec import MDP01Codec, MDP02Codec, Reply, REQCodec, Says, mdp_codec
+from brigantine.clients.pending import PendingRequest
 from brigantine.errors import ConfigError
 from brigantine.net.backoff import Backoff
 from brigantine.wire.req import BROKER_ERROR_MARK, UNREADABLE, broker_error
@@ -20,9 +20,11 @@ PARTIAL = [b"MDPC02", b"\x02", b"svc"]
 FINAL = [b"MDPC02", b"\x03", b"svc"]
 
 
-def dialog(*brokers: str, timeout: float = 2.0, retries: int = 3, stream: bool = False) -> Dialog:
-    return Dialog(
-        Majordomo02(b"svc"),
+def pending(
+    *brokers: str, timeout: float = 2.0, retries: int = 3, stream: bool = False
+) -> PendingRequest:
+    return PendingRequest(
+        MDP02Codec(b"svc"),
         [b"body"],
         brokers or ("a", "b"),
         timeout=timeout,
@@ -32,7 +34,9 @@ def dialog(*brokers: str, timeout: float = 2.0, retries: int = 3, stream: bool =
     )
 
 
-def silent_tries(each: Dialog, order: Sequence[int] = (0, 1)) -> list[tuple[int, bool, float]]:
+def silent_tries(
+    each: PendingRequest, order: Sequence[int] = (0, 1)
+) -> list[tuple[int, bool, float]]:
     """(broker, fresh, pause before it) of all the tries there are."""
     tries = []
     with contextlib.suppress(NoReply):  # without which it would not end
@@ -47,21 +51,21 @@ def silent_tries(each: Dialog, order: Sequence[int] = (0, 1)) -> list[tuple[int,
 # -- turns ----------------------------------------------------------------------------------------
 
 
-def test_brokers_are_tried_in_turn_in_the_order_of_the_roster() -> None:
-    each = dialog("a", "b", "c", retries=4)
+def test_brokers_are_tried_in_turn_in_the_order_of_preference() -> None:
+    each = pending("a", "b", "c", retries=4)
     assert [broker for broker, *_ in silent_tries(each, (1, 0, 2))] == [1, 0, 2, 1, 0]
 
 
 def test_only_the_first_try_may_use_a_socket_that_was_used() -> None:
-    assert [fresh for _, fresh, _ in silent_tries(dialog())] == [False, True, True, True]
+    assert [fresh for _, fresh, _ in silent_tries(pending())] == [False, True, True, True]
 
 
 def test_there_is_a_pause_only_before_a_broker_that_was_tried() -> None:
-    assert [pause for *_, pause in silent_tries(dialog(retries=5))] == [0, 0, 1, 2, 4, 4]
+    assert [pause for *_, pause in silent_tries(pending(retries=5))] == [0, 0, 1, 2, 4, 4]
 
 
 def test_no_reply_names_each_broker_and_how_long_it_was_waited_for() -> None:
-    each = dialog("tcp://one:1", "tcp://two:2", retries=2)
+    each = pending("tcp://one:1", "tcp://two:2", retries=2)
     silent_tries(each)
     with pytest.raises(NoReply) as raised:
         each.next_try((0, 1))
@@ -76,7 +80,7 @@ def test_no_reply_names_each_broker_and_how_long_it_was_waited_for() -> None:
 
 
 def test_a_request_waits_for_the_final_and_joins_the_parts() -> None:
-    each = dialog()
+    each = pending()
     each.next_try((0, 1))
     each.sent(0.0)
     assert each.receive([*PARTIAL, b"1"]).says is Says.PARTIAL
@@ -85,7 +89,7 @@ def test_a_request_waits_for_the_final_and_joins_the_parts() -> None:
 
 
 def test_parts_of_a_try_that_was_given_up_are_not_joined_with_the_next_ones() -> None:
-    each = dialog()
+    each = pending()
     each.next_try((0, 1))
     each.sent(0.0)
     each.receive([*PARTIAL, b"old"])
@@ -96,7 +100,7 @@ def test_parts_of_a_try_that_was_given_up_are_not_joined_with_the_next_ones() ->
 
 
 def test_a_request_has_its_timeout_from_the_start_of_the_try() -> None:
-    each = dialog(timeout=2.0)
+    each = pending(timeout=2.0)
     each.next_try((0, 1))
     each.sent(5.0)
     each.receive([*PARTIAL, b"1"])
@@ -104,7 +108,7 @@ def test_a_request_has_its_timeout_from_the_start_of_the_try() -> None:
 
 
 def test_a_stream_has_its_timeout_from_part_to_part() -> None:
-    each = dialog(timeout=2.0, stream=True)
+    each = pending(timeout=2.0, stream=True)
     each.next_try((0, 1))
     each.sent(5.0)
     assert each.receive([*PARTIAL, b"1"]) == Reply(Says.PARTIAL, [b"1"])
@@ -113,7 +117,7 @@ def test_a_stream_has_its_timeout_from_part_to_part() -> None:
 
 
 def test_a_stream_is_not_tried_again_once_a_part_was_given() -> None:
-    each = dialog(stream=True)
+    each = pending(stream=True)
     each.next_try((0, 1))
     each.sent(0.0)
     each.receive([*PARTIAL, b"1"])
@@ -124,7 +128,7 @@ def test_a_stream_is_not_tried_again_once_a_part_was_given() -> None:
 
 
 def test_a_stream_that_gave_nothing_is_tried_again() -> None:
-    assert len(silent_tries(dialog(stream=True))) == 4
+    assert len(silent_tries(pending(stream=True))) == 4
 
 
 # -- what brokers say in place of a reply ---------------------------------------------------------
@@ -139,12 +143,12 @@ RAISED = {
 }
 
 
-def turned(each: Dialog) -> float:
+def turned(each: PendingRequest) -> float:
     """Turn to the next try, with the brokers in order."""
     return each.next_try(range(len(each._brokers)))
 
 
-def told(each: Dialog, *said: str | None) -> list[tuple[str, int, bool, float]]:
+def told(each: PendingRequest, *said: str | None) -> list[tuple[str, int, bool, float]]:
     """Make tries that are answered so, ``None`` being silence: (answer, broker, fresh, pause)."""
     tries = []
     for reason in said:
@@ -157,7 +161,7 @@ def told(each: Dialog, *said: str | None) -> list[tuple[str, int, bool, float]]:
     return tries
 
 
-def raised_by(each: Dialog) -> NoReply:
+def raised_by(each: PendingRequest) -> NoReply:
     with pytest.raises(NoReply) as raised:
         turned(each)
     return raised.value
@@ -165,7 +169,7 @@ def raised_by(each: Dialog) -> NoReply:
 
 @pytest.mark.parametrize("reason", ["failed_no_service", "shed_queue_full", "shed_draining"])
 def test_a_broker_that_refuses_is_not_asked_again(reason: str) -> None:
-    each = dialog("a")
+    each = pending("a")
     assert told(each, reason) == [(reason, 0, False, 0.0)]
     error = raised_by(each)
     assert type(error) is RAISED[reason]
@@ -173,7 +177,7 @@ def test_a_broker_that_refuses_is_not_asked_again(reason: str) -> None:
 
 
 def test_the_next_broker_is_asked_at_once_also_without_retries() -> None:
-    each = dialog("a", "b", retries=0)
+    each = pending("a", "b", retries=0)
     first, second = told(each, "shed_queue_full", "failed_no_service")
     assert first[1:] == (0, False, 0.0)
     assert second[1:] == (1, False, 0.0)
@@ -186,7 +190,7 @@ def test_the_next_broker_is_asked_at_once_also_without_retries() -> None:
 def test_of_two_refusals_that_of_the_broker_that_has_the_service_is_raised(
     said: Sequence[str],
 ) -> None:
-    each = dialog("tcp://one:1", "tcp://two:2")
+    each = pending("tcp://one:1", "tcp://two:2")
     told(each, *said)
     error = raised_by(each)
     assert type(error) is Busy
@@ -197,7 +201,7 @@ def test_of_two_refusals_that_of_the_broker_that_has_the_service_is_raised(
 
 
 def test_the_other_broker_has_all_retries_when_one_refuses() -> None:
-    each = dialog("a", "b", retries=2)
+    each = pending("a", "b", retries=2)
     tries = told(each, None, "shed_queue_full", None, None)
     assert tries == [
         ("", 0, False, 0.0),
@@ -210,7 +214,7 @@ def test_the_other_broker_has_all_retries_when_one_refuses() -> None:
 
 @pytest.mark.parametrize("reason", ["failed_expired_queued", "failed_stopped"])
 def test_expired_counts_as_a_try_and_is_raised_if_it_was_the_last(reason: str) -> None:
-    each = dialog("a", "b", retries=2)
+    each = pending("a", "b", retries=2)
     assert told(each, reason, None, reason) == [
         (reason, 0, False, 0.0),
         ("", 1, False, 0.0),  # the socket on which the broker spoke is as good as ever
@@ -218,13 +222,13 @@ def test_expired_counts_as_a_try_and_is_raised_if_it_was_the_last(reason: str) -
     ]
     error = raised_by(each)
     assert (type(error), error.reason) == (Expired, reason)
-    each = dialog("a", "b", retries=1)
+    each = pending("a", "b", retries=1)
     told(each, reason, None)
     assert type(raised_by(each)) is NoReply
 
 
 def test_a_reply_that_was_cut_off_counts_as_a_try_and_its_reason_is_raised() -> None:
-    each = dialog("a", retries=1)
+    each = pending("a", retries=1)
     assert len(told(each, "shed_client_full", "shed_client_full")) == 2
     error = raised_by(each)
     assert (type(error), error.reason) == (NoReply, "shed_client_full")
@@ -235,7 +239,7 @@ def test_a_reply_that_was_cut_off_counts_as_a_try_and_its_reason_is_raised() -> 
 
 
 def test_a_stream_that_was_cut_off_says_why() -> None:
-    each = dialog("a", stream=True)
+    each = pending("a", stream=True)
     turned(each)
     each.sent(0.0)
     each.receive([*PARTIAL, b"1"])
@@ -251,7 +255,7 @@ def test_a_stream_that_was_cut_off_says_why() -> None:
 
 @pytest.mark.parametrize("reason", ["failed_reply_too_large", "drop_too_large"])
 def test_what_is_too_large_is_not_sent_again_to_the_same_broker(reason: str) -> None:
-    each = dialog("a", "b", retries=100)
+    each = pending("a", "b", retries=100)
     assert len(told(each, reason, reason)) == 2
     error = raised_by(each)
     assert type(error) is NoReply
@@ -276,7 +280,7 @@ def test_what_is_too_large_is_not_sent_again_to_the_same_broker(reason: str) -> 
 def test_the_bounds_of_a_broker_are_told_as_far_as_they_can_be_read(
     more: dict[str, Any], limits: dict[str, int]
 ) -> None:
-    each = dialog("a", retries=0)
+    each = pending("a", retries=0)
     each.next_try((0,))
     each.sent(0.0)
     answer = {"error": "too_large", "reason": "drop_too_large", **more}
@@ -290,7 +294,7 @@ def test_the_bounds_of_a_broker_are_told_as_far_as_they_can_be_read(
 
 
 def test_an_answer_that_is_not_known_counts_as_a_try_and_is_shown() -> None:
-    each = dialog("a", retries=1)
+    each = pending("a", retries=1)
     for now in (0.0, 1.0):
         each.next_try((0,))
         each.sent(now)
@@ -305,7 +309,7 @@ def test_an_answer_that_is_not_known_counts_as_a_try_and_is_shown() -> None:
 
 
 def test_a_worker_that_answers_with_no_reply_is_told_of_and_another_may_be_asked() -> None:
-    each = dialog("a", retries=1)
+    each = pending("a", retries=1)
     assert len(told(each, "failed_reply_malformed", "failed_reply_malformed")) == 2
     error = raised_by(each)
     assert type(error) is NoReply
@@ -325,7 +329,7 @@ def test_a_worker_that_answers_with_no_reply_is_told_of_and_another_may_be_asked
     ],
 )
 def test_an_answer_that_can_not_be_read_does_no_harm(answer: bytes) -> None:
-    each = dialog("a", retries=0)
+    each = pending("a", retries=0)
     each.next_try((0,))
     each.sent(0.0)
     assert each.receive([*FINAL, BROKER_ERROR_MARK, answer]).says is Says.ERROR
@@ -338,14 +342,14 @@ def test_an_answer_that_can_not_be_read_does_no_harm(answer: bytes) -> None:
 
 def test_the_mark_alone_or_not_at_the_end_is_a_reply() -> None:
     for body in ([BROKER_ERROR_MARK], [BROKER_ERROR_MARK, b"x", b"y"], [b"x", BROKER_ERROR_MARK]):
-        each = dialog()
+        each = pending()
         each.next_try((0,))
         each.sent(0.0)
         assert each.receive([*FINAL, *body]) == Reply(Says.FINAL, body)
 
 
 def test_an_error_behind_parts_ends_a_request_and_leaves_no_part() -> None:
-    each = dialog()
+    each = pending()
     turned(each)
     each.sent(0.0)
     each.receive([*PARTIAL, b"1"])
@@ -359,7 +363,7 @@ def test_an_error_behind_parts_ends_a_request_and_leaves_no_part() -> None:
 
 @pytest.mark.parametrize("reason", RAISED)
 def test_an_error_behind_parts_that_were_given_is_raised_at_once(reason: str) -> None:
-    each = dialog("a", "b", stream=True)
+    each = pending("a", "b", stream=True)
     turned(each)
     each.sent(0.0)
     each.receive([*PARTIAL, b"1"])
@@ -375,25 +379,25 @@ def test_an_error_behind_parts_that_were_given_is_raised_at_once(reason: str) ->
 
 
 def test_requests_are_the_frames_of_the_protocol() -> None:
-    assert Plain().request([b"a", b""]) == [b"a", b""]
-    assert Majordomo01(b"svc").request([b"a", b""]) == [b"", b"MDPC01", b"svc", b"a", b""]
-    assert Majordomo02(b"svc").request([b"a", b""]) == [b"MDPC02", b"\x01", b"svc", b"a", b""]
+    assert REQCodec().request([b"a", b""]) == [b"a", b""]
+    assert MDP01Codec(b"svc").request([b"a", b""]) == [b"", b"MDPC01", b"svc", b"a", b""]
+    assert MDP02Codec(b"svc").request([b"a", b""]) == [b"MDPC02", b"\x01", b"svc", b"a", b""]
 
 
 @pytest.mark.parametrize("body", [[], [b""], [b"a", b"", b"\0"]])
 def test_replies_of_the_own_service_are_read(body: list[bytes]) -> None:
     final = Reply(Says.FINAL, body)
-    assert Plain().parse(list(body)) == final
-    assert Majordomo01(b"s\0").parse([b"", b"MDPC01", b"s\0", *body]) == final
-    assert Majordomo02(b"s\0").parse([b"MDPC02", b"\x03", b"s\0", *body]) == final
+    assert REQCodec().parse(list(body)) == final
+    assert MDP01Codec(b"s\0").parse([b"", b"MDPC01", b"s\0", *body]) == final
+    assert MDP02Codec(b"s\0").parse([b"MDPC02", b"\x03", b"s\0", *body]) == final
     partial = Reply(Says.PARTIAL, body)
-    assert Majordomo02(b"s\0").parse([b"MDPC02", b"\x02", b"s\0", *body]) == partial
+    assert MDP02Codec(b"s\0").parse([b"MDPC02", b"\x02", b"s\0", *body]) == partial
 
 
 def test_replies_of_another_service_are_told_apart() -> None:
     for other in (b"", b"s", b"svc\0", b"SVC"):
-        assert Majordomo01(b"svc").parse([b"", b"MDPC01", other, b"x"]).says is Says.UNEXPECTED
-        assert Majordomo02(b"svc").parse([b"MDPC02", b"\x03", other, b"x"]).says is Says.UNEXPECTED
+        assert MDP01Codec(b"svc").parse([b"", b"MDPC01", other, b"x"]).says is Says.UNEXPECTED
+        assert MDP02Codec(b"svc").parse([b"MDPC02", b"\x03", other, b"x"]).says is Says.UNEXPECTED
 
 
 @pytest.mark.parametrize(
@@ -416,14 +420,14 @@ def test_replies_of_another_service_are_told_apart() -> None:
     ],
 )
 def test_anything_else_is_malformed(frames: list[bytes]) -> None:
-    assert Majordomo01(b"svc").parse(frames) == Reply(Says.MALFORMED, [])
-    assert Majordomo02(b"svc").parse(frames) == Reply(Says.MALFORMED, [])
+    assert MDP01Codec(b"svc").parse(frames) == Reply(Says.MALFORMED, [])
+    assert MDP02Codec(b"svc").parse(frames) == Reply(Says.MALFORMED, [])
 
 
 @pytest.mark.parametrize("version", ["0.3", "2", 0.2, None, ["0.2"]])
 def test_a_version_that_does_not_exist_is_refused(version: object) -> None:
     with pytest.raises(ConfigError, match=r"'0\.1' or '0\.2'"):
-        majordomo(version)  # type: ignore[arg-type]
+        mdp_codec(version)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -440,7 +444,7 @@ def test_a_version_that_does_not_exist_is_refused(version: object) -> None:
     ],
 )
 def test_what_kept_a_try_from_its_broker_is_told(trouble: str, seen: str, shown: str) -> None:
-    each = dialog("a", retries=0)
+    each = pending("a", retries=0)
     turned(each)
     each.sent(0.0)
     each.trouble = trouble

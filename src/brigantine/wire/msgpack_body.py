@@ -1,0 +1,48 @@
+"""Bodies that are one msgpack frame: what ``call()`` sends, and what it makes of the reply."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgpack
+
+from ..errors import WorkerFailed, WrongUse
+from ..validation.values import shown
+
+__all__ = ["packed", "unpacked"]
+
+#: What WorkerFailed tells of a reply that call() can't read, and how many bytes of it.
+UNREADABLE = "unreadable reply"
+SHOWN = 64
+
+
+def packed(obj: object) -> bytes:
+    """``obj`` as one msgpack frame.
+
+    Raises :class:`~brigantine.errors.WrongUse` if it can't be.
+    """
+    try:
+        return cast(bytes, msgpack.packb(obj))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WrongUse(f"obj can't be sent as msgpack: {error}; it is {shown(obj)}") from error
+
+
+def unpacked(body: bytes | list[bytes], service: bytes | None) -> Any:
+    """What the frame of a reply stands for.
+
+    Raises :class:`~brigantine.errors.WorkerFailed` for several frames, or one that is no msgpack.
+    """
+    if not isinstance(body, bytes):
+        raise WorkerFailed(
+            UNREADABLE,
+            f"{len(body)} frames instead of one of msgpack; ask with request() or stream()",
+            service,
+        )
+    try:
+        return msgpack.unpackb(body, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise WorkerFailed(
+            UNREADABLE,
+            f"{body[:SHOWN]!r} is no msgpack ({type(error).__name__}); ask with request()",
+            service,
+        ) from error

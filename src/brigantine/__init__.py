@@ -30,6 +30,8 @@ from .errors import (
     NoReply,
     NoService,
     NotReady,
+    PairClosed,
+    PairTimeout,
     PipelineClosed,
     PublisherClosed,
     SocketMismatch,
@@ -39,7 +41,8 @@ from .errors import (
     WorkerFailed,
     WrongUse,
 )
-from .events import Event
+from .events import Event, Events
+from .exclusive.pair import Pair
 from .pairs import Verdict, check
 from .pipeline.config import PipelineConfig, PipelineOptions
 from .pipeline.counters import SINK_COUNTERS, VENTILATOR_COUNTERS
@@ -98,6 +101,9 @@ __all__ = [
     "NoReply",
     "NoService",
     "NotReady",
+    "Pair",
+    "PairClosed",
+    "PairTimeout",
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
     "PipelineClosed",

@@ -16,6 +16,7 @@ from .clients.codec import REQCodec, mdp_codec
 from .clients.counters import MDP_STATS, STATS
 from .clients.limits import Limits
 from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from .exclusive.aio import Pair
 from .net.arguments import service_name
 from .pipeline.aio import PipelineWorker, ReceivedBatch, SentBatch, Sink, Ventilator
 from .pubsub.aio import Publisher, Subscriber
@@ -30,6 +31,7 @@ __all__ = [
     "LazyPirateClient",
     "MajordomoClient",
     "MajordomoWorker",
+    "Pair",
     "ParanoidPirateWorker",
     "PipelineWorker",
     "Publisher",

@@ -21,6 +21,8 @@ __all__ = [
     "NoReply",
     "NoService",
     "NotReady",
+    "PairClosed",
+    "PairTimeout",
     "PipelineClosed",
     "PublisherClosed",
     "SocketMismatch",
@@ -134,6 +136,25 @@ class NoPublisher(BrigantineError, TimeoutError):
 
     def __reduce__(self) -> tuple[type[NoPublisher], tuple[str, dict[str, str]]]:
         return type(self), (str(self), self.met)
+
+
+class PairClosed(BrigantineError, RuntimeError):
+    """An end of a pair is to be used that was closed, or whose other end was."""
+
+
+class PairTimeout(BrigantineError, TimeoutError):
+    """Nothing came from the other end of a pair in time, or nothing could be sent to it.
+
+    ``reason`` is ``"silent"``, ``"full"``, ``"nobody"`` (none was ever connected), ``"left"`` (it was
+    closed, and no other came) or ``"thread_ended"``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[PairTimeout], tuple[str, str]]:
+        return type(self), (str(self), self.reason)
 
 
 class PipelineClosed(BrigantineError, RuntimeError):

@@ -1,0 +1,143 @@
+"""The exclusive pair, for threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from ..body import from_frames
+from ..calls import ForThreads
+from ..signals import longest_wait
+from .ends import End
+from .rendezvous import meeting
+from .shared import CONNECT_TIMEOUT, HIGH_WATER_MARK, Call, Joining, PairShared, frames_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Pair"]
+
+
+class Pair(PairShared, ForThreads):
+    """One of two ends by which two threads of a process signal each other::
+
+        def step(done: Pair) -> None:
+            with done:
+                done.send(b"ready")
+
+        here, there = Pair.ends()
+        threading.Thread(target=step, args=(there,)).start()
+        with here:
+            print(here.recv(timeout=1.0))
+
+    Threads that do not know each other meet by a name: :meth:`bind`, and :meth:`connect`.  A pair has
+    two ends: a second one that would connect is refused with a word, and may take the place of the
+    first once that is closed, or its thread has ended.
+
+    An end is for one thread at a time; :meth:`close` is for any.  Each call takes a ``timeout`` in
+    seconds (``None``: it waits for ever), and raises :class:`~brigantine.errors.PairTimeout` after it,
+    with the reason.  An end that nobody refers to any more is closed.
+    Source: ZeroMQ guide, chapter 2 "Signaling Between Threads (PAIR Sockets)".
+    """
+
+    @classmethod
+    def bind(
+        cls,
+        endpoint: str,
+        *,
+        high_water_mark: int = HIGH_WATER_MARK,
+        context: zmq.Context[Any] | None = None,
+    ) -> Self:
+        """The end that stays: others connect to it, one at a time.
+
+        ``endpoint`` is ``inproc://NAME``.  ``high_water_mark`` messages may wait at either end.  With
+        ``context`` the name is one within that ``zmq.Context``, where plain PAIR sockets can connect, too.
+        Raises :class:`~brigantine.errors.BindError` where the name is taken.
+        """
+        made: Self = cls._bind(endpoint, context, high_water_mark)
+        return made
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: str,
+        *,
+        timeout: float | None = CONNECT_TIMEOUT,
+        plain: bool = False,
+        high_water_mark: int = HIGH_WATER_MARK,
+        context: zmq.Context[Any] | None = None,
+    ) -> Self:
+        """The end that comes and goes.
+
+        It waits ``timeout`` seconds for the other one to be bound; with ``plain`` it connects to a PAIR
+        socket of libzmq, bound in ``context`` now or later, of which nothing is known.
+        Raises :class:`~brigantine.errors.ConnectError` at once where the other end has its peer,
+        :class:`~brigantine.errors.PairTimeout` where nobody is bound.
+        """
+        joining = Joining(endpoint, timeout, context, high_water_mark)
+        made: Self
+        if plain:
+            made = cls._connect_plain(joining.name, joining.context, joining.mark)
+            return made
+        meeting.place.wait(lambda: joining.bound() is not None, timeout)
+        bound = joining.bound()
+        if bound is None:
+            raise joining.nobody()
+        made = cls._meet(bound, joining.mark)
+        return made
+
+    @classmethod
+    def ends(cls, *, high_water_mark: int = HIGH_WATER_MARK) -> tuple[Self, Self]:
+        """Both ends of a pair without a name, connected to each other."""
+        made: tuple[Self, Self] = cls._ends(high_water_mark)
+        return made
+
+    def send(self, body: bytes | Sequence[bytes] = b"", timeout: float | None = None) -> None:
+        """Send a signal, or whatever ``body`` is: ``bytes``, or a list of them for several frames.
+
+        Waits for the other end to be connected, and to have room.
+        Raises :class:`~brigantine.errors.PairTimeout` after ``timeout`` seconds,
+        :class:`~brigantine.errors.PairClosed` when this end was closed, or the other one for good.
+        """
+        frames = frames_of(body)
+        with self._in_use() as end:
+            self._do(end, Call(end, timeout, frames))
+
+    def recv(self, timeout: float | None = None) -> bytes | list[bytes]:
+        """The next message: ``bytes`` if it is one frame, else a list of them.
+
+        What was sent before the other end was closed is still read.
+        Raises as :meth:`send`.
+        """
+        with self._in_use() as end:
+            call = Call(end, timeout)
+            self._do(end, call)
+        return from_frames(call.message)
+
+    def _do(self, end: End, call: Call) -> None:
+        self._warn_in_coroutine("send" if call.sending else "recv")
+        while not call.done():
+            poller = zmq.Poller()
+            poller.register(end.wakeup.fileno(), zmq.POLLIN)
+            for socket in end.sockets(sending=call.sending):
+                poller.register(socket, zmq.POLLOUT if call.sending else zmq.POLLIN)
+            bounds = [each for each in (call.left, longest_wait()) if each is not None]
+            poller.poll(math.ceil(min(bounds) * 1000) if bounds else None)
+            end.wakeup.clear()
+
+    def __enter__(self) -> Self:
+        """Raises :class:`~brigantine.errors.PairClosed` after :meth:`close`."""
+        self._end.check()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -41,7 +41,7 @@ from .errors import (
     WorkerFailed,
     WrongUse,
 )
-from .events import Event, Events
+from .events import Event
 from .exclusive.pair import Pair
 from .pairs import Verdict, check
 from .pipeline.config import PipelineConfig, PipelineOptions

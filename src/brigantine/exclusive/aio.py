@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
-from ..body import from_frames
-from ..calls import ForTasks
+from ..validation.calls import ForTasks
+from ..wire.body import from_frames
 from .ends import End
 from .shared import CONNECT_TIMEOUT, HIGH_WATER_MARK, Call, Joining, PairShared, frames_of
 

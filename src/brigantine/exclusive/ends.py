@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import zmq
 
-from ..endpoints import bind
 from ..errors import BindError, ConnectError, PairClosed, PairTimeout
-from ..wakeup import Wakeup
+from ..net.endpoints import bind
+from ..system.wakeup import Wakeup
 from .rendezvous import Cable, Contexts, Link, is_alive, meeting
 
 __all__ = ["BOUND", "CONNECTED", "End"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..body import from_frames
-from ..calls import ForThreads
-from ..signals import longest_wait
+from ..system.signals import longest_wait
+from ..validation.calls import ForThreads
+from ..wire.body import from_frames
 from .ends import End
 from .rendezvous import meeting
 from .shared import CONNECT_TIMEOUT, HIGH_WATER_MARK, Call, Joining, PairShared, frames_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..bell import Bell
+from ..system.bell import Bell
 
 if TYPE_CHECKING:
     from .ends import End

@@ -11,13 +11,13 @@ from typing import Any
 
 import zmq
 
-from ..arguments import patience, plain_context
-from ..body import request_frames
-from ..calls import public_name
-from ..checks import whole
 from ..config import BrokerConfig, bounds
-from ..endpoints import as_endpoints
 from ..errors import ConfigError, PairClosed, PairTimeout, WrongUse
+from ..net.arguments import patience, plain_context
+from ..net.endpoints import as_endpoints
+from ..validation.calls import public_name
+from ..validation.values import whole
+from ..wire.body import request_frames
 from .ends import BOUND, CONNECTED, End
 from .rendezvous import Contexts, meeting
 

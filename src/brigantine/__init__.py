@@ -11,6 +11,7 @@ from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
 from .config.options import BrokerOptions
+from .config.pubsub import PublisherConfig, SubscriberConfig
 from .config.servers import ServerConfig, ServerOptions
 from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, SERVER_COUNTERS, ledger_holds
 from .devices.base import ForwarderDevice, QueueDevice, StreamerDevice
@@ -51,7 +52,6 @@ from .pipeline.sink import ReceivedBatch, Sink
 from .pipeline.ventilator import SentBatch, Ventilator
 from .pipeline.worker import PipelineWorker
 from .pubsub.counters import PUBLISHER_COUNTERS, SUBSCRIBER_COUNTERS
-from .pubsub.limits import PublisherConfig, SubscriberConfig
 from .pubsub.message import Message
 from .pubsub.publisher import Publisher
 from .pubsub.subscriber import Subscriber

@@ -108,6 +108,11 @@ DEVICE_COUNTERS: dict[str, str] = {
     "held": "gauge: messages that wait so at this moment, one at most for each side",
     "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that clients of a queue have yet to take",
     "paused": "gauge: 1 while the device is paused",
+    "last_values": "gauge: topics whose last message a forwarder keeps",
+    "last_values_bytes": "gauge: what these take, with what keeping them costs",
+    "last_values_evicted": "topics given up to stay within last_values and last_values_bytes",
+    "last_values_asked": "questions for last values that were answered",
+    "last_values_sent": "messages in these answers",
     "connections_rejected": COUNTERS["connections_rejected"],
     "accepts_failed": COUNTERS["accepts_failed"],
     # with a control endpoint

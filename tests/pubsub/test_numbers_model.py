@@ -7,6 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brigantine.pubsub.asking import Asking
 from brigantine.pubsub.counters import SUBSCRIBER_COUNTERS
 from brigantine.pubsub.gaps import Gaps
 from brigantine.pubsub.hearing import Hearing
@@ -14,7 +15,7 @@ from brigantine.pubsub.inbox import AllOfThem
 from brigantine.pubsub.interest import Interest
 from brigantine.pubsub.numbering import Numbering
 from brigantine.pubsub.welcomes import Welcomes
-from brigantine.pubsub.wire import BEAT, packed_beat, read_header
+from brigantine.wire.pubsub import BEAT, packed_beat, read_header
 
 #: What happens to the next message: its publisher, its topic, and whether it is lost, doubled or read late.
 STEPS = st.lists(
@@ -35,10 +36,10 @@ class World:
         self.lives = [1, 1]
         self.publishers = [Numbering(f"p{each}", most, life=1) for each in range(2)]
         self.stats = dict.fromkeys(SUBSCRIBER_COUNTERS, 0)
-        interest = Interest()
+        interest, asking = Interest(), Asking(b"0123456789abcdef")
         interest.add(b"")
         self.inbox = AllOfThem(room, 1 << 30)
-        self.hearing = Hearing(places, interest, Welcomes(), self.stats, self.inbox)
+        self.hearing = Hearing(places, interest, Welcomes(), asking, self.stats, self.inbox)
         self.sent: Counter[str] = Counter()
         self.read: Counter[str] = Counter()
 

@@ -11,7 +11,7 @@ from harness import Peers, wait_until
 from shells import BEAT
 
 from brigantine.pubsub.numbering import Numbering
-from brigantine.pubsub.wire import (
+from brigantine.wire.pubsub import (
     Beat,
     Header,
     Origin,

@@ -6,8 +6,10 @@ import argparse
 import logging
 
 from ..config import BrokerConfig
+from ..config.pubsub import PublisherConfig
 from ..devices.base import Device, ForwarderDevice, QueueDevice, StreamerDevice
 from ..devices.ends import BIND, CONNECT
+from ..devices.keeper import KEEPS
 from .as_typed import as_typed
 from .descriptors import raise_file_limit
 from .options import HELP as OPTION_HELP
@@ -25,6 +27,12 @@ HELP = "Run a device, which passes messages on as they are."
 QUEUE = "Shared queue: requests to servers in turn, replies back (ROUTER and DEALER)."
 FORWARDER = "Publish-subscribe proxy: messages to subscribers, subscriptions back (XSUB and XPUB)."
 STREAMER = "Pipeline proxy: tasks to workers in turn (PULL and PUSH)."
+
+#: What ``--help`` says about the last values of a forwarder.
+LAST_VALUES_HELP = {
+    "last_values": "topics whose last message is kept for subscribers that come late and ask",
+    "last_values_bytes": "memory that these may hold",
+}
 
 _EPILOG = """\
 EP is bound; with > in front (mind the shell: '>tcp://HOST:PORT') the device connects to it.
@@ -72,10 +80,10 @@ def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: 
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
     limits = parser.add_argument_group("limits")
-    defaults = BrokerConfig()
     for name in kind.options():
-        words = "largest frame, in bytes" if name == "max_message_bytes" else OPTION_HELP[name]
-        add_option(limits, name, getattr(defaults, name), words)
+        words = "largest frame, in bytes" if name == "max_message_bytes" else OPTION_HELP.get(name)
+        default = getattr(PublisherConfig if name in KEEPS else BrokerConfig, name)
+        add_option(limits, name, default, words or LAST_VALUES_HELP[name])
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ def add_option(group: argparse._ArgumentGroup, name: str, default: object, words
             help=words,
         )
         return
-    kind, metavar = _kind(name)
+    kind, metavar = _kind(name, default)
     group.add_argument(
         _option(name),
         dest=name,
@@ -111,8 +111,9 @@ def _by_protocol() -> str:
     return f"each protocol's own: {own}"
 
 
-def _kind(name: str) -> tuple[Callable[[str], float], str]:
+def _kind(name: str, default: object) -> tuple[Callable[[str], float], str]:
     """How a value is read, and its name in ``--help``.  Sizes are in bytes, times in seconds."""
     if name.endswith("_bytes"):
         return size, "BYTES"
-    return (whole, "N") if is_whole(name) else (seconds, "SECONDS")
+    counts = is_whole(name) if default is None else isinstance(default, int)
+    return (whole, "N") if counts else (seconds, "SECONDS")

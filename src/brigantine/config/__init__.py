@@ -103,6 +103,8 @@ ROUTER_SEND_TIMEOUT = 1.0
 REQUEST_OVERHEAD = 640
 #: Places in which the name of a service is kept that a waiting request is for.
 NAME_COPIES = 3
+#: What one last value that a forwarder keeps costs beside its frames and its topic, which is kept twice.
+LAST_VALUE_OVERHEAD = 192
 #: What one frame that waits costs beside its bytes (libzmq's own record of it).
 FRAME_OVERHEAD = 128
 #: Bytes: a message that costs less is not counted against ``peer_bytes``, the high-water mark bounds those.

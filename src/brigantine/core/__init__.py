@@ -15,6 +15,7 @@ from .servers.desk import Desk
 from .servers.loop import ServerLoop
 from .sessions.sessions import Sessions
 from .structures.expiry import ExpiryQueue
+from .structures.last_values import LastValues
 from .structures.lru import LRUQueue
 from .structures.tickets import TicketTable
 from .switchboard.switchboard import Switchboard
@@ -25,6 +26,7 @@ __all__ = [
     "Envelope",
     "ExpiryQueue",
     "LRUQueue",
+    "LastValues",
     "Loop",
     "NoticeQueue",
     "Relay",

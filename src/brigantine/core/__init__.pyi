@@ -2,6 +2,7 @@
 from ..pure import Desk as Desk
 from ..pure import Envelope as Envelope
 from ..pure import ExpiryQueue as ExpiryQueue
+from ..pure import LastValues as LastValues
 from ..pure import Loop as Loop
 from ..pure import LRUQueue as LRUQueue
 from ..pure import NoticeQueue as NoticeQueue

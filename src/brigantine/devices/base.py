@@ -27,6 +27,7 @@ from ..validation.calls import called_rightly
 from ..validation.values import whole
 from ..wire.loop import MOVE, PAUSE, RESUME, STOP
 from .ends import CONNECT, End, as_ends, check_loop
+from .keeper import KEEPS, Keeper, check_keeps, made_keeper, subscribe_to_all
 from .names import BUSY, LATER, Followed, Move, NameFollower
 
 __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
@@ -45,7 +46,9 @@ class Device(LoopHandle):
     ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
     ``max_message_bytes`` the largest frame: who sends a larger one is hung up on.  ``io_threads`` are
     those of the device's own context.  ``peer_bytes`` is for a queue alone: the memory that replies handed
-    to one client may hold until its system has taken them (64 MiB).
+    to one client may hold until its system has taken them (64 MiB).  ``last_values`` is for a forwarder
+    alone: of so many topics the last message is kept, in ``last_values_bytes`` (64 MiB), for subscribers
+    that come late and ask (docs/pubsub.md).  Without it none is.
 
     It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call
     every method, and a signal handler :meth:`stats` and :meth:`stop`.
@@ -72,7 +75,11 @@ class Device(LoopHandle):
         max_message_bytes: int = _DEFAULTS.max_message_bytes,
         io_threads: int = _DEFAULTS.io_threads,
         peer_bytes: int | None = None,
+        last_values: int | None = None,
+        last_values_bytes: int | None = None,
     ) -> None:
+        forwards = self._sides[0] == zmq.XSUB
+        self._keeps = check_keeps(type(self), last_values, last_values_bytes, forwards=forwards)
         if peer_bytes is None:
             peer_bytes = _DEFAULTS.peer_bytes
         elif "peer_bytes" not in self.options():
@@ -99,6 +106,7 @@ class Device(LoopHandle):
         check_distinct(frontend=front, backend=back, control=self._controls_wanted)
         check_loop("frontend", self._wanted[0], [*front, *back])
         check_loop("backend", self._wanted[1], [*front, *back])
+        self._keeper: Keeper | None = None
         #: In the order they were made, and where they are bound.
         self._made: list[zmq.Socket[bytes]] = []
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
@@ -112,6 +120,8 @@ class Device(LoopHandle):
     @classmethod
     def options(cls) -> tuple[str, ...]:
         """The limits that can be set, by name; see :class:`~brigantine.BrokerConfig`."""
+        if cls._sides[0] == zmq.XSUB:
+            return (*OPTIONS, *KEEPS)
         return (*OPTIONS, "peer_bytes") if cls._sides[0] == zmq.ROUTER else OPTIONS
 
     @property
@@ -125,7 +135,8 @@ class Device(LoopHandle):
         Raises :class:`~brigantine.errors.BrokerStopped` in a forked child, where no device runs.
         Never waits for the loop.
         """
-        return super().stats()
+        stats = super().stats()
+        return stats if self._keeper is None else {**stats, **self._keeper.stats()}
 
     def pause(self) -> None:
         """Pass nothing on until :meth:`resume`; when this returns, nothing is.
@@ -167,7 +178,11 @@ class Device(LoopHandle):
             )
         # One thread reads a monitor: where ends are followed, it is the one that does so.
         watches = () if followed else self._watches
-        return self._relay_class(*self._made, self._peer_bytes, self._move, watches)
+        frontend, backend = self._made[:2]
+        self._keeper = made_keeper(self.impl, *self._keeps, backend)
+        if self._keeper is not None:
+            subscribe_to_all(frontend)
+        return self._relay_class(*self._made, self._peer_bytes, self._move, watches, self._keeper)
 
     def _here(self) -> Here:
         return Here(self.frontends, self.backends, Protocol(0))

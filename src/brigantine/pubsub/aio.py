@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pubsub import PublisherConfig, SubscriberConfig
 from ..errors import SubscriberClosed
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
 from ..wire.msgpack_body import packed
-from .limits import PublisherConfig, SubscriberConfig
 from .message import Message
 from .publisher import PublisherBase
 from .subscriber import SubscriberBase, checked_count

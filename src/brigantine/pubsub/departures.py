@@ -11,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from .limits import MARK_EVERY, MOST_MARKS
+from ..config.pubsub import MARK_EVERY, MOST_MARKS
 
 __all__ = ["Departures"]
 

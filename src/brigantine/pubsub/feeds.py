@@ -14,6 +14,9 @@ from ..net.backoff import Backoff
 
 __all__ = ["Feeds"]
 
+#: Failures that an outage has at least: who falls silent may be well on another connection.
+AGAIN = 2
+
 
 class Feeds:
     """Endpoints in order of preference; used by one thread.  Times are in seconds, monotonic.
@@ -46,6 +49,8 @@ class Feeds:
         #: What each has met since the last one was well.
         self.met: dict[str, str] = {}
         self._reported = False
+        #: Tries that have failed since then, a silence among them.
+        self._failures = 0
 
     @property
     def endpoint(self) -> str:
@@ -81,7 +86,7 @@ class Feeds:
         self.heard(now)
 
     def _is_well(self) -> None:
-        self._lost_at, self._reported = None, False
+        self._lost_at, self._reported, self._failures = None, False, 0
         self.met.clear()
         self._backoff.reset()
 
@@ -117,6 +122,7 @@ class Feeds:
         if self._lost_at is None:
             self._lost_at = now if self._heard_at is None else self._heard_at
         self.met[self.endpoint] = why
+        self._failures += 1
         self._heard_at = self._told = None
         self._at = (self._at + 1) % len(self.endpoints)
         self.open_at = now + self._backoff.next()
@@ -125,6 +131,8 @@ class Feeds:
     def outage_at(self) -> float | None:
         """When to ask :meth:`outage`; ``None`` while there is none to tell of."""
         if self._lost_at is None or self._reported or len(self.met) < len(self.endpoints):
+            return None
+        if self._failures < AGAIN:
             return None
         return self._lost_at + self._interval * self._liveness
 

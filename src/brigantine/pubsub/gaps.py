@@ -6,8 +6,8 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from .limits import MOST_LIVES, MOST_PUBLISHERS
-from .wire import Header, life_of
+from ..config.pubsub import MOST_LIVES, MOST_PUBLISHERS
+from ..wire.pubsub import Header, life_of
 
 __all__ = ["Gaps", "Place", "Source"]
 
@@ -104,7 +104,22 @@ class Gaps:
 
     def message(self, topic: bytes, header: Header, now: float) -> Place | None:
         """Where the message stands; ``None`` for one that is, or may be, given a second time."""
-        source = self.source(header, now)
+        place = self._advance(topic, header, self.source(header, now))
+        self._stats["duplicates"] += place is None
+        return place
+
+    def last_value(self, topic: bytes, header: Header) -> Place | None:
+        """The same of a last value, which may be of a former life; ``None`` for one that is older news."""
+        source = self._sources.get(header.publisher)
+        if source is None:
+            source = self.source(header, 0.0)
+        life = life_of(header.epoch)
+        at = source.lives.index(life) + 1 if life in source.lives else 0
+        if any((header.publisher, later, topic) in self._places for later in source.lives[at:]):
+            return None
+        return self._advance(topic, header, source)
+
+    def _advance(self, topic: bytes, header: Header, source: Source) -> Place | None:
         key = (header.publisher, life_of(header.epoch), topic)
         place = self._places.get(key)
         if place is None:
@@ -112,13 +127,11 @@ class Gaps:
         if header.epoch == place.epoch:
             gap = header.number - place.number - 1
             if gap < 0:
-                self._stats["duplicates"] += 1
                 return None
             if gap:
                 self._lose(place, gap)
             place.number = header.number
         elif header.epoch < place.epoch:
-            self._stats["duplicates"] += 1
             return None
         else:
             self._renumber(place, header.epoch, header.number)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ..wire.pubsub import ASK, BEAT, NUL, WELCOME, Beat, Header, read_beat, read_header
+from .asking import Asking
 from .gaps import Gaps, Place
 from .inbox import Inbox
 from .interest import Interest
 from .message import Message
 from .welcomes import Welcomes
-from .wire import BEAT, NUL, WELCOME, Beat, Header, read_beat, read_header
 
 __all__ = ["Hearing"]
 
@@ -20,10 +21,13 @@ class Hearing:
         most_topics: int,
         interest: Interest,
         welcomes: Welcomes,
+        asking: Asking,
         stats: dict[str, int],
         inbox: Inbox,
     ) -> None:
-        self._interest, self._welcomes = interest, welcomes
+        self._interest, self._welcomes, self._asking = interest, welcomes, asking
+        #: Topic -> the last message without a number, while last values may come that are the same.
+        self._lately: dict[bytes, list[bytes]] = {}
         self._stats, self._inbox = stats, inbox
         self.gaps = Gaps(most_topics, stats)
 
@@ -42,13 +46,27 @@ class Hearing:
             self._give(frames, header, place)
         return None
 
-    def _give(self, frames: list[bytes], header: Header, place: Place) -> None:
+    def _hear_last_value(self, frames: list[bytes]) -> None:
+        """It is news only if no live message of its topic was, that is as new."""
+        header = read_header(frames[2]) if len(frames) == 3 else None
+        if not self._interest.wants(frames[0]):
+            return
+        if header is None:
+            if self._lately.get(frames[0]) != frames:
+                self._give_foreign(frames, is_last=True)
+        elif (place := self.gaps.last_value(frames[0], header)) is not None:
+            self._give(frames, header, place, is_last=True)
+
+    def _give(
+        self, frames: list[bytes], header: Header, place: Place, *, is_last: bool = False
+    ) -> None:
         message = Message(
-            frames[0], frames[1], header.publisher, header.number, place.missed,
-            frames=(frames[0], frames[1]),
+            frames[0], frames[1], header.publisher, header.number, place.missed, is_last,
+            (frames[0], frames[1]),
         )  # fmt: skip
         if self._inbox.put(message):
             self._stats["received"] += 1
+            self._stats["last_values"] += is_last
             place.missed = 0
         else:
             self._shed(place)
@@ -58,15 +76,25 @@ class Hearing:
         if place is not None and place.missed is not None:
             place.missed += 1
 
-    def _give_foreign(self, frames: list[bytes]) -> None:
-        message = Message(frames[0], frames[1] if len(frames) > 1 else b"", frames=tuple(frames))
+    def _give_foreign(self, frames: list[bytes], *, is_last: bool = False) -> None:
+        if self._asking.busy:
+            self._lately[frames[0]] = frames
+        else:
+            self._lately.clear()
+        body = frames[1] if len(frames) > 1 else b""
+        message = Message(frames[0], body, is_last_value=is_last, frames=tuple(frames))
         if self._inbox.put(message):
             self._stats["received"] += 1
             self._stats["unnumbered"] += 1
+            self._stats["last_values"] += is_last
         else:
             self._shed(None)
 
     def _between_ours(self, topic: bytes, frames: list[bytes], now: float) -> Beat | None:
+        if topic.startswith(ASK):
+            for value in self._asking.hear(frames, now):
+                self._hear_last_value(value)
+            return None
         if topic != BEAT and not topic.startswith(WELCOME):
             self._stats["drop_unwanted"] += 1
             return None

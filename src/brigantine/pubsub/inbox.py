@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import replace
 
+from ..config.pubsub import MESSAGE_OVERHEAD
 from ..errors import SubscriberClosed
 from ..system.bells import Bells
-from .limits import MESSAGE_OVERHEAD
 from .message import Message
 
 __all__ = ["AllOfThem", "Inbox", "LatestOnly", "Outage", "closed"]

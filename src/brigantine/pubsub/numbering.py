@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 
-from .limits import TAILS, TAILS_BYTES
-from .wire import LIFE_BITS, Origin
+from ..config.pubsub import TAILS, TAILS_BYTES
+from ..wire.pubsub import LIFE_BITS, Origin
 
 __all__ = ["Numbering", "new_life"]
 

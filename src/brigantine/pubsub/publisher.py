@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pubsub import PublisherConfig, config_of
 from ..devices.ends import as_ends, check_loop
 from ..errors import NotReady, PublisherClosed
 from ..net.arguments import patience, plain_context
@@ -20,7 +21,6 @@ from ..validation.calls import ForThreads, called_rightly, public_name
 from ..validation.values import number
 from ..wire.msgpack_body import packed
 from .counters import PUBLISHER_COUNTERS
-from .limits import PublisherConfig, config_of
 from .publisher_io import PublisherIO
 from .subscriber import checked_count
 from .topics import as_body, as_name, as_topic
@@ -77,8 +77,10 @@ class PublisherBase:
     def stats(self) -> dict[str, int]:
         """Counters, see :data:`brigantine.PUBLISHER_COUNTERS`."""
         io = self._io
+        keeper = io.keeper
         return {
             **self._stats,
+            **({} if keeper is None else keeper.stats()),
             "subscribers": io.subscribers.count,
             "topics": len(io.numbering),
             "topics_forgotten": io.numbering.forgotten,

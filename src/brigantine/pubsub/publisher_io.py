@@ -12,7 +12,9 @@ from typing import Any
 
 import zmq
 
+from ..config.pubsub import BATCH, LEFT_CHECK, MESSAGE_OVERHEAD, PublisherConfig
 from ..devices.ends import End
+from ..devices.keeper import Keeper, made_keeper
 from ..errors import PublisherClosed
 from ..net.closing import closing
 from ..system.background import Background
@@ -20,13 +22,12 @@ from ..system.bells import Bells
 from ..system.forks import close_bound, leave_to_parent
 from ..system.signals import leave_signals_to_main_thread
 from ..system.wakeup import Wakeup
+from ..wire.pubsub import BEAT, packed_beat
 from .departures import Departures
-from .limits import BATCH, LEFT_CHECK, MESSAGE_OVERHEAD, PublisherConfig
 from .numbering import Numbering
 from .publisher_ends import PublisherEnds
 from .sockets import publisher_socket
 from .subscribers import Subscribers
-from .wire import BEAT, packed_beat
 
 __all__ = ["PublisherIO"]
 
@@ -64,6 +65,8 @@ class PublisherIO:
         self._error: BaseException | None = None
         # What follows belongs to the thread.
         self.numbering = Numbering(name, config.max_topics)
+        self._name = name
+        self.keeper: Keeper | None = None
         self.subscribers = Subscribers(stats)
         self.ends = PublisherEnds(ends, self._wakeup.set)
         self._departures = Departures()
@@ -162,6 +165,10 @@ class PublisherIO:
             self.bells.ring()
 
     def _serve(self, socket: zmq.Socket[bytes]) -> None:
+        config = self._config
+        self.keeper = made_keeper(
+            None, config.last_values, config.last_values_bytes, socket, self._name
+        )
         self.ends.open(socket)
         self._up = True
         self.bells.ring()
@@ -199,6 +206,8 @@ class PublisherIO:
                 frames = socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
+            if self.keeper is not None and self.keeper.hear(frames[0]):
+                continue
             beats = self.subscribers.beats_wanted
             for topic in self.subscribers.hear(frames):
                 self._stats["welcomes"] += 1
@@ -232,6 +241,8 @@ class PublisherIO:
             weight += len(topic) + len(body)
             header = numbering.header(topic)
             self._say(socket, topic, body, header, mark=self._departures.due or not queue)
+            if self.keeper is not None:
+                self.keeper.values.keep([topic, body, header])
         if count:
             with self._lock:
                 self._bytes -= weight + count * MESSAGE_OVERHEAD

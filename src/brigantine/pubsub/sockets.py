@@ -9,8 +9,8 @@ from typing import Any
 
 import zmq
 
+from ..config.pubsub import LONGEST_TOPIC, PublisherConfig, SubscriberConfig
 from ..net.sockets import BACKLOG, NO_RECONNECTION, keep_alive
-from .limits import LONGEST_TOPIC, PublisherConfig, SubscriberConfig
 
 __all__ = ["publisher_socket", "subscriber_socket"]
 

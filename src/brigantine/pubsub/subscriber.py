@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pubsub import MOST_PUBLISHERS, SubscriberConfig, config_of
 from ..errors import NotReady, SubscriberClosed
 from ..net.arguments import as_targets, patience, plain_context
 from ..system.patched import refuse_patched
@@ -17,7 +18,6 @@ from ..validation.calls import ForThreads, called_rightly, public_name
 from ..validation.values import whole
 from .counters import SUBSCRIBER_COUNTERS
 from .inbox import AllOfThem, LatestOnly
-from .limits import MOST_PUBLISHERS, SubscriberConfig, config_of
 from .message import Message
 from .subscriber_io import SubscriberIO
 from .topics import as_topic, as_topics

@@ -12,21 +12,22 @@ from typing import Any, cast
 import zmq
 
 from ..config import PAUSE
+from ..config.pubsub import BATCH, MOVE_PAUSE, MOVE_PAUSE_MAX, SubscriberConfig
 from ..errors import ConnectError, NoPublisher
 from ..net.backoff import Backoff
 from ..net.dialing import Dialing
 from ..system.background import Background
 from ..system.signals import leave_signals_to_main_thread
 from ..system.wakeup import Wakeup
+from ..wire.pubsub import ASK, BEAT, MOST_ANSWER_FRAMES, MOST_FRAMES, SUBSCRIBE, UNSUBSCRIBE
+from .asking import Asking
 from .feeds import Feeds
 from .hearing import Hearing
 from .inbox import Inbox, Outage, closed
 from .interest import Interest
-from .limits import BATCH, MOVE_PAUSE, MOVE_PAUSE_MAX, SubscriberConfig
 from .sockets import subscriber_socket
 from .traffic import received_bytes
 from .welcomes import Welcomes
-from .wire import BEAT, MOST_FRAMES, SUBSCRIBE, UNSUBSCRIBE
 
 __all__ = ["SubscriberIO"]
 
@@ -75,7 +76,10 @@ class SubscriberIO:
         self._outage: Outage | None = None
         self._told: set[str] = set()
         self._welcomes = Welcomes()
-        self.hearing = Hearing(config.max_topics, self._interest, self._welcomes, stats, inbox)
+        self._asking = Asking(self._welcomes.token)
+        self.hearing = Hearing(
+            config.max_topics, self._interest, self._welcomes, self._asking, stats, inbox
+        )
         self._thread = Background(self._run, "brigantine-subscriber")
 
     # -- any thread ---------------------------------------------------------------------------
@@ -169,7 +173,7 @@ class SubscriberIO:
         sample_at = self._feeds.sample_at()
         if self._sample[0] == sample_at:
             sample_at = self._feeds.due()
-        dues = [sample_at, self._feeds.outage_at(), self._welcomes.due_at()]
+        dues = [sample_at, self._feeds.outage_at(), self._welcomes.due_at(), self._asking.due()]
         dialing = self._dialing
         if dialing is None:
             dues.append(self._feeds.open_at)
@@ -196,10 +200,25 @@ class SubscriberIO:
         while self._commands:
             wanted, topic = self._commands[0]
             change = self._interest.add if wanted else self._interest.discard
-            if change(topic) and socket is not None:
-                socket.send((SUBSCRIBE if wanted else UNSUBSCRIBE) + topic)
+            if change(topic):
+                self._changed(topic, wanted=wanted)
+                if socket is not None:
+                    socket.send((SUBSCRIBE if wanted else UNSUBSCRIBE) + topic)
             self._commands.popleft()
         self._ask_for_welcomes(time.monotonic())
+
+    def _changed(self, topic: bytes, *, wanted: bool) -> None:
+        if not wanted:
+            self._asking.unsubscribed(topic)
+        elif self._config.last_values and self._connected:
+            self._asking.subscribed(topic, time.monotonic())
+
+    def _ask_for_last_values(self, now: float) -> None:
+        due, dialing = self._asking.due(), self._dialing
+        if due is None or now < due or dialing is None or dialing.socket is None:
+            return
+        for said in self._asking.says(self._welcomes.publishers, now):
+            dialing.socket.send(said)
 
     def _ask_for_welcomes(self, now: float) -> None:
         """Behind all other subscriptions, if it is time to: who answers has read those."""
@@ -247,6 +266,9 @@ class SubscriberIO:
             self._connected = True
             self._stats["connects"] += not dialing.silent
             self._feeds.connected(now)
+            if self._config.last_values:
+                self._asking.disconnected(self._interest)
+                self._asking.connected(now)
             self._told.clear()
             _log.info("connected to %s", dialing.endpoint)
         if dialing.over:
@@ -260,8 +282,10 @@ class SubscriberIO:
         self._well()
         if self._welcomes.changed:
             self._welcomes.changed = False
+            self._asking.confirmed(self._welcomes.publishers, now)
             self.inbox.bells.ring()
         self._ask_for_welcomes(now)
+        self._ask_for_last_values(now)
 
     def _look_at_silence(self, dialing: Dialing[Any], now: float) -> None:
         """Everything that had come was read."""
@@ -291,6 +315,7 @@ class SubscriberIO:
         assert dialing is not None
         moves = self._feeds.failed(now, why)
         self._welcomes.connect()
+        self._asking.disconnected(())
         self.inbox.bells.ring()
         words = f"{endpoint}: {why}"
         if words not in self._told:
@@ -351,8 +376,9 @@ class SubscriberIO:
 def _receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     """One message; ``None`` for one of too many frames.  Raises ``zmq.Again`` when there is none."""
     frames = [socket.recv(zmq.DONTWAIT)]
+    most = MOST_ANSWER_FRAMES if frames[0].startswith(ASK) else MOST_FRAMES
     more = cast(int, socket.getsockopt(zmq.RCVMORE))
-    while more and len(frames) < MOST_FRAMES:
+    while more and len(frames) < most:
         frames.append(socket.recv(zmq.DONTWAIT))
         more = cast(int, socket.getsockopt(zmq.RCVMORE))
     if not more:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .limits import MOST_SUBSCRIBERS
-from .wire import BEAT, SUBSCRIBE, UNSUBSCRIBE, welcomed
+from ..config.pubsub import MOST_SUBSCRIBERS
+from ..wire.pubsub import BEAT, SUBSCRIBE, UNSUBSCRIBE, welcomed
 
 __all__ = ["Subscribers"]
 

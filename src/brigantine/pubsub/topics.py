@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..config.pubsub import LONGEST_TOPIC
 from ..errors import ConfigError, WrongUse
 from ..net.arguments import service_name
 from ..validation.values import shown
-from .limits import LONGEST_TOPIC
-from .wire import LONGEST_NAME, NUL
+from ..wire.pubsub import LONGEST_NAME, NUL
 
 __all__ = ["as_body", "as_name", "as_topic", "as_topics"]
 

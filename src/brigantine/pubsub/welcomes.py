@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from .limits import MOST_PUBLISHERS
-from .wire import TOKEN, Header, life_of, welcome_topic
+from ..config.pubsub import MOST_PUBLISHERS
+from ..wire.pubsub import TOKEN, Header, life_of, welcome_topic
 
 __all__ = ["Welcomes"]
 
@@ -22,7 +22,8 @@ class Welcomes:
     """The questions of one subscriber, and who has answered; without a socket, used by one thread."""
 
     def __init__(self) -> None:
-        self._token = os.urandom(TOKEN // 2).hex().encode()
+        #: What tells this subscriber from all others.
+        self.token = os.urandom(TOKEN // 2).hex().encode()
         self._turn = 0
         #: Under which the answers of now come.
         self.topic = b""
@@ -40,6 +41,11 @@ class Welcomes:
     def confirmed(self) -> int:
         """How many publishers have read all subscriptions of now."""
         return len(self._confirmed)
+
+    @property
+    def publishers(self) -> frozenset[str]:
+        """Their names."""
+        return self._confirmed
 
     def connect(self) -> None:
         """There is another connection, or none: nobody is known."""
@@ -67,7 +73,7 @@ class Welcomes:
         self._wanted = self._again = False
         self._asked_at = now
         self._turn += 1
-        self.topic = welcome_topic(self._token, self._turn)
+        self.topic = welcome_topic(self.token, self._turn)
         return self.topic
 
     def hear(self, topic: bytes, header: Header) -> None:

@@ -7,6 +7,7 @@ from .servers.desk import Desk
 from .servers.loop import ServerLoop
 from .sessions.sessions import Sessions
 from .structures.expiry import ExpiryQueue
+from .structures.last_values import LastValues
 from .structures.lru import LRUQueue
 from .structures.tickets import TicketTable
 from .switchboard.switchboard import Switchboard
@@ -17,6 +18,7 @@ __all__ = [
     "Envelope",
     "ExpiryQueue",
     "LRUQueue",
+    "LastValues",
     "Loop",
     "NoticeQueue",
     "Relay",

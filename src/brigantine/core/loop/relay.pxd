@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport zmq_msg_t, zmq_pollitem_t
 
+from ..structures.last_values cimport LastValues
 from .accounts cimport Accounts
 from ..structures.seqlock cimport SeqLock
 
@@ -32,6 +33,11 @@ cdef enum:
     HELD
     UNSENT_BYTES  # known to the accounts, see stats()
     PAUSED
+    LAST_VALUES  # this and the next are known to the keeper, see devices.py
+    LAST_VALUES_BYTES
+    LAST_VALUES_EVICTED
+    LAST_VALUES_ASKED
+    LAST_VALUES_SENT
     CONNECTIONS_REJECTED  # counted by brigantine.net.descriptors, outside of the core
     ACCEPTS_FAILED  # counted by brigantine.net.accepting, outside of the core
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
@@ -51,6 +57,8 @@ cdef class Relay:
     cdef int signals[WAYS]            # their descriptors: readable when there is news
     cdef int items                    # what is polled in all
     cdef Accounts accounts            # of the peers behind a ROUTER
+    cdef object keeper                # who answers questions for last values, if anybody does
+    cdef LastValues values            # and what it has; None without one
     cdef int64_t count[COUNTER_COUNT]
     cdef SeqLock lock                 # odd while counters change: see stats()
     cdef int passed                   # frames of a turn, beside the first ones of messages
@@ -70,6 +78,8 @@ cdef class Relay:
     cdef int empty(self, int way) noexcept nogil
     # Send the frame of a way: 0, or EAGAIN, or EHOSTUNREACH.
     cdef int send(self, int way, bint more) except -1 nogil
+    # What subscribers say is for the keeper first; whether it has dealt with it, as with a question.
+    cdef bint asked(self, int way) except -1 nogil
     # Pass on the message whose first frame is there, or drop it; false when it is held.
     cdef bint pass_on(self, int way) except -1 nogil
     # The frames behind the first, which was sent; whether all of them were.

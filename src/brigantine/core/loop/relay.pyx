@@ -71,7 +71,7 @@ if len(DEVICE_COUNTERS) != COUNTER_COUNT:
 
 
 cdef class Relay:
-    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=())\n--\n
+    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=(), keeper=None)\n--\n
     Passes messages between two sides until told to stop, without the GIL.
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
@@ -83,13 +83,15 @@ cdef class Relay:
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
-    ``brigantine.net.descriptors.ConnectionWatch``, and read here.
+    ``brigantine.net.descriptors.ConnectionWatch``, and read here.  ``keeper``, for XSUB and XPUB, is a
+    ``brigantine.devices.keeper.Keeper``: its values keep what passes, and it answers who asks for them.
 
     Raises ``TypeError`` for any other pair of sockets.
     """
 
     def __cinit__(
-        self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES, move=None, watches=()
+        self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES, move=None, watches=(),
+        keeper=None
     ):
         cdef int way, index
         self.accounts = Accounts(peer_bytes)
@@ -103,6 +105,9 @@ cdef class Relay:
         self.handles[BACKEND] = handle_of(backend)
         self.handles[CONTROL] = handle_of(control)
         self.watches = list(watches)
+        self.keeper = keeper
+        if keeper is not None:
+            self.values = keeper.values
         self.items = HANDLES + len(self.watches)
         for index in range(len(self.watches)):
             self.signals[index] = self.watches[index].monitor.fd
@@ -205,6 +210,11 @@ cdef class Relay:
         cdef bint more = zmq_msg_more(frame)
         cdef int64_t size = zmq_msg_size(frame)
         cdef int result
+        if self.values is not None:
+            if way == BACKEND and self.asked(way):
+                return True
+            if way == FRONTEND:
+                self.values.begin(<const char *>zmq_msg_data(frame), size, more)
         if self.routes[way] and not more:
             self.drop(way, DROP_MALFORMED)
             return True
@@ -243,15 +253,31 @@ cdef class Relay:
             self.receive_rest(way)
             more = zmq_msg_more(frame)
             size += zmq_msg_size(frame)
+            if self.values is not None and way == FRONTEND:
+                self.values.add(<const char *>zmq_msg_data(frame), zmq_msg_size(frame))
             weight += FRAME_OVERHEAD + <int64_t>zmq_msg_size(frame)
             if not more and weight >= LIGHT and self.routes[way]:
                 self.accounts.charge(frame, weight)
             # The peer may go in the middle: then libzmq takes what is left, and throws it away.
             if self.send(way, more):
                 whole = False
+        if self.values is not None and way == FRONTEND:
+            self.values.end()
         if whole:
             self.passed_on(way, size)
         return whole
+
+    cdef bint asked(self, int way) except -1 nogil:
+        cdef const char *said = <const char *>zmq_msg_data(&self.frames[way])
+        cdef size_t size = zmq_msg_size(&self.frames[way])
+        cdef bint dealt_with
+        with gil:
+            dealt_with = self.keeper.hear(said[:size])
+        if dealt_with:
+            while zmq_msg_more(&self.frames[way]):
+                self.receive_rest(way)
+            self.empty(way)
+        return dealt_with
 
     cdef void passed_on(self, int way, int64_t size) noexcept nogil:
         self.lock.begin()

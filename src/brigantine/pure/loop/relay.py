@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import zmq
 
@@ -49,7 +50,8 @@ class Relay:
     A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
-    ``ConnectionWatch`` of ``brigantine.net.descriptors``, and read here.
+    ``ConnectionWatch`` of ``brigantine.net.descriptors``, and read here.  ``keeper``, for XSUB and XPUB, is
+    a ``brigantine.devices.keeper.Keeper``: its values keep what passes, and it answers who asks for them.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Relay:
         peer_bytes: int = BrokerConfig.peer_bytes,
         move: Callable[[bytes], bytes] | None = None,
         watches: Sequence[ConnectionWatch] = (),
+        keeper: Any = None,
     ) -> None:
         """Raises ``TypeError`` for any other pair of sockets."""
         check_sides(frontend, backend)
@@ -69,6 +72,7 @@ class Relay:
         self._control = control
         self._move = move
         self._watches = watches
+        self._keeper = keeper
         #: Of the peers behind a ROUTER.
         self._accounts = Accounts(peer_bytes)
         self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
@@ -171,6 +175,8 @@ class Relay:
     def _pass_on(self, way: _Way, frames: list[bytes]) -> bool:
         """Pass on a message, or what becomes of it otherwise; false when it is held."""
         dropped = ""
+        if self._keeper is not None and way is self._ways[1] and self._keeper.hear(frames[0]):
+            return True
         if way.routes and len(frames) == 1:
             dropped = "drop_malformed"
         elif way.routes and not self._admits(frames[0]):
@@ -192,6 +198,8 @@ class Relay:
             if way.held is not None:
                 way.held = None
                 self._count["held"] -= 1
+            if self._keeper is not None and way is self._ways[0]:
+                self._keeper.values.keep(frames)
             if dropped:
                 self._count[dropped] += 1
             else:

@@ -12,18 +12,27 @@ from typing import Any, NamedTuple, cast
 import msgpack
 
 __all__ = [
+    "ASK",
     "BEAT",
     "LIFE_BITS",
     "MARK",
+    "MOST_ANSWER_FRAMES",
     "MOST_FRAMES",
+    "NUL",
     "SUBSCRIBE",
     "UNSUBSCRIBE",
     "WELCOME",
+    "Answer",
+    "Ask",
     "Beat",
     "Header",
     "Origin",
     "life_of",
+    "packed_answer",
+    "packed_ask",
     "packed_beat",
+    "read_answer",
+    "read_ask",
     "read_beat",
     "read_header",
     "welcome_topic",
@@ -39,12 +48,16 @@ MARK = NUL + b"brigantine."
 BEAT = MARK + b"beat"
 #: A publisher that reads a subscription to a topic that begins so publishes a welcome under it.
 WELCOME = MARK + b"welcome."
+#: A subscription to a topic that begins so asks for last values; they are published under it.
+ASK = MARK + b"last."
+#: Bytes that tell apart who keeps last values.
+KEEPER = 8
 #: What stands between a subscriber's token and which of its welcomes this is.
 DOT = b"."
 #: Characters of a token: random, in hexadecimal digits.
 TOKEN = 16
-#: Most frames of a message that are kept; ours have three.
-MOST_FRAMES = 64
+#: Most frames of a message that are kept; ours have three.  And of an answer with many last values.
+MOST_FRAMES, MOST_ANSWER_FRAMES = 64, 1024
 #: Bits of an epoch that tell one numbering of a publisher from its others; those above tell its lives.
 LIFE_BITS = 32
 #: The longest name of a publisher, in characters.
@@ -138,6 +151,76 @@ def welcomed(topic: bytes) -> bytes | None:
     token, dot, turn = topic[len(WELCOME) :].partition(DOT)
     wanted = topic.startswith(WELCOME) and len(token) == TOKEN and dot
     return token if wanted and 0 < len(turn) <= TOKEN else None
+
+
+class Ask(NamedTuple):
+    """A question for last values."""
+
+    #: How topics begin, none of them the beginning of another, sorted.
+    prefixes: list[bytes]
+    #: Those behind this topic; ``None``: all.
+    after: bytes | None
+    #: Name of the publisher, or what tells apart who keeps last values; ``None``: whoever comes first.
+    keeper: str | bytes | None
+    #: So many at most.
+    most: int
+
+
+def packed_ask(token: bytes, turn: int, ask: Ask) -> bytes:
+    """The topic to subscribe to."""
+    return ASK + token + DOT + b"%x" % turn + DOT + cast(bytes, msgpack.packb(list(ask)))
+
+
+def read_ask(topic: bytes) -> Ask | None:
+    """The question that a subscription is; ``None`` if it is none."""
+    token, _, rest = topic[len(ASK) :].partition(DOT)
+    turn, dot, packed = rest.partition(DOT)
+    if not topic.startswith(ASK) or len(token) != TOKEN or not dot or not 0 < len(turn) <= TOKEN:
+        return None
+    found = _read(packed, 4)
+    if found is None:
+        return None
+    prefixes, after, keeper, most = found
+    if not isinstance(prefixes, list) or not all(isinstance(each, bytes) for each in prefixes):
+        return None
+    if not (after is None or isinstance(after, bytes)) or not _is_number(most) or not most:
+        return None
+    if not (keeper is None or isinstance(keeper, (str, bytes))):
+        return None
+    return Ask(sorted(prefixes), after, keeper, most)
+
+
+class Answer(NamedTuple):
+    """The second frame of an answer; the frames of the last values follow, one value after the other."""
+
+    #: What tells apart who keeps them.
+    keeper: bytes
+    #: The publisher that it is; ``None``: a forwarder.
+    publisher: str | None
+    #: The topic of the last one, if there are more behind it.
+    last: bytes | None
+    #: How many frames each value has.
+    lengths: list[int]
+
+
+def packed_answer(answer: Answer) -> bytes:
+    """The frame that :func:`read_answer` reads."""
+    return cast(bytes, msgpack.packb(list(answer)))
+
+
+def read_answer(frame: bytes) -> Answer | None:
+    """What it says; ``None`` if it can't be read."""
+    found = _read(frame, 4)
+    if found is None:
+        return None
+    keeper, publisher, last, lengths = found
+    if not isinstance(keeper, bytes) or not (publisher is None or isinstance(publisher, str)):
+        return None
+    if not (last is None or isinstance(last, bytes)) or not isinstance(lengths, list):
+        return None
+    if not all(_is_number(each) and each for each in lengths):
+        return None
+    return Answer(keeper, publisher, last, lengths)
 
 
 def _read(frame: bytes, length: int) -> list[Any] | None:

@@ -19,6 +19,16 @@ MOVE_PAUSE, MOVE_PAUSE_MAX = 0.1, 5.0
 TAILS, TAILS_BYTES = 256, 16 * 1024
 #: Bytes of the longest topic, and of the longest subscription that a publisher reads.
 LONGEST_TOPIC = 64 * 1024 - 1
+#: Last values in one answer, and their bytes.
+PAGE, PAGE_BYTES = 256, 256 * 1024
+#: Prefixes in one question for last values, bytes in all of these, and questions at once.
+ASK_PREFIXES, ASK_BYTES, MOST_ASKS = 16, 256, 64
+#: Seconds that a subscriber waits for publishers to have read what it has subscribed, before it asks.
+ASK_AFTER = 0.25
+#: Seconds until a question without an answer is asked again, and how many times.
+ASK_AGAIN, ASK_TRIES = 1.0, 3
+#: Seconds after an answer in which somebody else may answer, too.
+ASK_OTHERS = 0.25
 #: Subscribers that a publisher tells apart, for wait_ready().
 MOST_SUBSCRIBERS = 100_000
 #: Publishers that a subscriber knows by name, and lives of one.
@@ -75,6 +85,10 @@ class PublisherConfig(_Checked):
     queue_bytes: int = 64 * 1024 * 1024
     #: Topics whose messages are numbered; beyond it the one not used for longest is forgotten.
     max_topics: int = 100_000
+    #: Topics whose last message is kept for subscribers that come late and ask; 0: none.
+    last_values: int = 0
+    #: Memory that these may hold.
+    last_values_bytes: int = 64 * 1024 * 1024
     #: Largest body of a message.
     max_message_bytes: int = 16 * 1024 * 1024
     #: Seconds that closing gives what was published to leave.
@@ -88,6 +102,8 @@ class PublisherConfig(_Checked):
         ("queue_limit", 1, 50_000_000),
         ("queue_bytes", 1024, 1 << 50),
         ("max_topics", 1, 50_000_000),
+        ("last_values", 0, 50_000_000),
+        ("last_values_bytes", 0, 1 << 50),
         ("max_message_bytes", 1024, 1 << 40),
         ("linger", 0.0, 86400.0),
         ("io_threads", 1, 64),
@@ -113,6 +129,8 @@ class SubscriberConfig(_Checked):
     queue_bytes: int = 64 * 1024 * 1024
     #: Keep of each topic the latest message only, as long as nobody reads.
     conflate: bool = False
+    #: Ask for the last message of each topic, of publishers and forwarders that keep them.
+    last_values: bool = False
     #: Numbers that are kept, one for each topic of each publisher; beyond it the oldest is forgotten.
     max_topics: int = 100_000
     #: Largest frame: a publisher that sends a larger one is hung up on.

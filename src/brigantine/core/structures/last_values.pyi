@@ -1,0 +1,1 @@
+from ...pure.structures.last_values import LastValues as LastValues

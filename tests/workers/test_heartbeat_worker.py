@@ -15,7 +15,7 @@ from harness import Peers, wait_until
 from heartbeat_doubles import BEAT, Gate, HeartbeatBroker, heartbeat_worker_maker
 
 from brigantine.wire.req import ERROR_MARK
-from brigantine.workers.heartbeat_link import EXCESS
+from brigantine.workers.heartbeat_io import EXCESS
 
 WIRES = ("ppp", "0.1", "0.2")
 

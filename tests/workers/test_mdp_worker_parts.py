@@ -12,7 +12,7 @@ from heartbeat_doubles import HeartbeatBroker, mdp_worker, only_yields
 from brigantine import WorkerFailed
 from brigantine.wire.req import ERROR_MARK, raise_if_error
 from brigantine.workers.dialog import Job
-from brigantine.workers.heartbeat_link import HeartbeatLink
+from brigantine.workers.heartbeat_io import HeartbeatWorkerIO
 from brigantine.workers.session import Answer
 
 VERSIONS = ("0.1", "0.2")
@@ -201,16 +201,16 @@ def test_a_generator_that_never_pauses_keeps_no_other_broker_waiting(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that has made its next part whenever the last one was sent."""
-    part_sent = HeartbeatLink.part_sent
+    part_sent = HeartbeatWorkerIO.part_sent
     go_on = threading.Event()
     go_on.set()
 
-    def sent(link: HeartbeatLink, job: Job) -> None:
+    def sent(link: HeartbeatWorkerIO, job: Job) -> None:
         part_sent(link, job)
         if go_on.is_set():
             link._hand_in(Answer(job, [b"part"], False))
 
-    monkeypatch.setattr(HeartbeatLink, "part_sent", sent)
+    monkeypatch.setattr(HeartbeatWorkerIO, "part_sent", sent)
     reading = threading.Event()
 
     def read(busy: HeartbeatBroker) -> None:

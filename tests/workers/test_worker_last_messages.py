@@ -13,7 +13,7 @@ from brigantine import LRUWorker
 NOWHERE = "tcp://127.0.0.1:1"
 
 
-class Talk:
+class FakeConnection:
     """A connection of which the end is known, with messages that are still to be read."""
 
     trouble = ""
@@ -45,23 +45,23 @@ class Talk:
         self.closed = True
 
 
-def line_of(wire: str, messages: list[list[bytes]]) -> tuple[Any, dict[str, int]]:
-    """A worker's line to a broker, and its counters."""
+def session_of(wire: str, messages: list[list[bytes]]) -> tuple[Any, dict[str, int]]:
+    """A worker's session with a broker, and its counters."""
     worker: Any = unstarted(wire, NOWHERE, bytes.upper)
-    link = worker._make_link()
-    link._wakeup.close()
-    [line] = link._lines.values()
-    line.dialog.opened()
-    line.dialog.established(time.monotonic())
-    line.connection = Talk(messages)
-    return line, line._stats
+    io = worker._make_io()
+    io._wakeup.close()
+    [session] = io._sessions.values()
+    session.dialog.opened()
+    session.dialog.established(time.monotonic())
+    session.connection = FakeConnection(messages)
+    return session, session._stats
 
 
 @pytest.mark.parametrize("wire", ["0.1", "0.2"])
 def test_a_worker_that_was_sent_away_knows_it_though_the_connection_has_closed(wire: str) -> None:
-    line, stats = line_of(wire, [WIRES[wire]["heartbeat"], WIRES[wire]["disconnect"]])
-    line.listen(set(), time.monotonic())
-    assert line.connection is None
+    session, stats = session_of(wire, [WIRES[wire]["heartbeat"], WIRES[wire]["disconnect"]])
+    session.listen(set(), time.monotonic())
+    assert session.connection is None
     assert (stats["dismissed"], stats["disconnects"]) == (1, 1)
 
 
@@ -69,17 +69,17 @@ def test_a_worker_that_was_sent_away_knows_it_though_the_connection_has_closed(w
 def test_requests_that_came_before_the_close_are_counted_as_discarded(wire: str) -> None:
     """More of them than are read in one turn."""
     request = [*WIRES[wire]["request"], b"ticket", b"", b"x"]
-    line, stats = line_of(wire, [list(request) for _ in range(300)])
-    line.listen(set(), time.monotonic())
-    assert line.connection is None
+    session, stats = session_of(wire, [list(request) for _ in range(300)])
+    session.listen(set(), time.monotonic())
+    assert session.connection is None
     assert (stats["discarded_requests"], stats["disconnects"]) == (300, 1)
 
 
 def test_so_they_are_by_one_without_heartbeats() -> None:
     worker: Any = LRUWorker(NOWHERE, bytes.upper, ready_timeout=0)
-    link = worker._make_link()
-    link._wakeup.close()
-    link._conversation = talk = Talk([[b"", b"ticket", b"", b"x"] for _ in range(300)])
-    link._read_events(talk)
-    assert talk.closed
-    assert (link._stats["discarded_requests"], link._stats["disconnects"]) == (300, 1)
+    io = worker._make_io()
+    io._wakeup.close()
+    io._connection = connection = FakeConnection([[b"", b"ticket", b"", b"x"] for _ in range(300)])
+    io._read_events(connection)
+    assert connection.closed
+    assert (io._stats["discarded_requests"], io._stats["disconnects"]) == (300, 1)

@@ -107,7 +107,7 @@ class PipelineBase(Worker[Job], Generic[Handles]):
         places = self._places
         return f"ventilators={','.join(places.ventilators)} sink={places.sink}"
 
-    def _make_link(self) -> PipelineLink:
+    def _make_io(self) -> PipelineLink:
         return PipelineLink(
             self._places, self._config, self._capacity, self._prefetch, self._orphan_timeout,
             self._linger, self._name, self._context, self._stats, self._readiness,

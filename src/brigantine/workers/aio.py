@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..handlers import AsyncHandler, AsyncStreamHandler
-from .conversation import Request
 from .dialog import Job
 from .lru import LRUBase
 from .majordomo import MajordomoBase
 from .paranoid_pirate import ParanoidPirateBase
+from .req_connection import Request
 from .streams_aio import StreamingTasks
 from .tasks import TaskWorker
 

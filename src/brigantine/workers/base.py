@@ -85,7 +85,7 @@ class Worker(ABC, Generic[Given]):
         #: Taken by the one run.
         self._once = threading.Lock()
         self._stopping = False
-        self._link: WorkerIO[Given, Any] | None = None
+        self._io: WorkerIO[Given, Any] | None = None
 
     def stats(self) -> dict[str, int]:
         """Counters."""
@@ -115,7 +115,7 @@ class Worker(ABC, Generic[Given]):
         """What ``repr`` says beside the handler."""
 
     @abstractmethod
-    def _make_link(self) -> WorkerIO[Given, Any]:
+    def _make_io(self) -> WorkerIO[Given, Any]:
         """The I/O thread, not yet started."""
 
     # -- inside -------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ class Worker(ABC, Generic[Given]):
         if os.getpid() != self._process:
             return False  # the worker is the parent's
         self._stopping = True
-        if self._link is not None:
-            self._link.stop()
+        if self._io is not None:
+            self._io.stop()
         return True
 
     def _leave_child(self) -> None:

@@ -15,7 +15,7 @@ import msgpack
 from ..wire import mdp, ppp
 from ..wire.req import EMPTY, LEAVING
 
-__all__ = ["Heard", "MDP01Wire", "MDP02Wire", "PPPWire", "Says", "WorkerWire", "is_ours"]
+__all__ = ["MDP01Codec", "MDP02Codec", "Message", "PPPCodec", "Says", "WorkerCodec", "is_ours"]
 
 
 #: A ticket of ours, and how many frames it and the empty one are.
@@ -34,7 +34,7 @@ class Says(Enum):
     MALFORMED = auto()
 
 
-class Heard(NamedTuple):
+class Message(NamedTuple):
     """A message from the broker.  ``envelope`` goes back unchanged in front of the reply's body."""
 
     says: Says
@@ -42,13 +42,13 @@ class Heard(NamedTuple):
     body: Sequence[bytes] = ()
 
 
-_MALFORMED = Heard(Says.MALFORMED)
-_HEARTBEAT = Heard(Says.HEARTBEAT)
-_LEAVING = Heard(Says.LEAVING)
-_DISCONNECT = Heard(Says.DISCONNECT)
+_MALFORMED = Message(Says.MALFORMED)
+_HEARTBEAT = Message(Says.HEARTBEAT)
+_LEAVING = Message(Says.LEAVING)
+_DISCONNECT = Message(Says.DISCONNECT)
 
 
-class WorkerWire(Protocol):
+class WorkerCodec(Protocol):
     """What a protocol must be able to say and to understand."""
 
     #: The protocol, in words.
@@ -66,7 +66,7 @@ class WorkerWire(Protocol):
     def ready(self) -> list[bytes]:
         """The first message of a connection."""
 
-    def parse(self, frames: list[bytes]) -> Heard:
+    def parse(self, frames: list[bytes]) -> Message:
         """A message from the broker."""
 
     def reply(
@@ -75,7 +75,7 @@ class WorkerWire(Protocol):
         """A reply, or one part of it."""
 
 
-class PPPWire:
+class PPPCodec:
     """ZeroMQ RFC 6/PPP."""
 
     name = "PPP"
@@ -93,7 +93,7 @@ class PPPWire:
         """``0x01``, and what is announced in the same frame."""
         return [ppp.READY + b"".join(self._announced)]
 
-    def parse(self, frames: list[bytes]) -> Heard:
+    def parse(self, frames: list[bytes]) -> Message:
         """``0x02``, LEAVING or ``ticket [] body...``."""
         if frames == self.leaving:
             return _LEAVING
@@ -107,7 +107,7 @@ class PPPWire:
         return [*envelope, *body]
 
 
-class MDP02Wire:
+class MDP02Codec:
     """ZeroMQ RFC 18/MDP."""
 
     name = "MDP 0.2"
@@ -129,7 +129,7 @@ class MDP02Wire:
         """Header, command and service; what is announced follows, a frame each."""
         return [*self._head, mdp.READY, self._service, *self._announced]
 
-    def parse(self, frames: list[bytes]) -> Heard:
+    def parse(self, frames: list[bytes]) -> Message:
         """HEARTBEAT, DISCONNECT, or REQUEST: header, command, ``ticket [] body...``."""
         if frames == self.heartbeat:
             return _HEARTBEAT
@@ -147,7 +147,7 @@ class MDP02Wire:
         return [*self._head, self._final if final else self._part, *envelope, *body]
 
 
-class MDP01Wire(MDP02Wire):
+class MDP01Codec(MDP02Codec):
     """ZeroMQ RFC 7/MDP: the empty frame first, other numbers, and replies are whole."""
 
     name = "MDP 0.1"
@@ -178,7 +178,7 @@ def _announced(capacity: int, interval_ms: int) -> list[bytes]:
     return [cast(bytes, cast(Any, msgpack).packb(each)) for each in numbers]
 
 
-def _request(frames: list[bytes]) -> Heard:
+def _request(frames: list[bytes]) -> Message:
     """``ticket [] body...``.
 
     The ticket is one frame from our brokers; a broker that passes on a whole address stack in its
@@ -191,4 +191,4 @@ def _request(frames: list[bytes]) -> Heard:
     # The shortest: ticket, empty, one frame of body.
     if end < 2 or end == len(frames):
         return _MALFORMED
-    return Heard(Says.REQUEST, frames[:end], frames[end:])
+    return Message(Says.REQUEST, frames[:end], frames[end:])

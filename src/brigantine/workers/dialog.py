@@ -16,7 +16,7 @@ from enum import Enum, auto
 
 from ..config import LEAVE_WAIT
 from ..net.backoff import Backoff
-from .codec import Heard, Says, WorkerWire, is_ours
+from .codec import Message, Says, WorkerCodec, is_ours
 
 __all__ = ["Dialog", "Due", "Job"]
 
@@ -55,9 +55,9 @@ class Dialog:
     """
 
     def __init__(
-        self, wire: WorkerWire, interval: float, liveness: int, backoff: Backoff, now: float
+        self, codec: WorkerCodec, interval: float, liveness: int, backoff: Backoff, now: float
     ) -> None:
-        self._wire = wire
+        self._codec = codec
         self._interval = interval
         #: Seconds of silence that end a connection.
         self.patience = interval * liveness
@@ -81,7 +81,7 @@ class Dialog:
     @property
     def speaks(self) -> str:
         """The protocol, in words."""
-        return self._wire.name
+        return self._codec.name
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Dialog:
         """A socket was made.  READY, to be sent as soon as the connection stands."""
         assert not self.is_open
         self.is_open = True
-        return self._wire.ready()
+        return self._codec.ready()
 
     def established(self, now: float) -> None:
         """The handshake is done; READY is on its way."""
@@ -144,7 +144,7 @@ class Dialog:
         if not self.is_ours or self._leaving_at is not None:
             return None
         self._leaving_at = now
-        return self._wire.leaving
+        return self._codec.leaving
 
     def may_end(self, now: float) -> bool:
         """Whether nothing more is to be waited for, or nobody knows."""
@@ -158,7 +158,7 @@ class Dialog:
         """A message came in, which counts as the broker's heartbeat; a request becomes a job."""
         self.established(now)
         self._heard_at = now
-        message: Heard = self._wire.parse(frames)
+        message: Message = self._codec.parse(frames)
         self.heard_of |= message.says is not Says.MALFORMED
         if message.says in (Says.REQUEST, Says.HEARTBEAT):
             self._backoff.reset()
@@ -176,11 +176,11 @@ class Dialog:
 
     def heartbeat(self) -> list[bytes]:
         """HEARTBEAT."""
-        return self._wire.heartbeat
+        return self._codec.heartbeat
 
     def reply(self, job: Job, body: Sequence[bytes], *, final: bool) -> list[bytes]:
         """The reply to a job that is not void, or one part of it."""
-        return self._wire.reply(job.envelope, body, final=final)
+        return self._codec.reply(job.envelope, body, final=final)
 
     def done(self, job: Job) -> None:
         """The job has got its reply, or is refused one."""
@@ -188,4 +188,4 @@ class Dialog:
 
     def goodbye(self) -> list[bytes] | None:
         """DISCONNECT, if the connection stands and the protocol has the word."""
-        return self._wire.disconnect if self.connected else None
+        return self._codec.disconnect if self.connected else None

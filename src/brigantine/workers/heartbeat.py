@@ -14,9 +14,10 @@ from ..net.arguments import as_targets
 from ..net.backoff import Backoff
 from ..validation.values import flag, number, whole
 from .base import INTERVAL_RANGE, Worker
-from .codec import WorkerWire
+from .codec import WorkerCodec
+from .counters import HEARTBEAT_STATS
 from .dialog import Dialog, Job
-from .heartbeat_link import STATS, HeartbeatLink
+from .heartbeat_io import HeartbeatWorkerIO
 from .readiness import Readiness
 from .reply import ReplyLimits
 
@@ -53,7 +54,7 @@ class HeartbeatWorker(Worker[Job]):
     ) -> None:
         self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
         super().__init__(
-            handler, heartbeat_interval, liveness, limits, context, STATS, ready_timeout
+            handler, heartbeat_interval, liveness, limits, context, HEARTBEAT_STATS, ready_timeout
         )
         announced = flag("announce_interval", announce_interval)
         #: Milliseconds; 0: not announced.
@@ -73,7 +74,7 @@ class HeartbeatWorker(Worker[Job]):
 
     def stats(self) -> dict[str, int]:
         """Counters, such as requests, replies, partials, errors, connects, disconnects, heartbeats
-        (what they mean, and all others: :data:`brigantine.workers.session.STATS`).
+        (what they mean, and all others: :data:`brigantine.workers.counters.HEARTBEAT_STATS`).
 
         With no request in hand, ``requests == replies + discarded_replies``.
         """
@@ -85,12 +86,12 @@ class HeartbeatWorker(Worker[Job]):
         return f"brokers={','.join(self._brokers)} capacity={self._capacity}"
 
     @abstractmethod
-    def _wire(self) -> WorkerWire:
+    def _codec(self) -> WorkerCodec:
         """The protocol, as this worker speaks it."""
 
-    def _make_link(self) -> HeartbeatLink:
-        self._spoken = self._wire()
-        return HeartbeatLink(
+    def _make_io(self) -> HeartbeatWorkerIO:
+        self._spoken = self._codec()
+        return HeartbeatWorkerIO(
             self._brokers,
             self._dialog,
             self._capacity,
@@ -102,4 +103,4 @@ class HeartbeatWorker(Worker[Job]):
 
     def _dialog(self, now: float) -> Dialog:
         backoff = Backoff(*self._pauses, draw=lambda: random.uniform(*SPREAD))
-        return Dialog(self._wire(), self._interval, self._liveness, backoff, now)
+        return Dialog(self._codec(), self._interval, self._liveness, backoff, now)

@@ -13,10 +13,11 @@ from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
 from ..validation.values import shown
 from .base import Handles, Worker
-from .conversation import Request
-from .link import STATS, WorkerLink
+from .counters import REQ_STATS
 from .readiness import Readiness
 from .reply import ReplyLimits
+from .req_connection import Request
+from .req_io import REQWorkerIO
 from .threads import ThreadWorker
 
 __all__ = ["LRUBase", "LRUWorker"]
@@ -40,7 +41,7 @@ class LRUBase(Worker[Request], Generic[Handles]):
     ) -> None:
         limits = ReplyLimits(max_reply_bytes, max_reply_frames)
         super().__init__(
-            handler, heartbeat_interval, liveness, limits, context, STATS, ready_timeout
+            handler, heartbeat_interval, liveness, limits, context, REQ_STATS, ready_timeout
         )
         if not isinstance(broker, (str, bytes)):  # bytes are told apart below
             raise WrongUse(f"broker: a worker has one endpoint, a string, not {shown(broker)}")
@@ -49,7 +50,8 @@ class LRUBase(Worker[Request], Generic[Handles]):
 
     def stats(self) -> dict[str, int]:
         """Counters: requests, replies, errors, discarded_replies, discarded_requests, drop_malformed,
-        drop_excess, connects, disconnects, readies (what they mean: :data:`brigantine.workers.link.STATS`).
+        drop_excess, connects, disconnects, readies
+        (what they mean: :data:`brigantine.workers.counters.REQ_STATS`).
 
         With no request in hand, ``requests == replies + discarded_replies``.
         """
@@ -60,8 +62,8 @@ class LRUBase(Worker[Request], Generic[Handles]):
     def _words(self) -> str:
         return f"broker={self._broker}"
 
-    def _make_link(self) -> WorkerLink:
-        return WorkerLink(
+    def _make_io(self) -> REQWorkerIO:
+        return REQWorkerIO(
             self._broker,
             self._context,
             self._interval,

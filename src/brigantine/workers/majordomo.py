@@ -15,14 +15,14 @@ from ..validation.calls import called_rightly
 from ..validation.values import shown
 from ..wire.mdp import MMI_PREFIX
 from .base import Handles
-from .codec import MDP01Wire, MDP02Wire
+from .codec import MDP01Codec, MDP02Codec
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
 from .streams import StreamingThreads
 
 __all__ = ["MajordomoBase", "MajordomoWorker", "worker_service"]
 
-_WIRES: dict[str, type[MDP02Wire]] = {"0.1": MDP01Wire, "0.2": MDP02Wire}
+_CODECS: dict[str, type[MDP02Codec]] = {"0.1": MDP01Codec, "0.2": MDP02Codec}
 
 
 class MajordomoBase(HeartbeatWorker, Generic[Handles]):
@@ -48,7 +48,7 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
         context: zmq.Context[Any] | None = None,
     ) -> None:
         self._service = worker_service(service)
-        if not isinstance(version, str) or version not in _WIRES:
+        if not isinstance(version, str) or version not in _CODECS:
             raise ConfigError(f'version must be "0.1" or "0.2", not {shown(version)}')
         self._version = version
         super().__init__(
@@ -57,8 +57,8 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
             ready_timeout,
         )  # fmt: skip
 
-    def _wire(self) -> MDP02Wire:
-        return _WIRES[self._version](self._service, self._capacity, self._interval_ms)
+    def _codec(self) -> MDP02Codec:
+        return _CODECS[self._version](self._service, self._capacity, self._interval_ms)
 
     def _words(self) -> str:
         return f"service={self._service!r} {super()._words()}"

@@ -11,7 +11,7 @@ from ..config import PPP_INTERVAL, READY_TIMEOUT, BrokerConfig
 from ..handlers import Handler, StreamHandler
 from ..validation.calls import called_rightly
 from .base import Handles
-from .codec import PPPWire
+from .codec import PPPCodec
 from .heartbeat import RECONNECT_MAX, HeartbeatWorker
 from .reply import ReplyLimits
 from .streams import StreamingThreads
@@ -45,8 +45,8 @@ class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
             ready_timeout,
         )  # fmt: skip
 
-    def _wire(self) -> PPPWire:
-        return PPPWire(self._capacity, self._interval_ms)
+    def _codec(self) -> PPPCodec:
+        return PPPCodec(self._capacity, self._interval_ms)
 
 
 class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], StreamingThreads):

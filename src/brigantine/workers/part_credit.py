@@ -1,4 +1,4 @@
-"""How far a handler may be ahead of its connection."""
+"""Back-pressure on a handler that streams: credit for the parts that may wait to be sent."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 from ..system.bell import Bell
 
-__all__ = ["Room"]
+__all__ = ["PartCredit"]
 
 
-class Room:
-    """Room for parts of one reply that wait to be sent; without any, their handler waits.
+class PartCredit:
+    """Credit for parts of one reply that wait to be sent; without any, their handler waits.
 
-    One handler, in a thread or in a task, takes room; the I/O thread gives it back.
+    One handler, in a thread or in a task, takes credit; the I/O thread gives it back.
     """
 
     def __init__(self, parts: int) -> None:
-        #: One item for each part that there is room for: append() and pop() are single steps.
+        #: One item for each part that there is credit for: append() and pop() are single steps.
         self._free: list[None] = [None] * parts
         self._given_back = Bell()
         #: Wakes a task that waits.
         self._wake: Callable[[], None] | None = None
 
     def release(self) -> None:
-        """Give back the room of one part."""
+        """Give back the credit for one part."""
         self._free.append(None)
         self._given_back.ring()
         wake = self._wake
@@ -31,11 +31,11 @@ class Room:
             wake()
 
     def take(self, timeout: float | None) -> bool:
-        """Take the room of one part, which may take until ``timeout`` seconds are over."""
+        """Take the credit for one part, which may take until ``timeout`` seconds are over."""
         return self._given_back.wait(self._take_if_free, timeout)
 
     async def take_in_task(self) -> None:
-        """Take the room of one part.  Lets other tasks run even if there is room."""
+        """Take the credit for one part.  Lets other tasks run even if there is some."""
         import asyncio  # whoever has a task has loaded it; a program of threads need not
 
         loop, freed = asyncio.get_running_loop(), asyncio.Event()

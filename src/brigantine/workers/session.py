@@ -11,32 +11,14 @@ from typing import Any, NamedTuple
 import zmq
 
 from .codec import Says
+from .connection import FLUSH_MS, GOODBYE_MS, Connection
 from .dialog import Dialog, Due, Job
 from .readiness import Readiness
-from .socket import FLUSH_MS, GOODBYE_MS, Connection
 
-__all__ = ["STATS", "Answer", "Desk", "Line"]
+__all__ = ["Answer", "RequestSink", "Session"]
 
 #: Messages read from one broker before the others have their turn.
 BATCH = 256
-
-#: name -> meaning.  At rest requests == replies + discarded_replies.
-STATS: dict[str, str] = {
-    "requests": "requests handed to the handler",
-    "replies": "replies handed to libzmq, the last part of each",
-    "partials": "parts of replies handed to libzmq, without the last ones",
-    "errors": "requests on which the handler raised, or returned what can't be sent",
-    "discarded_replies": "replies to a connection that had ended: the broker's ticket was void",
-    "discarded_requests": "requests not begun when their connection ended, or that came after stop",
-    "drop_malformed": "messages from a broker that are none of the protocol",
-    "drop_excess": "requests from a broker that sent far more than the capacity",
-    "connects": "connections made, handshake included",
-    "disconnects": "connections that ended before the worker did, and handshakes that failed",
-    "expired": "connections that were closed because the broker was silent",
-    "dismissed": "connections that were closed because the broker said DISCONNECT",
-    "readies": "READY said, or to be said as soon as the connection stands",
-    "heartbeats": "heartbeats sent",
-}
 
 _log = logging.getLogger("brigantine.worker")
 
@@ -49,8 +31,8 @@ class Answer(NamedTuple):
     final: bool
 
 
-class Desk(ABC):
-    """Who takes the requests of all lines."""
+class RequestSink(ABC):
+    """What takes the requests of all sessions."""
 
     @abstractmethod
     def take(self, job: Job) -> None:
@@ -65,21 +47,26 @@ class Desk(ABC):
         """One part of the reply has left."""
 
 
-class Line:
+class Session:
     """One broker: where it is, what was said, and the socket, if there is one.
 
     Used by one thread.  ``now`` is in seconds, monotonic.
     """
 
     def __init__(
-        self, endpoint: str, dialog: Dialog, desk: Desk, stats: dict[str, int], readiness: Readiness
+        self,
+        endpoint: str,
+        dialog: Dialog,
+        sink: RequestSink,
+        stats: dict[str, int],
+        readiness: Readiness,
     ) -> None:
         self.endpoint = endpoint
         self.dialog = dialog
         self.connection: Connection | None = None
         #: Answers that libzmq did not take, because the broker does not read.
         self.backlog: deque[Answer] = deque()
-        self._desk = desk
+        self._sink = sink
         self._stats = stats
         self._readiness = readiness
         #: Whether the log was told of a malformed message.
@@ -96,61 +83,61 @@ class Line:
         dialog = self.dialog
         if self.connection is not None or dialog.due(now) is not Due.OPEN:
             return
-        self.connection = talk = Connection(context, self.endpoint, patience_ms, wake)
+        self.connection = connection = Connection(context, self.endpoint, patience_ms, wake)
         self._warned = False
         self._stats["readies"] += 1
-        talk.greet(dialog.opened())
-        if talk.silent:
-            talk.connected = True
+        connection.greet(dialog.opened())
+        if connection.silent:
+            connection.connected = True
             dialog.established(now)
             self._readiness.connect(self.endpoint)
 
     def listen(self, ready: set[Any], now: float) -> None:
         """Read what the socket's monitor and the broker have to say."""
-        talk = self.connection
-        if talk is None:
+        connection = self.connection
+        if connection is None:
             return
-        has_connected, is_over = talk.read_events()
-        if talk.trouble:
-            self._readiness.lose(self.endpoint, talk.trouble)
-        talk.tell_trouble(_log)
+        has_connected, is_over = connection.read_events()
+        if connection.trouble:
+            self._readiness.lose(self.endpoint, connection.trouble)
+        connection.tell_trouble(_log)
         if has_connected:
             self._readiness.connect(self.endpoint)
             self._stats["connects"] += 1
             self.dialog.established(now)
             _log.info("connected to %s", self.endpoint)
         if is_over:
-            while self.connection is talk and self._read(talk, now):
+            while self.connection is connection and self._read(connection, now):
                 pass  # what the broker had said before counts: a DISCONNECT tells more than the end
-            if self.connection is not talk:
+            if self.connection is not connection:
                 return
-            words = "lost the connection to" if talk.connected else "no broker speaks ZMTP at"
+            words = "lost the connection to" if connection.connected else "no broker speaks ZMTP at"
             _log.warning("%s %s; connecting again", words, self.endpoint)
-            self._end(talk, now)
-        elif talk.socket in ready:
-            self._read(talk, now)
+            self._end(connection, now)
+        elif connection.socket in ready:
+            self._read(connection, now)
 
-    def _read(self, talk: Connection, now: float) -> bool:
+    def _read(self, connection: Connection, now: float) -> bool:
         """Read up to BATCH messages; whether there may be more."""
         for _ in range(BATCH):
-            frames = talk.receive()
-            if frames is None or not self._hear(talk, frames, now):
+            frames = connection.receive()
+            if frames is None or not self._hear(connection, frames, now):
                 return False
         return True
 
-    def _hear(self, talk: Connection, frames: list[bytes], now: float) -> bool:
+    def _hear(self, connection: Connection, frames: list[bytes], now: float) -> bool:
         """Deal with a message; whether the dialog goes on."""
-        talk.connected = True
+        connection.connected = True
         before = self.dialog.heard_of
         says, job = self.dialog.heard(frames, now)
         if says in (Says.REQUEST, Says.HEARTBEAT):
             self._readiness.confirm(self.endpoint)
         if job is not None:
-            self._desk.take(job)
+            self._sink.take(job)
         elif says is Says.DISCONNECT:
             self._stats["dismissed"] += 1
             _log.warning("%s %s", self.endpoint, self._dismissal(before))
-            self._end(talk, now)
+            self._end(connection, now)
             return False
         elif says is Says.MALFORMED:
             self._stats["drop_malformed"] += 1
@@ -172,14 +159,14 @@ class Line:
 
     def _send_backlog(self, now: float) -> None:
         """Send answers as far as libzmq takes them."""
-        talk = self.connection
-        assert talk is not None
+        connection = self.connection
+        assert connection is not None
         while self.backlog:
             job, body, final = self.backlog[0]
             counter = "replies" if final else "partials"
             # Counted first: whoever has got the reply finds it in the stats.
             self._stats[counter] += 1
-            if not talk.send_frames(self.dialog.reply(job, body, final=final)):
+            if not connection.send_frames(self.dialog.reply(job, body, final=final)):
                 self._stats[counter] -= 1
                 return
             self.backlog.popleft()
@@ -187,37 +174,37 @@ class Line:
             if final:
                 self.dialog.done(job)
             else:
-                self._desk.part_sent(job)
+                self._sink.part_sent(job)
 
     def keep_up(self, now: float, *, stopping: bool) -> None:
         """Send what is due, or end what is over."""
-        talk = self.connection
-        if talk is None:
+        connection = self.connection
+        if connection is None:
             return
         if self.backlog:
             self._send_backlog(now)
         if stopping and (words := self.dialog.leave(now)) is not None:
-            talk.send_frames(words)
+            connection.send_frames(words)
         due = self.dialog.due(now)
         if due is Due.CLOSE:
             self._stats["expired"] += 1
             _log.warning("%s %s", self.endpoint, self._silence())
             self._stats["disconnects"] += 1
-            self._part(talk, now, GOODBYE_MS)
+            self._part(connection, now, GOODBYE_MS)
         elif stopping and self.dialog.may_end(now):
             self.leave(now, flush=True)
         elif due is Due.HEARTBEAT:
             # One that is not taken is not sent later either: the queue to the broker is full.
-            if talk.send_frames(self.dialog.heartbeat()):
+            if connection.send_frames(self.dialog.heartbeat()):
                 self._stats["heartbeats"] += 1
             self.dialog.said(now)
 
     def leave(self, now: float, *, flush: bool) -> None:
         """Say goodbye if what is sent may still leave, and close."""
-        talk = self.connection
-        if talk is None:
+        connection = self.connection
+        if connection is None:
             return
-        self._part(talk, now, FLUSH_MS if flush else 0)
+        self._part(connection, now, FLUSH_MS if flush else 0)
 
     def discard(self) -> None:
         """Count a reply that nobody waits for any more."""
@@ -226,15 +213,15 @@ class Line:
             "a reply was discarded: the connection to %s it was for is gone", self.endpoint
         )
 
-    def _part(self, talk: Connection, now: float, linger_ms: int) -> None:
+    def _part(self, connection: Connection, now: float, linger_ms: int) -> None:
         """Close, after a goodbye if what is sent may still leave.
 
         Without it some brokers would go on sending requests to a worker that comes back as another.
         """
         words = self.dialog.goodbye()
         if linger_ms and words is not None:
-            talk.send_frames(words)
-        talk.close(linger_ms=linger_ms if talk.connected else 0)
+            connection.send_frames(words)
+        connection.close(linger_ms=linger_ms if connection.connected else 0)
         self._forget(now)
 
     def _dismissal(self, heard_before: bool) -> str:
@@ -255,9 +242,9 @@ class Line:
             f"Is it the workers' endpoint of a broker that speaks {self.dialog.speaks}?"
         )
 
-    def _end(self, talk: Connection, now: float) -> None:
+    def _end(self, connection: Connection, now: float) -> None:
         self._stats["disconnects"] += 1
-        talk.close()
+        connection.close()
         self._forget(now)
 
     def _forget(self, now: float) -> None:
@@ -269,4 +256,4 @@ class Line:
             if answer.final:
                 self.discard()
         self.backlog.clear()
-        self._desk.forget(void)
+        self._sink.forget(void)

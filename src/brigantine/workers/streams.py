@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from .dialog import Job
 from .heartbeat import HeartbeatWorker
-from .heartbeat_link import HeartbeatLink
+from .heartbeat_io import HeartbeatWorkerIO
 from .io_thread import WorkerIO
 from .threads import ThreadWorker
 
@@ -21,14 +21,14 @@ class StreamingThreads(HeartbeatWorker, ThreadWorker[Job]):
 
     _takes_generators = True
 
-    def _reply(self, link: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
+    def _reply(self, io: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
         if not inspect.isgenerator(value):
-            return super()._reply(link, request, value)
-        assert isinstance(link, HeartbeatLink)
-        return self._stream(link, request, cast(Generator[Any, None, Any], value))
+            return super()._reply(io, request, value)
+        assert isinstance(io, HeartbeatWorkerIO)
+        return self._stream(io, request, cast(Generator[Any, None, Any], value))
 
     def _stream(
-        self, link: HeartbeatLink, job: Job, values: Generator[Any, None, Any]
+        self, io: HeartbeatWorkerIO, job: Job, values: Generator[Any, None, Any]
     ) -> list[bytes]:
         """Send what a generator yields, each value at once; the body of the reply's end.
 
@@ -47,7 +47,7 @@ class StreamingThreads(HeartbeatWorker, ThreadWorker[Job]):
                 if not self._spoken.partials:
                     joined += part
                     limits.check(joined)
-                if job.void or (self._spoken.partials and not link.part(job, part)):
+                if job.void or (self._spoken.partials and not io.part(job, part)):
                     return part  # nobody is there to receive it, nor the rest
 
 

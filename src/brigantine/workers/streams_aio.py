@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from .dialog import Job
 from .heartbeat import HeartbeatWorker
-from .heartbeat_link import HeartbeatLink
+from .heartbeat_io import HeartbeatWorkerIO
 from .io_thread import WorkerIO
 from .streams import end_of_reply
 from .tasks import TaskWorker
@@ -22,14 +22,14 @@ class StreamingTasks(HeartbeatWorker, TaskWorker[Job]):
 
     _takes_generators = True
 
-    async def _reply(self, link: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
+    async def _reply(self, io: WorkerIO[Job, Any], request: Job, value: Any) -> list[bytes]:
         if not inspect.isasyncgen(value):
             return self._limits.as_reply(await value)
-        assert isinstance(link, HeartbeatLink)
-        return await self._stream(link, request, cast(AsyncGenerator[Any, None], value))
+        assert isinstance(io, HeartbeatWorkerIO)
+        return await self._stream(io, request, cast(AsyncGenerator[Any, None], value))
 
     async def _stream(
-        self, link: HeartbeatLink, job: Job, values: AsyncGenerator[Any, None]
+        self, io: HeartbeatWorkerIO, job: Job, values: AsyncGenerator[Any, None]
     ) -> list[bytes]:
         """As that of threads; only, an async generator can't return a value."""
         joined: list[bytes] = []
@@ -39,6 +39,6 @@ class StreamingTasks(HeartbeatWorker, TaskWorker[Job]):
                 if not self._spoken.partials:
                     joined += part
                     self._limits.check(joined)
-                if job.void or (self._spoken.partials and not await link.part_from_task(job, part)):
+                if job.void or (self._spoken.partials and not await io.part_from_task(job, part)):
                     return part
         return end_of_reply(joined, self._spoken.end)

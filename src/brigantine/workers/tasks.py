@@ -66,11 +66,11 @@ class TaskWorker(Worker[Given], ForTasks):
         From any thread, and from a signal handler.  It does not wait: :meth:`run` returns, and the
         ``async with`` block is left, when all is done.
         """
-        if self._tell_to_stop() and self._link is not None:
+        if self._tell_to_stop() and self._io is not None:
             serving: Any = self._serving
             if serving is not None and serving.cr_frame is None:
                 # Nobody is left in run(), which an exception may have kept from doing it.
-                self._link.cut()
+                self._io.cut()
 
     async def __aenter__(self) -> Self:
         """:meth:`run` in a task of its own.
@@ -171,7 +171,7 @@ class TaskWorker(Worker[Given], ForTasks):
     async def _serve(self) -> None:
         inbox: TaskInbox[Given] = TaskInbox()
         try:
-            link = self._make_link()
+            io = self._make_io()
         except BaseException:
             self._readiness.end()
             raise
@@ -180,31 +180,31 @@ class TaskWorker(Worker[Given], ForTasks):
             try:
                 inbox.put(request)
             except RuntimeError:  # the loop was closed without a word
-                link.hurry()
+                io.hurry()
 
-        link.give_to(give)
-        atexit.register(link.cut)  # for a loop that never goes on
+        io.give_to(give)
+        atexit.register(io.cut)  # for a loop that never goes on
         try:
-            self._link = link
-            if self._stopping:  # stop() came before there was a link to stop
+            self._io = io
+            if self._stopping:  # stop() came before there was anything to stop
                 return
-            link.start()
-            await self._dispatch(link, inbox)
+            io.start()
+            await self._dispatch(io, inbox)
         finally:
-            link.cut()
-            atexit.unregister(link.cut)
+            io.cut()
+            atexit.unregister(io.cut)
             self._readiness.end()
 
-    async def _dispatch(self, link: WorkerIO[Given, Any], inbox: TaskInbox[Given]) -> None:
+    async def _dispatch(self, io: WorkerIO[Given, Any], inbox: TaskInbox[Given]) -> None:
         """Begin a task for each request until the I/O thread has ended, or else end it."""
         tasks: set[asyncio.Task[list[bytes]]] = set()
         try:
             while (request := await inbox.get()) is not None:
-                task = asyncio.get_running_loop().create_task(self._handle(link, request))
+                task = asyncio.get_running_loop().create_task(self._handle(io, request))
                 tasks.add(task)
-                task.add_done_callback(partial(self._done, link, request))
+                task.add_done_callback(partial(self._done, io, request))
                 task.add_done_callback(tasks.discard)
-            link.check()
+            io.check()
         except (
             GeneratorExit
         ):  # forgotten with its loop, on which nothing can be waited for any more
@@ -218,25 +218,25 @@ class TaskWorker(Worker[Given], ForTasks):
 
             cancel()
             await _settled(tasks, cancel)
-            link.hurry()
+            io.hurry()
             await inbox.until_over()
             raise
 
-    async def _handle(self, link: WorkerIO[Given, Any], request: Given) -> list[bytes]:
+    async def _handle(self, io: WorkerIO[Given, Any], request: Given) -> list[bytes]:
         """The frames that end the reply to a request."""
         try:
-            return await self._reply(link, request, self._handler(from_frames(request.body)))
+            return await self._reply(io, request, self._handler(from_frames(request.body)))
         except Exception as error:
             return self._failed(error)
         finally:
             self._leave_child()
 
-    async def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
+    async def _reply(self, _io: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler gave when it was called."""
         return self._limits.as_reply(await value)
 
     def _done(
-        self, link: WorkerIO[Given, Any], request: Given, task: asyncio.Task[list[bytes]]
+        self, io: WorkerIO[Given, Any], request: Given, task: asyncio.Task[list[bytes]]
     ) -> None:
         """Answer a request whose task has ended.
 
@@ -252,9 +252,9 @@ class TaskWorker(Worker[Given], ForTasks):
             cancelled.__cause__ = error
             body = self._failed(cancelled)
         except BaseException as error:  # what ends one handler ends the worker
-            link.fail(error)
+            io.fail(error)
             return
-        link.answer(request, body)
+        io.answer(request, body)
 
 
 async def _settled(

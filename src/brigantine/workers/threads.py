@@ -101,8 +101,8 @@ class ThreadWorker(Worker[Given], ForThreads):
             return
         if self._thread is not None:
             self._thread.wait()
-        elif self._link is not None and self._runners is not None and not self._runners.going_on:
-            self._link.cut()  # nobody is left in run(), which an exception kept from doing it
+        elif self._io is not None and self._runners is not None and not self._runners.going_on:
+            self._io.cut()  # nobody is left in run(), which an exception kept from doing it
 
     def __enter__(self) -> Self:
         return self.start()
@@ -142,42 +142,42 @@ class ThreadWorker(Worker[Given], ForThreads):
 
     def _serve(self) -> None:
         try:
-            link = self._make_link()
+            io = self._make_io()
         except BaseException:
             self._readiness.end()
             raise
         # A program may end while a background thread is in the handler: the connection is closed
         # then, the handler is not waited for.
-        atexit.register(link.cut)
+        atexit.register(io.cut)
         try:
-            self._link = link
-            if self._stopping:  # stop() came before there was a link to stop
+            self._io = io
+            if self._stopping:  # stop() came before there was anything to stop
                 return
-            link.start()
+            io.start()
             self._helpers = [
-                Background(partial(self._help, link), f"brigantine-worker-{n}")
+                Background(partial(self._help, io), f"brigantine-worker-{n}")
                 for n in range(1, self._capacity)
             ]
             for helper in self._helpers:
                 helper.start()
-            self._work(link)
+            self._work(io)
             for helper in self._helpers:
                 helper.wait()  # it has nothing in hand
         finally:
-            link.cut()
-            atexit.unregister(link.cut)
+            io.cut()
+            atexit.unregister(io.cut)
             self._readiness.end()
 
-    def _work(self, link: WorkerIO[Given, Any]) -> None:
-        while (request := link.next_request()) is not None:
+    def _work(self, io: WorkerIO[Given, Any]) -> None:
+        while (request := io.next_request()) is not None:
             try:
-                body = self._reply(link, request, self._handler(from_frames(request.body)))
+                body = self._reply(io, request, self._handler(from_frames(request.body)))
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:  # also CancelledError, of an event loop in the handler
                 body = self._failed(error)
             self._leave_child()
-            link.answer(request, body)
+            io.answer(request, body)
 
     def _refuse_awaitable(self, value: Any) -> None:
         """Raise ``TypeError`` for what a handler in asyncio's clothes, but not marked so, returns."""
@@ -189,13 +189,13 @@ class ThreadWorker(Worker[Given], ForThreads):
                 f"brigantine.aio.{type(self).__name__} is for handlers that are coroutine functions"
             )
 
-    def _help(self, link: WorkerIO[Given, Any]) -> None:
+    def _help(self, io: WorkerIO[Given, Any]) -> None:
         try:
-            self._work(link)
+            self._work(io)
         except BaseException as error:  # what ends one thread ends the worker
-            link.fail(error)
+            io.fail(error)
 
-    def _reply(self, _link: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
+    def _reply(self, _io: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler has returned."""
         self._refuse_awaitable(value)
         return self._limits.as_reply(value)

@@ -11,9 +11,9 @@ import zmq
 from ..config import LEAVE_WAIT
 from ..wire.req import EMPTY, LEAVING, READY
 from .codec import is_ours
-from .socket import Connection
+from .connection import Connection
 
-__all__ = ["Conversation", "Request", "parse_request"]
+__all__ = ["REQConnection", "Request", "parse_request"]
 
 _LEAVING = [EMPTY, LEAVING]
 
@@ -21,11 +21,11 @@ _LEAVING = [EMPTY, LEAVING]
 class Request:
     """A request as the broker sent it.  ``envelope`` goes back unchanged in front of the reply."""
 
-    __slots__ = ("body", "conversation", "envelope")
+    __slots__ = ("body", "connection", "envelope")
 
-    def __init__(self, conversation: int, envelope: list[bytes], body: list[bytes]) -> None:
-        #: The number of the conversation in which its ticket is good.
-        self.conversation = conversation
+    def __init__(self, connection: int, envelope: list[bytes], body: list[bytes]) -> None:
+        #: The number of the connection in which its ticket is good.
+        self.connection = connection
         self.envelope = envelope
         self.body = body
 
@@ -46,7 +46,7 @@ def parse_request(frames: list[bytes]) -> tuple[list[bytes], list[bytes]] | None
     return frames[:end], frames[end:]
 
 
-class Conversation(Connection):
+class REQConnection(Connection):
     """A DEALER socket that is used for one connection and says READY once.
 
     On the wire it is the REQ worker of the guide: the empty frame that a REQ socket puts in front
@@ -54,7 +54,7 @@ class Conversation(Connection):
     can't send while it waits for a request: when the broker was restarted it would wait for ever,
     connected again by libzmq but unknown to the new broker.
 
-    With a new socket for each conversation nothing of the old one can reach the new one: neither
+    With a new socket for each connection nothing of the old one can reach the new one: neither
     a request that was read but not handed out, nor a reply, nor a second READY.
 
     The protocol has no heartbeat, so ZMTP's tell that the broker is there.  libzmq fails an assertion

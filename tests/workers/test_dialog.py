@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brigantine.net.backoff import Backoff
-from brigantine.workers.codec import MDP01Wire, MDP02Wire, PPPWire, Says
+from brigantine.workers.codec import MDP01Codec, MDP02Codec, PPPCodec, Says
 from brigantine.workers.dialog import Dialog, Due
 
 INTERVAL, LIVENESS = 1.0, 3
@@ -20,8 +20,8 @@ PAUSE, PAUSE_MAX = 1.0, 8.0
 def made(name: str, capacity: int = 1) -> Any:
     """The wire of that name."""
     if name == "ppp":
-        return PPPWire(capacity)
-    return {"0.1": MDP01Wire, "0.2": MDP02Wire}[name](b"service", capacity)
+        return PPPCodec(capacity)
+    return {"0.1": MDP01Codec, "0.2": MDP02Codec}[name](b"service", capacity)
 
 
 def a_dialog(wire: Any = None, now: float = 0.0) -> Dialog:

@@ -1,4 +1,4 @@
-"""The I/O thread of a worker of PPP or MDP: lines to all brokers, and the requests they bring."""
+"""The I/O thread of a worker of PPP or MDP: a session with each broker, and the requests they bring."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import zmq
 from ..system.signals import longest_wait
 from .dialog import Dialog, Job
 from .io_thread import WorkerIO
-from .part_credit import Room
+from .part_credit import PartCredit
 from .readiness import Readiness
-from .session import STATS, Answer, Desk, Line
+from .session import Answer, RequestSink, Session
 
-__all__ = ["STATS", "HeartbeatLink"]
+__all__ = ["HeartbeatWorkerIO"]
 
 #: Requests beyond the capacity that are kept for a broker that does not keep to it.
 EXCESS = 1000
@@ -28,7 +28,7 @@ PARTS_AHEAD = 16
 ANSWERS_A_TURN = 100
 
 
-class HeartbeatLink(WorkerIO[Job, Answer], Desk):
+class HeartbeatWorkerIO(WorkerIO[Job, Answer], RequestSink):
     """Holds one connection per broker, hands out at most ``capacity`` requests at once.
 
     Between getting a request and calling :meth:`answer`, a handler may send any number of parts.
@@ -49,14 +49,14 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         self._interval = interval
         # What follows belongs to the I/O thread.
         self._now = time.monotonic()
-        self._lines: dict[Dialog, Line] = {}
+        self._sessions: dict[Dialog, Session] = {}
         for endpoint in endpoints:
             dialog = make_dialog(self._now)
-            self._lines[dialog] = Line(endpoint, dialog, self, stats, readiness)
+            self._sessions[dialog] = Session(endpoint, dialog, self, stats, readiness)
         #: Requests that wait for a handler, oldest first.
         self._waiting: deque[Job] = deque()
-        #: Requests at the handlers, each with the room for its parts.
-        self._rooms: dict[Job, Room] = {}
+        #: Requests at the handlers, each with the credit for its parts.
+        self._credits: dict[Job, PartCredit] = {}
         self._ended = False
 
     # -- the handlers' side -------------------------------------------------------------------
@@ -66,18 +66,18 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
 
         From a thread, which waits while too many parts have not left yet.
         """
-        room, longest = self._rooms[job], longest_wait()
+        credit, longest = self._credits[job], longest_wait()
         while self._wanted(job):
-            if room.take(longest):
+            if credit.take(longest):
                 self._hand_in(Answer(job, body, False))
                 return True
         return False
 
     async def part_from_task(self, job: Job, body: list[bytes]) -> bool:
         """:meth:`part`, from a task."""
-        room = self._rooms[job]
+        credit = self._credits[job]
         if self._wanted(job):
-            await room.take_in_task()
+            await credit.take_in_task()
         if not self._wanted(job):
             return False
         self._hand_in(Answer(job, body, False))
@@ -90,7 +90,7 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
     def _wanted(self, job: Job) -> bool:
         return not (job.void or self._ended)
 
-    # -- the I/O thread: what the lines bring -------------------------------------------------
+    # -- the I/O thread: what the sessions bring -------------------------------------------------
 
     def take(self, job: Job) -> None:
         """Let a request wait for a handler."""
@@ -104,48 +104,52 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
     def forget(self, jobs: Iterable[Job]) -> None:
         """Let go of requests whose connection is over; their handlers are not waited for."""
         for job in jobs:
-            if job in self._rooms:
-                self._rooms[job].release()
+            if job in self._credits:
+                self._credits[job].release()
         kept = [job for job in self._waiting if not job.void]
         self._stats["discarded_requests"] += len(self._waiting) - len(kept)
         self._waiting = deque(kept)
 
     def part_sent(self, job: Job) -> None:
-        """Make room for another part, unless the last one waits already."""
-        if job in self._rooms:
-            self._rooms[job].release()
+        """Give credit for another part, unless the last one waits already."""
+        if job in self._credits:
+            self._credits[job].release()
 
     # -- the I/O thread: its turns ------------------------------------------------------------
 
     def _finished(self) -> bool:
-        return not self._rooms and all(line.connection is None for line in self._lines.values())
+        return not self._credits and all(
+            session.connection is None for session in self._sessions.values()
+        )
 
     def _close(self, *, flush: bool) -> None:
         while flush and self._collect():
             pass
-        for line in self._lines.values():
+        for session in self._sessions.values():
             # Also when cut short: without a word some brokers would go on sending requests.
-            line.leave(self._now, flush=flush)
+            session.leave(self._now, flush=flush)
         self._ended = True
-        for room in self._rooms.values():
-            room.release()
+        for credit in self._credits.values():
+            credit.release()
 
     def _turn(self, context: zmq.Context[Any]) -> None:
         """Wait for something to happen, and deal with it."""
         if not self._stopping:
-            for line in self._lines.values():
-                line.open(context, round(self._interval * 1000), time.monotonic(), self._wakeup.set)
+            for session in self._sessions.values():
+                session.open(
+                    context, round(self._interval * 1000), time.monotonic(), self._wakeup.set
+                )
         ready = self._poll()
         self._wakeup.clear()
-        for line in self._lines.values():
-            line.listen(ready, self._now)
+        for session in self._sessions.values():
+            session.listen(ready, self._now)
         if self._collect():
             self._wakeup.set()
-        for line in self._lines.values():
-            line.keep_up(self._now, stopping=self._stopping)
-        while self._waiting and len(self._rooms) < self._capacity:
+        for session in self._sessions.values():
+            session.keep_up(self._now, stopping=self._stopping)
+        while self._waiting and len(self._credits) < self._capacity:
             job = self._waiting.popleft()
-            self._rooms[job] = Room(PARTS_AHEAD)
+            self._credits[job] = PartCredit(PARTS_AHEAD)
             self._stats["requests"] += 1
             self._give(job)
 
@@ -154,17 +158,19 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         poller = zmq.Poller()
         poller.register(self._wakeup.fileno(), zmq.POLLIN)
         due_at: list[float] = []
-        for line in self._lines.values():
-            talk, due = line.connection, line.dialog.next_due()
-            if talk is not None:
-                if talk.monitor is not None:
-                    poller.register(talk.monitor, zmq.POLLIN)
-                if talk.socket is not None:
-                    poller.register(talk.socket, zmq.POLLIN | (zmq.POLLOUT if line.backlog else 0))
-                if talk.silent:
+        for session in self._sessions.values():
+            connection, due = session.connection, session.dialog.next_due()
+            if connection is not None:
+                if connection.monitor is not None:
+                    poller.register(connection.monitor, zmq.POLLIN)
+                if connection.socket is not None:
+                    poller.register(
+                        connection.socket, zmq.POLLIN | (zmq.POLLOUT if session.backlog else 0)
+                    )
+                if connection.silent:
                     due_at.append(self._now + self._interval)
-                elif talk.due is not None:
-                    due_at.append(talk.due)
+                elif connection.due is not None:
+                    due_at.append(connection.due)
             elif self._stopping:
                 continue
             if due is not None:
@@ -182,8 +188,8 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
         before, self._now = self._now, time.monotonic()
         gap = self._now - before - (math.inf if slept is None else slept)
         if gap > self._interval:
-            for line in self._lines.values():
-                line.dialog.excuse(gap)
+            for session in self._sessions.values():
+                session.dialog.excuse(gap)
 
     def _collect(self) -> bool:
         """Deal with what the handlers have handed in; whether something is left for another turn."""
@@ -195,11 +201,11 @@ class HeartbeatLink(WorkerIO[Job, Answer], Desk):
 
     def _pass_on(self, answer: Answer) -> None:
         job = answer.job
-        room = self._rooms.pop(job) if answer.final else self._rooms[job]
-        line = self._lines[job.dialog]
+        credit = self._credits.pop(job) if answer.final else self._credits[job]
+        session = self._sessions[job.dialog]
         if not job.void:
-            line.answer(answer, self._now)
+            session.answer(answer, self._now)
         elif answer.final:
-            line.discard()
+            session.discard()
         else:
-            room.release()
+            credit.release()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .._version import __version__
 from ..validation.calls import did_you_mean
-from . import broker, check, ctl, demo, device, load, ls, request, worker
+from . import broker, check, ctl, demo, device, load, ls, publish, request, subscribe, worker
 from .codes import WRONG_USE
 from .output import complain, write_text
 
@@ -72,6 +72,8 @@ def build_parser() -> Parser:
         patterns = made.add_subparsers(dest="pattern", metavar="PATTERN", required=True)
         for name, (what, add_options) in command.PATTERNS.items():
             add_options(patterns.add_parser(name, help=what, description=what))
+    for single in (publish, subscribe):
+        single.add_to(commands.add_parser(single.NAME, help=single.HELP, description=single.HELP))
     ctl.add_to(commands.add_parser(ctl.NAME, help=ctl.HELP, description=ctl.HELP))
     ls.add_to(commands.add_parser(ls.NAME, help=ls.HELP, description=ls.HELP))
     check.add_to(commands.add_parser(check.NAME, help=check.HELP, description=check.HELP))

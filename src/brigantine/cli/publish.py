@@ -1,0 +1,98 @@
+"""``brigantine publish``: messages from the command line or standard input, under one topic."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+
+from ..config.pubsub import PublisherConfig
+from ..devices.ends import BIND, CONNECT
+from ..errors import ConfigError
+from ..pubsub.publisher import Publisher
+from .as_typed import as_typed
+from .codes import DONE, FAILED
+from .ended import Ended
+from .output import complain, log_to_stderr
+from .process_options import add_log_level
+from .pubsub_options import add_endpoints, add_table, add_waiting, given_of
+from .stopping import StopRequests
+from .values import reachable
+
+__all__ = ["HELP", "NAME", "add_to"]
+
+NAME = "publish"
+HELP = "Publish one message, or a message for each line of standard input."
+
+_EPILOG = """\
+EP is bound; with > in front (mind the shell: '>tcp://HOST:PORT') it connects, to a forwarder for
+instance. It waits until subscribers are there, so that the first message reaches them; subscribers
+of other programs never say that they are: with them give --subscribers 0, and messages that come
+before they have subscribed are lost. The exit code is 1 when nobody came, or when messages had not
+left within --linger seconds of the end.
+"""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add what ``brigantine publish`` understands."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.set_defaults(run=_run)
+    add_endpoints(
+        parser,
+        "endpoint for subscribers, or '>EP' of a forwarder's frontend; may be given several times",
+    )
+    add_waiting(parser, "--subscribers", "subscribers", 10.0, "for them (default 10)")
+    parser.add_argument("--name", help="how subscribers know this publisher (default: made up)")
+    add_log_level(parser, "warning")
+    add_table(parser, PublisherConfig, last_values="topics whose last message is kept for who asks")
+    parser.add_argument("topic", metavar="TOPIC", help="the topic")
+    parser.add_argument(
+        "body",
+        metavar="BODY",
+        nargs="?",
+        default="-",
+        help="the message; - publishes each line of standard input as it comes (the default)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    bare = [each.removeprefix(CONNECT).removeprefix(BIND) for each in arguments.endpoints]
+    reachable(bare, "--endpoint")
+    if arguments.body == "-" and sys.stdin is None:
+        raise ConfigError("BODY is -, but standard input is closed")
+    log_to_stderr(arguments.log_level)
+    with StopRequests() as stops, _made(arguments) as publisher:
+        work = Ended(lambda: _publish(publisher, arguments), stops)
+        stops.wait_first()
+        unsent = publisher.close()
+        work.check()
+    if unsent:
+        complain(f"{unsent} messages had not left for all subscribers; see --linger")
+        return FAILED
+    return DONE
+
+
+@as_typed()
+def _made(arguments: argparse.Namespace) -> Publisher:
+    return Publisher(
+        arguments.endpoints, name=arguments.name, **given_of(arguments, PublisherConfig)
+    )
+
+
+def _publish(publisher: Publisher, arguments: argparse.Namespace) -> None:
+    if arguments.subscribers:
+        publisher.wait_ready(arguments.timeout, arguments.subscribers)
+    topic = os.fsencode(arguments.topic)
+    for body in _bodies(arguments.body):
+        publisher.publish(topic, body)
+
+
+def _bodies(word: str) -> Iterator[bytes]:
+    """The message as it was typed, or the lines of standard input without their ends."""
+    if word != "-":
+        yield os.fsencode(word)
+        return
+    for line in sys.stdin.buffer:
+        yield line.rstrip(b"\r\n")

@@ -50,16 +50,16 @@ class ConfigError(BrigantineError, ValueError):
 
 
 class WrongUse(ConfigError, TypeError):
-    """A call that can't be meant.
+    """A call that can't be right.
 
-    An argument of a wrong type, an option that there is not, ``with`` where it is ``async with``.
+    For example an argument of a wrong type, an unknown option, or ``with`` instead of ``async with``.
     """
 
 
 class SocketMismatch(ConfigError):
-    """Two types of sockets that libzmq does not connect with each other.
+    """Two socket types that libzmq does not connect with each other.
 
-    ``socket_type`` and ``peer_type`` are their names; the message has the reason and what to use instead.
+    ``socket_type`` and ``peer_type`` are their names; the message says why and what to use instead.
     """
 
     def __init__(self, message: str, socket_type: str, peer_type: str) -> None:
@@ -86,7 +86,7 @@ class BadEnvelope(BrigantineError, ValueError):
 
 
 class Unroutable(BrigantineError, OSError):
-    """Nobody is connected who has the address that a message is to go to.
+    """No connected peer has the address of a message.
 
     ``address`` is the routing id that the ROUTER does not know.
     """
@@ -104,11 +104,11 @@ class BindError(BrigantineError, OSError):
 
 
 class ConnectError(BrigantineError, OSError):
-    """A client or worker could not start to connect to an endpoint."""
+    """A client or worker could not begin to connect to an endpoint."""
 
 
 class BrokerStopped(BrigantineError, RuntimeError):
-    """A call needs a running broker, and this one was stopped, or ended with an error."""
+    """A call needs a running broker, and this one was stopped or has failed."""
 
 
 class ClientClosed(BrigantineError, RuntimeError):
@@ -116,18 +116,18 @@ class ClientClosed(BrigantineError, RuntimeError):
 
 
 class PublisherClosed(BrigantineError, RuntimeError):
-    """A message was to be published by a publisher that is closed, or in a forked child."""
+    """The publisher of a message is closed, or belongs to the parent of this forked child."""
 
 
 class SubscriberClosed(BrigantineError, RuntimeError):
-    """A subscriber was read that is closed, or in a forked child."""
+    """The subscriber that was read is closed, or belongs to the parent of this forked child."""
 
 
 class NoPublisher(BrigantineError, TimeoutError):
-    """Bad silence: for too long nothing was heard of any publisher or forwarder that a subscriber knows.
+    """A subscriber has heard nothing from any publisher or forwarder for too long.
 
-    Raised once for each time that this happens; the subscriber goes on trying.  ``met`` is what was met
-    at each endpoint, in words.
+    Raised once for each such silence; the subscriber keeps trying.  ``met`` says in words what was found
+    at each endpoint.
     """
 
     def __init__(self, message: str, met: dict[str, str]) -> None:
@@ -139,7 +139,7 @@ class NoPublisher(BrigantineError, TimeoutError):
 
 
 class PairClosed(BrigantineError, RuntimeError):
-    """An end of a pair is to be used that was closed, or whose other end was."""
+    """The end of a pair that was used is closed, or its other end is."""
 
 
 class PairTimeout(BrigantineError, TimeoutError):
@@ -158,22 +158,22 @@ class PairTimeout(BrigantineError, TimeoutError):
 
 
 class PipelineClosed(BrigantineError, RuntimeError):
-    """A call needs a ventilator or sink that is open, and this one was closed, or has ended."""
+    """A call needs an open ventilator or sink, and this one was closed or has ended."""
 
 
 class CoreMissing(BrigantineError, ImportError):
-    """The compiled core is not there or can't be loaded."""
+    """The compiled core is missing or can't be loaded."""
 
 
 class Try(tuple[str, float]):
-    """One try of a request that brought no reply: a pair ``(endpoint, seconds waited)`` that knows more.
+    """One try of a request without a reply: a pair ``(endpoint, seconds waited)`` with attributes.
 
-    ``seen`` is a word for what was seen of the broker meanwhile, such as ``"refused"`` or
-    ``"connected"``; docs/clients.md has all of them.  It is empty where nothing is known.  ``said`` is
-    ``(error, reason)`` where the broker has answered with an error, else ``None``.  ``trouble`` is what
-    kept the request from reaching the broker, in words, as far as is known.  ``limits`` is a mapping of the
-    broker's options that set the bounds which the request or its reply was beyond, with their values, such
-    as ``{"max_message_bytes": 1048576}``; empty where a broker has not told.
+    - ``seen``: a word for what was seen of the broker meanwhile, such as ``"refused"`` or
+      ``"connected"``; docs/clients.md lists all of them.  Empty if nothing is known.
+    - ``said``: ``(error, reason)`` if the broker answered with an error, else ``None``.
+    - ``trouble``: what kept the request from reaching the broker, in words, as far as is known.
+    - ``limits``: the options of the broker whose limits the request or its reply exceeded, with their
+      values, such as ``{"max_message_bytes": 1048576}``.  Empty if the broker did not say.
     """
 
     seen: str
@@ -198,7 +198,7 @@ class Try(tuple[str, float]):
 
     @property
     def endpoint(self) -> str:
-        """Of the broker."""
+        """The endpoint of the broker."""
         return self[0]
 
     @property
@@ -218,12 +218,13 @@ class Try(tuple[str, float]):
 class NoReply(BrigantineError, TimeoutError):
     """No broker answered a request within its timeout and retries.
 
-    ``tries`` is the list of :class:`Try`, in the order they were made; each is a pair ``(endpoint,
-    seconds waited)``, and tells what was seen meanwhile.  ``reason`` is the broker's counter that the
-    request went to, as far as a broker has told (:data:`brigantine.COUNTERS`), else empty.
-    ``service`` is the service that was asked, ``None`` where the protocol has none.
+    - ``tries``: a list of :class:`Try`, in the order they were made; each is a pair ``(endpoint,
+      seconds waited)``, and tells what was seen meanwhile.
+    - ``reason``: the counter of the broker in which the request ended (:data:`brigantine.COUNTERS`), if a
+      broker has said so, else empty.
+    - ``service``: the service that was asked, or ``None`` if the protocol has none.
 
-    The subclasses tell what a broker of brigantine said in place of a reply; see docs/clients.md.
+    The subclasses say what a broker of brigantine answered instead of a reply; see docs/clients.md.
     """
 
     def __init__(
@@ -259,15 +260,14 @@ class Busy(NoReply):
 class Expired(NoReply):
     """The request ran out of time at the broker: no worker was free, or none replied in time.
 
-    So is a request that was at the broker when that was stopped.
+    Also raised for a request that the broker still held when it was stopped.
     """
 
 
 class NotReady(BrigantineError, TimeoutError):
-    """Fewer peers have confirmed a worker, a subscriber or a publisher than were waited for.
+    """Fewer peers than expected have confirmed a worker, a subscriber or a publisher.
 
-    ``confirmed`` is how many have, ``missing`` are the endpoints of those that have not, as far as they are
-    known.
+    ``confirmed`` is how many have; ``missing`` are the endpoints of those that have not, as far as known.
     """
 
     def __init__(self, message: str, confirmed: int, missing: tuple[str, ...]) -> None:
@@ -282,8 +282,9 @@ class NotReady(BrigantineError, TimeoutError):
 class WorkerFailed(BrigantineError, RuntimeError):
     """The worker's function raised.
 
-    ``kind`` is the name of the exception's class at the worker, ``detail`` its message, ``service`` the
-    service that was asked, ``None`` where the protocol has none.
+    - ``kind``: the name of the exception's class at the worker.
+    - ``detail``: the exception's message.
+    - ``service``: the service that was asked, or ``None`` if the protocol has none.
     """
 
     def __init__(self, kind: str, detail: str, service: bytes | None = None) -> None:
@@ -298,7 +299,7 @@ class WorkerFailed(BrigantineError, RuntimeError):
 
 
 def named(service: bytes) -> str:
-    """The name of a service as messages show it, cut if it is long."""
+    """The name of a service as messages show it, shortened if it is long."""
     try:
         text = service.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What happens in a broker, told to whoever wants to know: ``broker.events()``.
+"""What happens in a broker, for the readers of ``broker.events()``.
 
 An event leaves the loop as one msgpack list on an inproc PAIR:
 ``[monotonic nanoseconds, place in KINDS, worker, service, place in COUNTERS or nil, missed]``.
@@ -19,14 +19,14 @@ KINDS: dict[str, str] = {
     "joined": "a worker said READY and is registered",
     "expired": "a worker is gone: nothing was heard from it in time",
     "disconnected": "a worker is gone: it sent DISCONNECT",
-    "lost": "a worker is gone: its connection closed, it said READY anew, or it broke the protocol",
+    "lost": "a worker is gone: its connection closed, it said READY again, or it broke the protocol",
     "refused": "a READY was refused",
     "redispatched": "a request was taken back from a lost worker, to be sent to another",
-    "shed": "a request was given up to stay within bounds",
+    "shed": "a request was given up to stay within limits",
     "failed": "a request got no reply for another reason",
-    "pause": "the process had been stopped for a while",
-    "draining": "the broker sheds new requests and finishes those accepted",
-    "stopped": "the broker has ended, and nothing follows",
+    "pause": "the process had been suspended",
+    "draining": "the broker sheds new requests and finishes accepted ones",
+    "stopped": "the broker has ended, and no event follows",
 }
 
 _KINDS = tuple(KINDS)
@@ -43,13 +43,13 @@ class Event(NamedTuple):
     kind: str
     #: Seconds, as ``time.monotonic()`` counts them: when the loop began the turn in which it happened.
     time: float
-    #: Identity of the worker (of a request: that which held it), or ``None`` where there is none.
+    #: Identity of the worker (for a request: the one that held it), or ``None``.
     worker: bytes | None = None
-    #: Name of the service, its first 255 bytes, or ``None`` where there is none.
+    #: Name of the service (its first 255 bytes), or ``None``.
     service: bytes | None = None
     #: The counter (see ``brigantine.COUNTERS``) that says why; ``None`` for draining and stopped.
     reason: str | None = None
-    #: Events just before this one that this reader did not get, as it was too slow.
+    #: Events just before this one that this reader did not get, because it was too slow.
     missed: int = 0
 
 

@@ -154,7 +154,7 @@ def test_sigterm_during_a_restart_stops(run: Commands, peers: Peers, folder: Pat
     broker.request(peer, b"q")
     wait_until((folder / "entered").exists, "the start of the work")
     command.process.send_signal(signal.SIGHUP)
-    command.wait_for("beginning anew")
+    command.wait_for("then restarting")
     command.process.terminate()
     command.wait_for("finishing the request in hand; Ctrl-C twice exits at once")
     (folder / "go").touch()

@@ -139,7 +139,7 @@ def _serve(broker: Broker, stops: StopRequests) -> int:
             _log.info("%s: draining%s", reason(code), stops.hint("stops"))
 
         broker.drain(timeout=0)
-        stops.settle(why)
+        stops.debounce(why)
         tell(why)
         again = stops.wait_again(tell)
         if again != ENDED:

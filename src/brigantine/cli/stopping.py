@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM, SIGINT, the end of standard input, or what we run having ended.
+"""Graceful shutdown: SIGTERM, SIGINT, the end of standard input, or what we run having ended.
 
 All of them arrive as bytes on one pipe, so that the main thread waits in one ``poll`` and sleeps
 until then.  Python's own C handler writes the number of the signal to the pipe
@@ -36,12 +36,11 @@ __all__ = [
     "STOP_SIGNALS",
     "StopRequests",
     "hold_signals",
-    "is_restart",
     "reason",
 ]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: Begin anew, for those that ask to be told of it.
+#: Restart, for those that ask to be told of it: see restart.py.
 RESTART_SIGNAL = signal.SIGHUP
 
 #: What :meth:`StopRequests.wait` returns beside signal numbers (which are 1 to 64).
@@ -59,26 +58,9 @@ def reason(code: int) -> str:
     return "end of standard input" if code == END_OF_INPUT else signal.Signals(code).name
 
 
-def is_restart(code: int | None) -> bool:
-    """Whether what :meth:`StopRequests.wait` returned asks to begin anew.
-
-    SIGHUP does, unless it came because the terminal was closed: that is a reason to stop.
-    """
-    if code != RESTART_SIGNAL:
-        return False
-    poller = select.poll()
-    for descriptor in _terminals:
-        poller.register(descriptor, 0)
-    return not any(event & select.POLLHUP for _, event in poller.poll(0))
-
-
 def hold_signals() -> None:
     """Let the signals wait until the program that this process becomes is ready for them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL))
-
-
-#: Standard streams that were a terminal at the start; one that has hung up no longer says so.
-_terminals = [descriptor for descriptor in range(3) if os.isatty(descriptor)]
 
 
 class StopRequests:
@@ -144,7 +126,7 @@ class StopRequests:
             if code is not None:
                 return code
 
-    def settle(self, why: int) -> bool:
+    def debounce(self, why: int) -> bool:
         """After the reason ``why``: let pass what is the same decision, told once more.
 
         Returns whether the second Ctrl-C was among it.  To be called before anybody is told what the
@@ -177,7 +159,7 @@ class StopRequests:
         return f"; {'a second Ctrl-C' if self._interrupted else 'Ctrl-C twice'} {ends} at once"
 
     def wait_again(self, tell: Callable[[int], object]) -> int:
-        """After the first reason and :meth:`settle`: SIGINT for the second Ctrl-C, or ENDED.
+        """After the first reason and :meth:`debounce`: SIGINT for the second Ctrl-C, or ENDED.
 
         ``tell`` is given each stop signal that comes meanwhile and changes nothing.  The end of
         standard input is none: it comes whenever a parent that was told to stop lets go of the pipe.
@@ -187,7 +169,7 @@ class StopRequests:
             if code == ENDED:
                 return code
             if code in STOP_SIGNALS:
-                if self.settle(code):
+                if self.debounce(code):
                     return signal.SIGINT
                 tell(code)
 
@@ -203,7 +185,7 @@ class StopRequests:
         """After the first reason ``why``: have a thread exit at the second Ctrl-C."""
 
         def watch() -> None:
-            if self.settle(why):
+            if self.debounce(why):
                 os._exit(SIGNALLED + signal.SIGINT)
             self.exit_at_second(lambda _: None)
 

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 
 from .codes import DONE, INTERRUPTED, SIGNALLED, WRONG_USE
-from .stopping import RESTART_SIGNAL, STOP_SIGNALS, StopRequests, is_restart, reason
+from .restart import is_restart
+from .stopping import RESTART_SIGNAL, STOP_SIGNALS, StopRequests, reason
 
 __all__ = ["Supervisor", "command_line"]
 
@@ -76,14 +77,14 @@ class Supervisor:
         self._tell_to_stop()
         if code == DONE:
             assert why is not None
-            stops.settle(why)
+            stops.debounce(why)
             self._tell_finishing(why, stops)
         while self._alive():
             again = stops.wait_first()
             # A second Ctrl-C to all may have reached them first.
             code = max(code, *(each for each in self._reap() if each > SIGNALLED), DONE)
             if again in STOP_SIGNALS:
-                if stops.settle(again):
+                if stops.debounce(again):
                     return INTERRUPTED
                 self._tell_finishing(again, stops)
         return code

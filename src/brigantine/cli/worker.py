@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,13 +21,12 @@ from .descriptors import raise_file_limit
 from .function import load_function
 from .output import OutputFailed, abandon_stdout, log_to_stderr, write
 from .process_options import add_log_level, add_stop_at_eof
+from .restart import is_restart, restart
 from .standard_input import leave_at_eof
 from .stopping import (
     ECHO,
     RESTART_SIGNAL,
     StopRequests,
-    hold_signals,
-    is_restart,
     reason,
 )
 from .supervisor import Supervisor, command_line
@@ -55,7 +53,7 @@ Each process prints one line on standard output as soon as a broker has confirme
 SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) finish the requests in hand and exit 0,
 whether they come to this process or to all of its group. A second Ctrl-C exits at once, in the middle
 of them, with 130; SIGINTs within {echo} ms count as one. SIGHUP finishes the requests in hand and then
-begins anew, with the module as it is by then; when that can't be imported any more the exit code is
+restarts, with the module as it is by then; when that can't be imported any more the exit code is
 2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the middle, with
 that exit code or 130, and the log says so; any other error is told to the client. With --processes a
 process that ends by itself is replaced; one that exits with 2 ends the others, too.
@@ -293,9 +291,12 @@ def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
     """Run the worker in the main thread; another one waits for the reasons to stop."""
     # Never closed: a second Ctrl-C is to work for as long as there is a process.
     stops = StopRequests(at_eof=arguments.stop_at_eof, also=(RESTART_SIGNAL,)).open()
-    restart = threading.Event()
+    restarting = threading.Event()
     watcher = threading.Thread(
-        target=_stop_when_told, args=(worker, stops, restart), name="brigantine-stop", daemon=True
+        target=_stop_when_told,
+        args=(worker, stops, restarting),
+        name="brigantine-stop",
+        daemon=True,
     )
     watcher.start()
     _log.info("started: %r", worker)
@@ -309,8 +310,8 @@ def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
         _log.critical("ended by %r in handler %s", error, arguments.function)
         raise
     _log.info("stopped: %s", ", ".join(f"{name} {n}" for name, n in worker.stats().items() if n))
-    if restart.is_set():
-        _begin_anew(arguments)
+    if restarting.is_set():
+        restart(command_line(_words(arguments), stop_at_eof=arguments.stop_at_eof))
     return 0
 
 
@@ -333,7 +334,7 @@ def _run_worker(worker: _Worker) -> None:
         asyncio.run(worker.run())
 
 
-def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Event) -> None:
+def _stop_when_told(worker: _Worker, stops: StopRequests, restarting: threading.Event) -> None:
     """Stop at the first reason, exit at the second Ctrl-C.
 
     Done here and not in a signal handler, which would have to wait until the function comes back
@@ -341,28 +342,18 @@ def _stop_when_told(worker: _Worker, stops: StopRequests, restart: threading.Eve
     """
     why = stops.wait_first()
     while is_restart(why):
-        if not restart.is_set():
-            restart.set()
-            _log.info("%s: finishing the requests in hand, then beginning anew", reason(why))
+        if not restarting.is_set():
+            restarting.set()
+            _log.info("%s: finishing the requests in hand, then restarting", reason(why))
             worker.stop()
         why = stops.wait_first()
-    restart.clear()
+    restarting.clear()
     _log.info("%s: stopping", reason(why))
     worker.stop()
-    stops.settle(why)
+    stops.debounce(why)
     _log.info("finishing the request in hand%s", stops.hint("exits"))
     stops.exit_at_second(
         lambda code: _log.info(
             "%s: still finishing the request in hand%s", reason(code), stops.hint("exits")
         )
     )
-
-
-def _begin_anew(arguments: argparse.Namespace) -> None:
-    """Become a new Python in the same process, which imports everything again."""
-    words = command_line(_words(arguments), stop_at_eof=arguments.stop_at_eof)
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    hold_signals()
-    os.execv(words[0], words)

@@ -35,6 +35,7 @@ from .errors import (
     PairTimeout,
     PipelineClosed,
     PublisherClosed,
+    SessionLost,
     SocketMismatch,
     SubscriberClosed,
     Try,
@@ -55,6 +56,7 @@ from .pubsub.counters import PUBLISHER_COUNTERS, SUBSCRIBER_COUNTERS
 from .pubsub.message import Message
 from .pubsub.publisher import Publisher
 from .pubsub.subscriber import Subscriber
+from .servers.async_client import AsyncClient
 from .servers.async_server import AsyncServer
 from .servers.router import Router
 from .servers.session import Session
@@ -73,6 +75,7 @@ __all__ = [
     "SUBSCRIBER_COUNTERS",
     "VENTILATOR_COUNTERS",
     "AnyBroker",
+    "AsyncClient",
     "AsyncServer",
     "BadEnvelope",
     "BindError",
@@ -122,6 +125,7 @@ __all__ = [
     "ServerConfig",
     "ServerOptions",
     "Session",
+    "SessionLost",
     "Sink",
     "SocketMismatch",
     "StreamerDevice",

@@ -25,6 +25,7 @@ __all__ = [
     "PairTimeout",
     "PipelineClosed",
     "PublisherClosed",
+    "SessionLost",
     "SocketMismatch",
     "SubscriberClosed",
     "Try",
@@ -261,6 +262,13 @@ class Expired(NoReply):
     """The request ran out of time at the broker: no worker was free, or none replied in time.
 
     Also raised for a request that the broker still held when it was stopped.
+    """
+
+
+class SessionLost(NoReply):
+    """The session at an AsyncServer in which the request was asked has ended.
+
+    Whether the request was carried out is not known; the state that the server kept is gone.
     """
 
 

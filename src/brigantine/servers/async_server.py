@@ -25,7 +25,7 @@ class AsyncServer(ThreadServer):
     """Calls ``handler(session, body)`` in one of ``workers`` threads for each request of a client.
 
     ``frontend`` is an endpoint or several: ``tcp://``, ``ipc://`` or ``inproc://``; ``tcp://HOST:*`` takes
-    a free port.  Clients are ``AsyncClient``, and DEALER or REQ sockets of any language,
+    a free port.  Clients are :class:`~brigantine.AsyncClient`, and DEALER or REQ sockets of any language,
     with the empty frame in front of the body or without: each is answered as it asks::
 
         def handler(session, body):
@@ -37,8 +37,8 @@ class AsyncServer(ThreadServer):
 
     The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either, or
     ``None`` for no reply; a generator function yields any number of replies.  What it raises goes to the
-    log ``brigantine.server``, and to the client as :func:`~brigantine.wire.req.error_reply`.  Replies leave in
-    the order in which handlers finish.
+    log ``brigantine.server``, and to the client as :func:`~brigantine.wire.req.error_reply`.  Replies
+    leave in the order in which handlers finish.
 
     A client has one :class:`~brigantine.Session`, known by its whole address; one handler is at work for
     it at a time, unless ``session_concurrency`` says otherwise.  Any message keeps it.  When nothing was

@@ -31,6 +31,7 @@ from ..wire.loop import DRAIN, STOP
 from ..workers.kinds import is_async, mistake_in, name_of
 from ..workers.reply import ReplyLimits
 from .handling import Handling
+from .inproc import forget, remember
 
 __all__ = ["Server"]
 
@@ -162,6 +163,7 @@ class Server(LoopHandle):
         self._made.append(monitor)
         for endpoint in self._wanted:
             self._bound.append((router, bind(router, endpoint)))
+            remember(self._context, self._bound[-1][1])
         self.frontends = tuple(endpoint for _, endpoint in self._bound)
         self._bind_control(cast(BrokerConfig, self.config))
         loop = self._loop_class(
@@ -173,6 +175,8 @@ class Server(LoopHandle):
 
     def _close(self) -> None:
         self._end_handlers()
+        for _, endpoint in self._bound:
+            forget(self._context, endpoint)
         with closing(self._context, self._bound, shared=not self._own_context):
             if self._made:
                 with contextlib.suppress(zmq.ZMQError):  # the program has terminated the context

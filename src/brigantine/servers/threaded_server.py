@@ -24,7 +24,7 @@ class ThreadedServer(ThreadServer):
     """Calls ``function(body)`` in one of ``threads`` threads for each request.
 
     Clients are REQ and DEALER sockets of any language, our :class:`~brigantine.LazyPirateClient` and
-    ``AsyncClient``::
+    :class:`~brigantine.AsyncClient`::
 
         with ThreadedServer("tcp://127.0.0.1:5555", bytes.upper, threads=4) as server:
             server.join()

@@ -6,6 +6,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,6 @@ from .calls import Call, Outcome
 from .client_thread import ClientThread
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from typing_extensions import Self
 
 __all__ = ["AsyncClient", "ClientBase"]
@@ -203,8 +202,6 @@ class AsyncClient(ClientBase, ForThreads):
         self, body: bytes | Sequence[bytes], *, timeout: float | None = None
     ) -> Future[bytes | list[bytes]]:
         """:meth:`request` without waiting: a ``concurrent.futures.Future`` of what that returns."""
-        from concurrent.futures import Future
-
         future: Future[bytes | list[bytes]] = Future()
         frames: list[bytes] = []
 

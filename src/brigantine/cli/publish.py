@@ -25,6 +25,9 @@ __all__ = ["HELP", "NAME", "add_to"]
 NAME = "publish"
 HELP = "Publish one message, or a message for each line of standard input."
 
+#: Bytes of standard input that are read at once.
+_READ_SIZE = 65536
+
 _EPILOG = """\
 EP is bound; with > in front (mind the shell: '>tcp://HOST:PORT') it connects, to a forwarder for
 instance. It waits until subscribers are there, so that the first message reaches them; subscribers
@@ -94,5 +97,10 @@ def _bodies(word: str) -> Iterator[bytes]:
     if word != "-":
         yield os.fsencode(word)
         return
-    for line in sys.stdin.buffer:
-        yield line.rstrip(b"\r\n")
+    # Past Python's own buffer: a thread that waits in that would end the process in disorder.
+    last = b""
+    while data := os.read(sys.stdin.fileno(), _READ_SIZE):
+        *lines, last = (last + data).split(b"\n")
+        yield from (line.removesuffix(b"\r") for line in lines)
+    if last:
+        yield last

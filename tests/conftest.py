@@ -58,14 +58,14 @@ def impl(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest, impl: str) -> Callable[..., None]:
-    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
+    """``record(fault, **figures)``: keep what a test measured while that was done, in words."""
 
     name, _, case = request.node.name.removeprefix("test_").partition("[")
     case = case.removesuffix("]").replace(impl, "").strip("-")
     shown = f"{name.replace('_', ' ')}: {case}" if case else name.replace("_", " ")
 
-    def keep(row: int, **figures: Any) -> None:
-        measured.append((row, impl, shown, figures))
+    def keep(fault: str, **figures: Any) -> None:
+        measured.append((fault, impl, shown, figures))
 
     return keep
 
@@ -117,7 +117,7 @@ def _no_socket_left() -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if measured:
-        terminalreporter.section("fault figures (row of the list, implementation)")
+        terminalreporter.section("figures of faults (implementation, what was measured, test)")
         for line in table():
             terminalreporter.write_line(line)
     counts = ", ".join(f"{name} {_ran[name]}" for name in IMPLEMENTATIONS)

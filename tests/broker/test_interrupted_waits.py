@@ -52,7 +52,12 @@ def _order(record: Callable[..., None]) -> Iterator[None]:
     with nothing_left() as left, handler_that_raises():
         yield
     bound = [each for each in endpoints if is_bound(each)]
-    record(32, threads_left=left["threads"], files_left=left["files"], endpoints_left=len(bound))
+    record(
+        "exception in a waiting call",
+        threads_left=left["threads"],
+        files_left=left["files"],
+        endpoints_left=len(bound),
+    )
     assert not bound
 
 

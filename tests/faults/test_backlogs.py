@@ -1,4 +1,4 @@
-"""Row 34: one service's backlog, in requests or in bytes; the others go on."""
+"""One service's backlog, in requests or in bytes; the others go on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,12 @@ def test_a_backlog_turns_no_request_for_a_live_service_away(
         worker.reply(ticket, b"!")
     assert [each.recv_multipart()[-1] for each in polite] == [b"!"] * 5
     stats = reaches(broker, replied=5)
-    record(34, shed_of_others=0, shed_of_the_backlog=stats["shed"], lost=lost(stats))
+    record(
+        "one service's backlog",
+        shed_of_others=0,
+        shed_of_the_backlog=stats["shed"],
+        lost=lost(stats),
+    )
     assert full - 4 <= stats["queued"] <= full, (
         "the total stays bounded, by as many as were too much"
     )
@@ -79,6 +84,11 @@ def test_clients_of_a_live_service_are_answered_all_the_while(
             if number % 10 == 0:
                 assert client.request("live", b"?") == b"?"
         stats = broker.stats()
-        record(34, shed_of_others=0, shed_of_the_backlog=stats["shed"], lost=lost(stats))
+        record(
+            "one service's backlog",
+            shed_of_others=0,
+            shed_of_the_backlog=stats["shed"],
+            lost=lost(stats),
+        )
         assert stats["replied"] == BACKLOG // 10
         assert stats["queued"] <= LIMIT

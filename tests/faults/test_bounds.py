@@ -1,4 +1,4 @@
-"""Rows 21 and 22: names without number, and requests without end."""
+"""Names without number, and requests without end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,13 @@ def test_names_without_number_leave_no_trace(
         _ask_with_names(client, numbers, count)
     stats = reaches(lru, queued=0, in_flight=0)
     grown = lru.memory() - before
-    record(21, names=count, grown_mib=grown, workers=stats["workers"], lost=lost(stats))
+    record(
+        "names without number",
+        names=count,
+        grown_mib=grown,
+        workers=stats["workers"],
+        lost=lost(stats),
+    )
     assert grown <= NOISE_MIB
     assert (stats["workers"], stats["services"], stats["replied"]) == (1, 1, stats["accepted"])
 
@@ -94,7 +100,7 @@ def test_requests_without_end_and_no_worker_stay_within_the_cap(
         stats = reaches(lru, accepted=sent)
     grown = lru.peak_memory() - before
     record(
-        22,
+        "requests without end, no worker",
         body_bytes=size,
         waiting=stats["queued"],
         shed=stats["shed_queue_bytes"],
@@ -138,7 +144,7 @@ def test_requests_that_nobody_serves_expire_and_make_room(
             bystander.round_trips(5)
         assert not client.has_mail()
     record(
-        22,
+        "requests without end, no worker",
         queue_limit=limit,
         shed=stats["shed_queue_full"],
         expired=stats["failed_expired_queued"],

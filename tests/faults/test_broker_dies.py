@@ -1,4 +1,4 @@
-"""Rows 6 to 8: a broker that is killed, told to stop, or stopped for a while."""
+"""A broker that is killed, told to stop, or stopped for a while."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_after_a_crash_all_workers_are_ready_again_at_the_broker_on_the_same_por
     again = time.monotonic()
     twice = client.delivered_twice()
     record(
-        6,
+        "broker killed and started again",
         workers=stats["workers"],
         start_s=round(ready - began, 2),
         first_reply_s=round(replied - ready, 2),
@@ -124,7 +124,7 @@ def test_sigterm_under_load_loses_no_accepted_request(
     stats = final_counters(log)
     wait_until(lambda: load.turn() + 1 >= stats["replied"], "all replies have come")
     record(
-        7,
+        "broker told to stop under load (SIGTERM)",
         accepted=stats["accepted"],
         replied=stats["replied"],
         shed_draining=stats["shed_draining"],
@@ -197,7 +197,7 @@ def test_a_broker_that_stood_still_neither_expires_workers_nor_requests(
     stats = reaches(lru, failed_expired_in_flight=1)
     lived = time.monotonic() - asked
     record(
-        8,
+        "broker frozen for a while (SIGSTOP)",
         stopped_s=stopped,
         false_expiries=stats["workers_lost"],
         pauses=stats["pauses"],

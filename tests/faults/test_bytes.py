@@ -1,4 +1,4 @@
-"""Row 35: small messages bring large ones, and who they are for does not read.  Bounded in bytes."""
+"""Small messages bring large ones, and who they are for does not read.  Bounded in bytes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,12 @@ def test_large_replies_to_a_client_that_does_not_read_are_bounded_in_bytes(
         with Bystander(broker.frontend) as bystander:
             bystander.round_trips(50)
     grown = broker.peak_memory() - before
-    record(35, shed=stats["shed_client_bytes"], lost=lost(stats), grown_mib=grown)
+    record(
+        "small messages bring large ones that nobody reads",
+        shed=stats["shed_client_bytes"],
+        lost=lost(stats),
+        grown_mib=grown,
+    )
     assert stats["shed"] == stats["shed_client_bytes"] > REQUESTS - KEPT_MIB
     assert stats["unsent_bytes"] <= 64 * MIB
     assert grown <= KEPT_MIB
@@ -94,7 +99,12 @@ def test_large_requests_to_a_worker_that_does_not_read_are_bounded_in_bytes(
     for _ in range(count):
         client.ask(bytes(MIB))
     stats = reaches(broker, accepted=count, queued=0, in_flight=0)
-    record(35, behind=stats["worker_behind"], lost=lost(stats), peak_mib=broker.peak_memory())
+    record(
+        "small messages bring large ones that nobody reads",
+        behind=stats["worker_behind"],
+        lost=lost(stats),
+        peak_mib=broker.peak_memory(),
+    )
     assert 0 < stats["unsent_bytes"] <= LIMIT
     assert stats["failed_expired_in_flight"] <= LIMIT // MIB + 8, "some are in the system's hands"
     assert stats["worker_behind"] > 0

@@ -1,4 +1,4 @@
-"""Rows 11, 12 and 23: clients that never read, that leave early, that come in crowds."""
+"""Clients that never read, that leave early, that come in crowds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_replies_to_a_client_that_never_reads_are_shed_and_nobody_else_notices(
     stats = reaches(lru, queued=0, in_flight=0)
     grown = lru.peak_memory() - before
     record(
-        11,
+        "client that never reads",
         shed=stats["shed_client_full"],
         lost=lost(stats),
         p99_of_others_ms=bystander.p99_ms,
@@ -81,7 +81,7 @@ def test_a_reply_to_a_client_that_has_left_is_counted(
         reaches(lru, failed_client_gone=number + 1, workers_idle=2)
     round_trip(other, workers)
     stats = lru.stats()
-    record(12, orphans=stats["failed_client_gone"], lost=lost(stats))
+    record("client gone before its reply", orphans=stats["failed_client_gone"], lost=lost(stats))
     assert (stats["replied"], stats["failed"]) == (leavers + 1, leavers)
 
 
@@ -114,7 +114,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(
     grown = _settled_memory(lru, descriptors) - before
     stats = lru.stats()
     record(
-        23,
+        "clients that come in crowds",
         clients=count,
         grown_mib_per_10k=max(0.0, grown) * 10_000 / count,
         fds_left=lru.descriptors() - descriptors,

@@ -1,4 +1,4 @@
-"""Row 25 of the fault list: the system's clock is set back and forth while a broker runs."""
+"""The system's clock is set back and forth while a broker runs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,10 @@ def test_a_system_clock_that_leaps_expires_neither_workers_nor_requests(
         assert isinstance(packed, bytes)
         stats = msgpack.unpackb(packed)
     record(
-        25, leaps=int(WORK / 0.05), false_expiries=stats["workers_expired"], lost=stats["failed"]
+        "system clock set back and forth",
+        leaps=int(WORK / 0.05),
+        false_expiries=stats["workers_expired"],
+        lost=stats["failed"],
     )
     assert (stats["workers_expired"], stats["workers_lost"], stats["pauses"]) == (0, 0, 0)
     assert (stats["failed"], stats["shed"], stats["workers"]) == (0, 0, 1)

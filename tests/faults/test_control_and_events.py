@@ -18,8 +18,8 @@ from brigantine import AnyBroker, ledger_holds
 
 ANY = "tcp://127.0.0.1:*"
 
-#: What the figures stand under: the fault list has no row for these.
-ROW = 0
+#: What the figures are printed under.
+FAULT = "crowds and junk at the control endpoint and the events"
 #: The longest that a round trip of the bystander may take: far more than it does, and far less than
 #: a loop that waits for somebody.
 PATIENCE_MS = 5000.0
@@ -65,7 +65,7 @@ def test_garbage_on_the_control_endpoint_disturbs_nobody(
     assert stats["control_requests"] == 1
     assert not lru.told_to_end
     assert bystander.longest_ms < PATIENCE_MS
-    record(ROW, refused=lru.stats()["drop_control"], longest_ms=bystander.longest_ms,
+    record(FAULT, refused=lru.stats()["drop_control"], longest_ms=bystander.longest_ms,
            lost=lost(lru.stats()))  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_a_slow_reader_of_events_never_slows_the_loop(
         bystander.round_trips(5)
         assert ledger_holds(made.stats())
         record(
-            ROW, events=happened, missed=stats["events_missed"],
+            FAULT, events=happened, missed=stats["events_missed"],
             missed_by_a_quick_reader=happened - len(told), longest_ms=bystander.longest_ms,
             lost=lost(stats),
         )  # fmt: skip

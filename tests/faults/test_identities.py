@@ -1,4 +1,4 @@
-"""Row 17: peers with strange names, and with each other's."""
+"""Peers with strange names, and with each other's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ def test_clients_with_lookalike_identities_are_told_apart(
         takeovers = 0
         for number, client in enumerate(clients):
             takeovers += client.recv() != [b"", b"asked by %d" % number]
-    record(17, identities=_shown(names), side="clients", takeovers=takeovers)
+    record(
+        "strange and duplicate identities",
+        identities=_shown(names),
+        side="clients",
+        takeovers=takeovers,
+    )
     assert takeovers == 0
 
 
@@ -64,7 +69,13 @@ def test_workers_with_lookalike_identities_are_told_apart(
             worker.send(job)
             takeovers += client.recv_multipart() != [b"", job[-1]]
     stats = reaches(lru, workers=0, workers_lost=2)
-    record(17, identities=_shown(names), side="workers", takeovers=takeovers, lost=lost(stats))
+    record(
+        "strange and duplicate identities",
+        identities=_shown(names),
+        side="workers",
+        takeovers=takeovers,
+        lost=lost(stats),
+    )
     assert takeovers == 0
 
 
@@ -92,7 +103,13 @@ def test_a_second_client_with_a_name_in_use_takes_over_nothing(
         holder.send_multipart(job)  # to a name that only the second one claims by now
         stats = reaches(lru, failed_client_gone=1)
         takeovers = int(second.has_mail())
-    record(17, identities="duplicate", side="clients", takeovers=takeovers, lost=lost(stats))
+    record(
+        "strange and duplicate identities",
+        identities="duplicate",
+        side="clients",
+        takeovers=takeovers,
+        lost=lost(stats),
+    )
     assert takeovers == 0
     assert (stats["accepted"], stats["replied"]) == (4, 3)
 
@@ -128,7 +145,13 @@ def test_a_second_worker_with_a_name_in_use_takes_over_nothing(
         takeovers += client.recv_multipart() != [b"", b"after"]
         takeovers += second.has_mail()
     stats = lru.stats()
-    record(17, identities="duplicate", side="workers", takeovers=takeovers, lost=lost(stats))
+    record(
+        "strange and duplicate identities",
+        identities="duplicate",
+        side="workers",
+        takeovers=takeovers,
+        lost=lost(stats),
+    )
     assert takeovers == 0
     assert (stats["replied"], stats["in_flight"], stats["workers_joined"]) == (3, 1, 2)
 

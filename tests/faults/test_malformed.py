@@ -1,4 +1,4 @@
-"""Rows 15 and 16: messages of every wrong shape, messages without end, frames beyond all measure.
+"""Messages of every wrong shape, messages without end, frames beyond all measure.
 
 The expected figures come from protocols of a few lines written out here, not from the code.
 """
@@ -65,7 +65,7 @@ def test_of_all_messages_to_the_frontend_only_requests_are_served(
         served += 1
     stats = reaches(lru, drop_malformed_request=malformed, drop_wrong_side=misdirected)
     record(
-        15,
+        "messages of every wrong shape",
         side="frontend",
         served=served,
         dropped=malformed + misdirected,
@@ -122,7 +122,7 @@ def test_of_all_messages_to_the_backend_none_reaches_a_client(
     assert client.recv_multipart() == [b"", b"third"]
     stats = reaches(lru, in_flight=0)
     record(
-        15,
+        "messages of every wrong shape",
         side="backend",
         dropped=malformed,
         replies_dropped=replies,
@@ -178,7 +178,7 @@ def test_malformed_messages_by_the_heap_do_not_keep_a_good_client_waiting(
             )
         bystander.round_trips(1)
     record(
-        15,
+        "messages of every wrong shape",
         malformed=count,
         longest_ms=bystander.longest_ms,
         p99_ms=bystander.p99_ms,
@@ -252,7 +252,14 @@ def test_a_message_of_a_million_frames_is_dropped_and_the_loop_goes_on(
         sender.send([b"x", b"y"])
         name = "request" if side == "frontend" else "worker"
         stats = reaches(lru, **{f"drop_malformed_{name}": 1})
-    record(16, side=side, frames=frames, stall_ms=stall, peak_mib=peak, left_mib=left - before)
+    record(
+        "messages without end, frames beyond measure",
+        side=side,
+        frames=frames,
+        stall_ms=stall,
+        peak_mib=peak,
+        left_mib=left - before,
+    )
     assert grown <= 2 or SANITIZED
     assert (stats["drop_too_many_frames"], stats["workers_lost"], stats["failed"]) == (2, 0, 0)
 
@@ -275,7 +282,7 @@ def test_a_frame_above_the_limit_ends_its_senders_connection_only(
     bystander.took.clear()
     bystander.round_trips(20)
     record(
-        16,
+        "messages without end, frames beyond measure",
         side=side,
         frame_bytes=size,
         stall_ms=bystander.longest_ms,
@@ -294,7 +301,12 @@ def test_frames_that_exceed_the_limit_together_are_dropped(
         sender.send([b"", *[bytes(300 * 1024)] * 4])
         reaches(lru, drop_too_large=1)
         bystander.round_trips(20)
-    record(16, side=side, message_bytes=4 * 300 * 1024, stall_ms=bystander.longest_ms)
+    record(
+        "messages without end, frames beyond measure",
+        side=side,
+        message_bytes=4 * 300 * 1024,
+        stall_ms=bystander.longest_ms,
+    )
 
 
 def test_a_request_as_large_as_allowed_is_served(broker: Any, peers: Peers, record: Any) -> None:
@@ -309,4 +321,8 @@ def test_a_request_as_large_as_allowed_is_served(broker: Any, peers: Peers, reco
     assert client.recv_multipart() == [b"", b"fits"]
     client.send_multipart([b"", body + b"x"])
     stats = reaches(lru, drop_too_large=1)
-    record(16, largest_served=len(body), dropped=stats["drop_too_large"])
+    record(
+        "messages without end, frames beyond measure",
+        largest_served=len(body),
+        dropped=stats["drop_too_large"],
+    )

@@ -1,4 +1,4 @@
-"""Rows 21 and 22 on PPP and MDP: names without number, and requests without end."""
+"""PPP and MDP: names without number, and requests without end."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_services_without_number_are_bounded_and_leave_no_trace(
         assert dialect.answer(client.recv()).body == (b"worker", b"hello")
     grown = broker.memory() - before
     record(
-        21,
+        "names without number",
         services=count,
         most_known=peak,
         shed=stats["shed_services"],
@@ -92,7 +92,9 @@ def test_a_worker_may_offer_one_service_after_the_other_and_leaves_none_behind(
             stats = reaches(broker, workers_disconnected=half * count, workers=0, services=0)
             before = before or broker.memory()
         grown = broker.memory() - before
-    record(21, offered=2 * count, services_left=stats["services"], grown_mib=grown)
+    record(
+        "names without number", offered=2 * count, services_left=stats["services"], grown_mib=grown
+    )
     assert stats["workers_joined"] == 2 * count
     assert grown <= NOISE_MIB
 
@@ -127,7 +129,7 @@ def test_requests_without_end_and_no_worker_stay_within_the_cap(
         stats = reaches(broker, accepted=sent)
     grown = broker.peak_memory() - before
     record(
-        22,
+        "requests without end, no worker",
         waiting=stats["queued"],
         shed=stats["shed_queue_bytes"],
         charged_mib=stats["queued_bytes"] / MIB,
@@ -166,8 +168,8 @@ def test_long_names_of_services_count_for_the_cap(
             stats = reaches(broker, accepted=1 + number)
     grown = broker.memory() - before
     record(
-        22, named_mib=requests, charged_mib=stats["queued_bytes"] / MIB, shed=stats["shed"],
-        grown_mib=grown,
+        "requests without end, no worker", named_mib=requests, charged_mib=stats["queued_bytes"] / MIB,
+        shed=stats["shed"], grown_mib=grown,
     )  # fmt: skip
     assert stats["shed"] == stats["shed_queue_bytes"] > 0
     # Far from the 120 MiB that were sent: an allocator keeps what it was given.
@@ -193,7 +195,7 @@ def test_requests_that_nobody_serves_expire_and_make_room(
             bystander.round_trips(5)
         assert not client.has_mail()
     record(
-        22,
+        "requests without end, no worker",
         queue_limit=limit,
         shed=stats["shed_queue_full"],
         expired=stats["failed_expired_queued"],

@@ -1,4 +1,4 @@
-"""Rows 11, 12 and 23 on PPP and MDP: clients that never read, that leave early, that come in crowds."""
+"""PPP and MDP: clients that never read, that leave early, that come in crowds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_a_client_never_reads_is_shed_and_nobody_else_notices(
     grown = broker.peak_memory() - before
     stats = reaches(broker, queued=0, in_flight=0)
     record(
-        11,
+        "client that never reads",
         shed=stats[dropped],
         lost=lost(stats),
         p99_of_others_ms=bystander.p99_ms,
@@ -97,7 +97,7 @@ def test_a_reply_to_a_client_that_has_left_is_counted(
     other = DialectClient(peers, broker.frontend, dialect)
     assert other.delivered_twice_by(worker) == 0
     stats = broker.stats()
-    record(12, orphans=stats["failed_client_gone"], lost=lost(stats))
+    record("client gone before its reply", orphans=stats["failed_client_gone"], lost=lost(stats))
     assert (stats["replied"], stats["failed"]) == (1, leavers)
 
 
@@ -137,7 +137,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(
     grown, left = _growth(broker, come_and_go, count)
     stats = broker.stats()
     record(
-        23,
+        "clients that come in crowds",
         clients=count,
         grown_mib_per_10k=max(0.0, grown) * 10_000 / count,
         fds_left=left,
@@ -167,7 +167,7 @@ def test_workers_that_come_and_go_leave_nothing_behind(
     # The descriptors are gone before the loop has heard of it.
     stats = reaches(broker, workers=0, workers_idle=0, services=0)
     record(
-        23,
+        "clients that come in crowds",
         workers=count,
         grown_mib_per_10k=max(0.0, grown) * 10_000 / count,
         fds_left=left,

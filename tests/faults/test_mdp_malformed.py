@@ -1,4 +1,4 @@
-"""Rows 15 and 16 on PPP and MDP: messages of every wrong shape, to both sides.
+"""PPP and MDP: messages of every wrong shape, to both sides.
 
 The expected figures come from grammars of a few lines written out here from the RFCs.
 """
@@ -97,7 +97,7 @@ def test_of_all_messages_from_clients_only_requests_are_served(
         broker, drop_malformed_request=malformed, failed_expired_queued=unserved, replied=served
     )
     record(
-        15,
+        "messages of every wrong shape",
         side="clients",
         served=served,
         unserved=unserved,
@@ -189,7 +189,7 @@ def test_of_all_messages_from_workers_none_reaches_a_client(
     stats = reaches(broker, in_flight=0, workers=1, workers_idle=1)
     assert client.delivered_twice_by(honest) == 0
     record(
-        15,
+        "messages of every wrong shape",
         side="workers",
         dropped=said[None],
         replies_dropped=said["REPLY"],
@@ -225,10 +225,15 @@ def test_a_registered_worker_that_talks_nonsense_is_disconnected_and_its_work_go
         heir.reply(*heir.take())
         assert client.answer() == [b"job"]
     assert client.delivered_twice_by(heir) == 0
-    record(15, case="nonsense of a worker", busy=busy, lost=lost(broker.stats()))
+    record(
+        "messages of every wrong shape",
+        case="nonsense of a worker",
+        busy=busy,
+        lost=lost(broker.stats()),
+    )
 
 
-# -- row 16 on one socket for both sides -------------------------------------------------------
+# -- messages without end, frames beyond measure on one socket for both sides ---------------------
 
 MIB = 1024 * 1024
 TOO_MANY = 300
@@ -251,6 +256,8 @@ def test_messages_beyond_the_bounds_on_a_socket_for_both_sides_are_dropped(
         # The connection is as good as ever; what comes next on it is a message of its own.
         sender.send_multipart(MDP02.ask(b"and now?"))
         assert MDP02.answer(sender.recv_multipart()).body == (b"worker", b"and now?")
-    record(16, side="both", stall_ms=bystander.longest_ms)
+    record(
+        "messages without end, frames beyond measure", side="both", stall_ms=bystander.longest_ms
+    )
     assert (stats["workers_lost"], stats["failed"]) == (0, 0)
     assert worker.stats()["DISCONNECT"] == 0

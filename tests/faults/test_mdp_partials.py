@@ -1,4 +1,4 @@
-"""Row 19 on MDP 0.2: PARTIALs of a worker that leaves before its FINAL."""
+"""MDP 0.2: PARTIALs of a worker that leaves before its FINAL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_partials_joined_for_one_reply_are_those_of_one_worker(
     second.send(MDP02.partial(ticket, b"1"))
     second.reply(ticket, b"2")
     answer = client.answer()
-    record(19, case="parts of a lost worker, joined", answer=answer)
+    record("forged, double and late replies", case="parts of a lost worker, joined", answer=answer)
     assert answer == [b"1", b"2"]
     assert client.delivered_twice_by(second) == 0
 
@@ -50,7 +50,11 @@ def test_a_client_that_has_seen_parts_of_one_worker_gets_none_of_another(
     assert not second.has_mail()
     assert client.delivered_twice_by(second) == 0
     assert client.partials == [(b"1 of the first",)]
-    record(19, case="parts of a lost worker, delivered", lost=lost(stats))
+    record(
+        "forged, double and late replies",
+        case="parts of a lost worker, delivered",
+        lost=lost(stats),
+    )
     assert stats["redispatched"] == 0
 
 

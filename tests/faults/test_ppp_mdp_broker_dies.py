@@ -1,4 +1,4 @@
-"""Rows 5 to 8 on PPP and MDP: long work, and a broker that is killed, drained, or stopped a while."""
+"""PPP and MDP: long work, and a broker that is killed, drained, or stopped a while."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytest_plugins = ("dialect_fixtures",)
 INTERVAL = 0.15
 LIVENESS = 3
 TIMES = {"heartbeat_interval": INTERVAL, "liveness": LIVENESS}
-#: What the fault list allows over interval x liveness.
+#: What detection may take beyond interval x liveness.
 MARGIN = 0.05
 #: How old the loop's idea of the time may be: it looks at the clock once a turn, before it reads.
 A_TURN = 0.05
@@ -53,11 +53,20 @@ def test_busy_workers_that_heartbeat_or_are_allowed_to_be_silent_are_not_expired
     for dialect, broker, worker, client in beating:
         worker.tell("go")
         assert client.answer() == [b"worker", b"hold this"]
-        record(5, protocol=dialect.name, busy_ms=working * 1000, false_expiries=_expired(broker))
+        record(
+            "worker busy for many times its liveness",
+            protocol=dialect.name,
+            busy_ms=working * 1000,
+            false_expiries=_expired(broker),
+        )
     for dialect, broker, _, _ in silent:  # allowed to, but not for ever
         reaches(broker, workers_expired=1, workers=0)
         took = time.monotonic() - since[dialect]
-        record(5, protocol=dialect.name, silent_and_busy_expired_ms=took * 1000)
+        record(
+            "worker busy for many times its liveness",
+            protocol=dialect.name,
+            silent_and_busy_expired_ms=took * 1000,
+        )
         assert interval * busy_liveness - A_TURN <= took
         assert took <= interval * busy_liveness + MARGIN + SCHEDULING_SLACK
 
@@ -82,7 +91,11 @@ def test_a_worker_that_was_silent_at_work_is_soon_expired_when_it_is_idle_and_si
     for dialect, broker in brokers.items():
         reaches(broker, workers_expired=1, workers=0)
         took = time.monotonic() - idle_since[dialect]
-        record(5, protocol=dialect.name, idle_and_silent_expired_ms=took * 1000)
+        record(
+            "worker busy for many times its liveness",
+            protocol=dialect.name,
+            idle_and_silent_expired_ms=took * 1000,
+        )
         assert took <= INTERVAL * LIVENESS + MARGIN + SCHEDULING_SLACK
 
 
@@ -127,7 +140,7 @@ def test_after_a_crash_all_workers_are_ready_again_at_the_broker_on_the_same_por
     again = time.monotonic()
     twice = client.delivered_twice()
     record(
-        6,
+        "broker killed and started again",
         workers=stats["workers"],
         start_s=round(ready - began, 2),
         first_reply_s=round(replied - ready, 2),
@@ -170,7 +183,7 @@ def test_sigterm_under_load_finishes_accepted_work_and_disconnects_the_workers(
     for worker in (slow, *quick) if dialect.mdp else ():
         worker.expect("disconnect")
     record(
-        7,
+        "broker told to stop under load (SIGTERM)",
         accepted=stats["accepted"],
         replied=stats["replied"],
         shed_draining=stats["shed_draining"],
@@ -220,7 +233,7 @@ def test_a_broker_that_stood_still_expires_no_worker(
             assert client.answer()[0] != b"busy"
         stats = broker.stats()
         record(
-            8,
+            "broker frozen for a while (SIGSTOP)",
             protocol=dialect.name,
             stopped_s=stopped,
             false_expiries=stats["workers_lost"],
@@ -250,5 +263,10 @@ def test_a_worker_that_lost_its_broker_gives_up_what_it_held(
     twice = client.delivered_twice()
     assert twice == 0
     stats = reaches(broker, in_flight=0)
-    record(8, case="its worker gave it up", delivered_twice=twice, lost=lost(stats))
+    record(
+        "broker frozen for a while (SIGSTOP)",
+        case="its worker gave it up",
+        delivered_twice=twice,
+        lost=lost(stats),
+    )
     assert stats["redispatched"] == 1

@@ -1,4 +1,4 @@
-"""Rows 2 and 3 at scale: busy workers killed under load, and one silent worker among thousands."""
+"""At scale: busy workers killed under load, and one silent worker among thousands."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_killing_busy_workers_under_load_loses_and_doubles_nothing(
     twice = client.delivered_twice()
     stats = reaches(broker, in_flight=0, queued=0, workers_lost=kills)
     record(
-        2,
+        "busy worker killed (SIGKILL)",
         requests=requests,
         kills=kills,
         redispatched=stats["redispatched"],
@@ -183,7 +183,7 @@ def test_a_worker_that_falls_silent_among_many_is_expired_in_time(
         took.append(time.monotonic() - silent_since)
     stats = broker.stats()
     record(
-        3,
+        "idle worker frozen (SIGSTOP)",
         workers=count,
         detection_ms=max(took) * 1000,
         limit_ms=limit * 1000,

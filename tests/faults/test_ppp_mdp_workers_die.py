@@ -1,4 +1,4 @@
-"""Rows 1 to 4 on PPP and MDP: workers that are killed, that freeze, that fall silent."""
+"""PPP and MDP: workers that are killed, that freeze, that fall silent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest_plugins = ("dialect_fixtures",)
 
 INTERVAL = 0.1
 LIVENESS = 3
-#: What the fault list allows over interval x liveness.
+#: What detection may take beyond interval x liveness.
 MARGIN = 0.05
 LIMIT = INTERVAL * LIVENESS + MARGIN
 #: How old the loop's idea of the time may be: it looks at the clock once a turn, before it reads.
@@ -30,10 +30,21 @@ PLACES = {"head": 0, "middle": 2, "tail": 4}
 
 
 @pytest.mark.parametrize(
-    ("row", "blow"), [(1, signal.SIGKILL), (3, signal.SIGSTOP)], ids=["killed", "frozen"]
+    ("fault", "blow"),
+    [
+        ("idle worker killed (SIGKILL)", signal.SIGKILL),
+        ("idle worker frozen (SIGSTOP)", signal.SIGSTOP),
+    ],
+    ids=["killed", "frozen"],
 )
 def test_idle_workers_lost_at_any_place_in_the_order_are_noticed_in_time(
-    dialect_broker: Any, hand: Any, peers: Peers, record: Any, dialect: Dialect, row: int, blow: int
+    dialect_broker: Any,
+    hand: Any,
+    peers: Peers,
+    record: Any,
+    dialect: Dialect,
+    fault: str,
+    blow: int,
 ) -> None:
     broker = dialect_broker(dialect, **TIMES)
     workers = _row_of_workers(broker, hand, dialect, process=True)
@@ -43,7 +54,7 @@ def test_idle_workers_lost_at_any_place_in_the_order_are_noticed_in_time(
     left = len(workers) - len(PLACES)
     stats = reaches(broker, workers=left, workers_idle=left)
     took = time.monotonic() - began
-    record(row, detection_ms=took * 1000, limit_ms=LIMIT * 1000)
+    record(fault, detection_ms=took * 1000, limit_ms=LIMIT * 1000)
     assert took <= LIMIT + SCHEDULING_SLACK
     assert stats["workers_lost"] == len(PLACES)
     _answer_in_order(peers, broker, dialect, [workers[1], workers[3]])
@@ -62,7 +73,11 @@ def test_a_worker_whose_application_fell_silent_is_expired_though_libzmq_answers
     for gone, place in enumerate(PLACES, start=1):
         _at_least(broker, gone)
         took[place] = time.monotonic() - silent_since[place]
-    record(3, case="silent", **{f"{place}_ms": each * 1000 for place, each in took.items()})
+    record(
+        "idle worker frozen (SIGSTOP)",
+        case="silent",
+        **{f"{place}_ms": each * 1000 for place, each in took.items()},
+    )
     assert min(took.values()) >= INTERVAL * LIVENESS - A_TURN, "expired too early"
     assert max(took.values()) <= LIMIT + SCHEDULING_SLACK
     stats = broker.stats()
@@ -97,7 +112,13 @@ def test_the_request_of_a_killed_worker_is_done_by_another_once(
     assert twice == 0
     stats = reaches(broker, in_flight=0)
     assert (stats["redispatched"], stats["replied"], stats["workers_lost"]) == (1, 2, 1)
-    record(2, retries=1, redispatched_ms=moved * 1000, lost=lost(stats), delivered_twice=twice)
+    record(
+        "busy worker killed (SIGKILL)",
+        retries=1,
+        redispatched_ms=moved * 1000,
+        lost=lost(stats),
+        delivered_twice=twice,
+    )
 
 
 def test_without_retries_the_request_of_a_killed_worker_fails_by_its_deadline_or_at_once(
@@ -122,10 +143,16 @@ def test_without_retries_the_request_of_a_killed_worker_fails_by_its_deadline_or
     reaches(broker, workers_idle=1)
     twice = client.delivered_twice()
     assert twice == 0
-    record(2, retries=0, failed_ms=took * 1000, lost=lost(broker.stats()), delivered_twice=twice)
+    record(
+        "busy worker killed (SIGKILL)",
+        retries=0,
+        failed_ms=took * 1000,
+        lost=lost(broker.stats()),
+        delivered_twice=twice,
+    )
 
 
-# -- row 4: those that come back ---------------------------------------------------------------
+# -- busy worker frozen, then continued (SIGCONT): those that come back ---------------------------
 
 
 @ONE_OF_EACH
@@ -146,7 +173,12 @@ def test_a_thawed_workers_reply_is_dropped_when_another_has_answered(
         frozen.expect("disconnect")
     twice = client.delivered_twice()
     assert twice == 0
-    record(4, case="answered by another", delivered_twice=twice, lost=lost(broker.stats()))
+    record(
+        "busy worker frozen, then continued (SIGCONT)",
+        case="answered by another",
+        delivered_twice=twice,
+        lost=lost(broker.stats()),
+    )
 
 
 @ONE_OF_EACH
@@ -164,7 +196,12 @@ def test_a_thawed_workers_reply_is_delivered_when_nobody_else_could_answer(
     reaches(broker, workers=1)
     twice = client.delivered_twice()
     assert twice == 0
-    record(4, case="late but first", delivered_twice=twice, lost=lost(stats))
+    record(
+        "busy worker frozen, then continued (SIGCONT)",
+        case="late but first",
+        delivered_twice=twice,
+        lost=lost(stats),
+    )
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -197,7 +234,7 @@ def test_an_expired_workers_late_reply_on_its_old_connection_is_delivered_once_a
     stats = reaches(broker, in_flight=0)
     assert (stats["redispatched"], stats["replied"]) == (retries, 2)
     record(
-        4,
+        "busy worker frozen, then continued (SIGCONT)",
         case="silent and busy",
         retries=retries,
         detection_ms=took * 1000,

@@ -1,4 +1,4 @@
-"""Rows 13, 18, 19 and 20 on PPP and MDP: workers that never read, READY floods, forged replies."""
+"""PPP and MDP: workers that never read, READY floods, forged replies."""
 
 from __future__ import annotations
 
@@ -52,7 +52,12 @@ def test_a_worker_of_capacity_16_that_never_reads_is_passed_over(
         for client, body in zip(clients, bodies, strict=True):
             misroutes += client.answer() != [body]
     stats = reaches(broker, replied=30, in_flight=0)
-    record(13, misroutes=misroutes, worker_full=stats["worker_full"], lost=lost(stats))
+    record(
+        "worker that never reads",
+        misroutes=misroutes,
+        worker_full=stats["worker_full"],
+        lost=lost(stats),
+    )
     assert misroutes == 0
     assert (stats["failed"], stats["workers_lost"]) == (capacity, 0)
 
@@ -85,7 +90,13 @@ def test_however_often_a_worker_says_ready_it_stands_in_the_order_once_at_most(
     while (heard := worker.hear()).kind == "DISCONNECT":
         told += 1
     overlap = worker.has_mail() + stats["in_flight"] - 1
-    record(18, readies=count, entries=stats["workers"], overlap=overlap, disconnects_heard=told)
+    record(
+        "READY without end; READY or HEARTBEAT while busy",
+        readies=count,
+        entries=stats["workers"],
+        overlap=overlap,
+        disconnects_heard=told,
+    )
     assert (heard.body, overlap) == ((b"one",), 0)
     worker.reply(heard.ticket, b"one")
     worker.reply(*worker.take())
@@ -118,7 +129,12 @@ def test_ready_while_busy_ends_the_conversation_and_its_request_is_done_once(
     assert client.answer() == [b"job"]
     stats = reaches(broker, in_flight=0, workers=1, workers_idle=1)
     assert client.delivered_twice_by(heir) == 0
-    record(18, case="READY while busy", overlap=overlap, lost=lost(stats))
+    record(
+        "READY without end; READY or HEARTBEAT while busy",
+        case="READY while busy",
+        overlap=overlap,
+        lost=lost(stats),
+    )
     assert overlap == 0
 
 
@@ -148,7 +164,12 @@ def test_a_busy_worker_gets_no_second_job_for_heartbeats_or_forged_replies(
         worker.reply(ticket, body)
         assert client.answer() == [job]
     stats = reaches(broker, in_flight=0)
-    record(18, heartbeats_while_busy=20 * len(jobs), overlap=overlap, lost=lost(stats))
+    record(
+        "READY without end; READY or HEARTBEAT while busy",
+        heartbeats_while_busy=20 * len(jobs),
+        overlap=overlap,
+        lost=lost(stats),
+    )
     assert (overlap, client.replies[FORGED], client.partials) == (0, 0, [])
     assert (stats["workers"], stats["workers_idle"]) == (1, 1)
 
@@ -186,12 +207,17 @@ def test_no_forged_reply_is_ever_delivered(
         assert client.answer() == [b"after"]
     stats = broker.stats()
     forged = sum(value for name, value in stats.items() if name.startswith("drop_reply_"))
-    record(19, forged=forged, forged_delivered=client.replies[FORGED], lost=lost(stats))
+    record(
+        "forged, double and late replies",
+        forged=forged,
+        forged_delivered=client.replies[FORGED],
+        lost=lost(stats),
+    )
     assert (client.replies[FORGED], client.partials, stats["partials"]) == (0, [], 0)
     assert (stats["replied"], stats["workers"], stats["workers_lost"]) == (3, 2, 0)
 
 
-# -- row 20 ------------------------------------------------------------------------------------
+# -- DISCONNECT idle, busy, before READY ----------------------------------------------------------
 
 
 @MDP_ONLY
@@ -224,7 +250,12 @@ def test_disconnect_is_clean_when_idle_when_busy_and_before_ready(
     stats = reaches(broker, drop_unexpected=1001)
     assert client.delivered_twice_by(heir) == 0
     assert not worker.has_mail()
-    record(20, disconnects=1003, crashes=int(not broker.running), lost=lost(stats))
+    record(
+        "DISCONNECT idle, busy, before READY",
+        disconnects=1003,
+        crashes=int(not broker.running),
+        lost=lost(stats),
+    )
     assert (stats["workers"], stats["workers_joined"], stats["disconnects"]) == (1, 3, 1)
 
 
@@ -237,11 +268,15 @@ def test_a_heartbeat_from_a_stranger_makes_it_no_worker(
     stats = reaches(broker, drop_unexpected=1, disconnects=int(dialect.mdp))
     if dialect.mdp:
         assert stranger.hear().kind == "DISCONNECT"
-    record(20, case="HEARTBEAT before READY", workers=stats["workers"])
+    record(
+        "DISCONNECT idle, busy, before READY",
+        case="HEARTBEAT before READY",
+        workers=stats["workers"],
+    )
     assert stats["workers"] == stats["workers_joined"] == 0
 
 
-# -- row 17 ------------------------------------------------------------------------------------
+# -- strange and duplicate identities -------------------------------------------------------------
 
 
 def test_a_second_worker_with_a_name_in_use_takes_over_nothing(
@@ -271,5 +306,11 @@ def test_a_second_worker_with_a_name_in_use_takes_over_nothing(
     third.reply(*third.take())
     assert plain.recv() == b"hello"
     stats = broker.stats()
-    record(17, identities="duplicate", side="workers", takeovers=takeovers, lost=lost(stats))
+    record(
+        "strange and duplicate identities",
+        identities="duplicate",
+        side="workers",
+        takeovers=takeovers,
+        lost=lost(stats),
+    )
     assert (takeovers, stats["workers_joined"]) == (0, 2)

@@ -1,4 +1,4 @@
-"""Row 28: what a process does to the broker in it: fork, signals, Ctrl-C, its own end."""
+"""What a process does to the broker in it: fork, signals, Ctrl-C, its own end."""
 
 from __future__ import annotations
 
@@ -123,7 +123,12 @@ def test_a_forked_child_ends_and_the_parents_broker_goes_on(
     process.tell("end")
     code, took = _ends(process, time.monotonic())
     assert code == 0
-    record(28, children=times, longest_child_ms=longest * 1000, stop_ms=took)
+    record(
+        "fork, signals, Ctrl-C, exit while the loop runs",
+        children=times,
+        longest_child_ms=longest * 1000,
+        stop_ms=took,
+    )
 
 
 ENDINGS = {
@@ -148,7 +153,7 @@ def test_a_program_that_ends_without_stop_ends_promptly(
     process.tell("end")
     code, took = _ends(process, time.monotonic())
     assert code == expected
-    record(28, exit_code=code, stop_ms=took)
+    record("fork, signals, Ctrl-C, exit while the loop runs", exit_code=code, stop_ms=took)
 
 
 INTERRUPTED = {
@@ -170,7 +175,7 @@ def test_ctrl_c_ends_a_program_that_waits_for_its_broker(
     process.signal(signal.SIGINT)
     code, took = _ends(process, began)
     assert code == expected
-    record(28, exit_code=code, stop_ms=took)
+    record("fork, signals, Ctrl-C, exit while the loop runs", exit_code=code, stop_ms=took)
 
 
 def test_ctrl_c_at_the_command_line_drains_and_exits_0(
@@ -189,7 +194,7 @@ def test_ctrl_c_at_the_command_line_drains_and_exits_0(
     stats = final_counters(log)
     assert stats["accepted"] == stats["replied"] == len(bystander.took)
     assert ledger_holds(stats)
-    record(28, exit_code=code, stop_ms=took)
+    record("fork, signals, Ctrl-C, exit while the loop runs", exit_code=code, stop_ms=took)
 
 
 def test_a_storm_of_signals_leaves_routing_alone(
@@ -233,7 +238,7 @@ def test_a_storm_of_signals_leaves_routing_alone(
     assert code == 0
     assert caught > 0
     record(
-        28,
+        "fork, signals, Ctrl-C, exit while the loop runs",
         signals=sent,
         caught=caught,
         round_trips=len(bystander.took),
@@ -266,4 +271,9 @@ def test_the_command_line_broker_is_used_to_signals_that_ask_nothing(
     code, took = _ends(process, time.monotonic())
     assert code == 0
     wait_until(lambda: ledger_holds(final_counters(tmp_path / "log")), "the ledger")
-    record(28, signals=1000, longest_ms=bystander.longest_ms, stop_ms=took)
+    record(
+        "fork, signals, Ctrl-C, exit while the loop runs",
+        signals=1000,
+        longest_ms=bystander.longest_ms,
+        stop_ms=took,
+    )

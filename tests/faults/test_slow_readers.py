@@ -1,4 +1,4 @@
-"""Row 31: a reader that is slower than a stream's generator, or stopped, gets all of it or an error."""
+"""A reader that is slower than a stream's generator, or stopped, gets all of it or an error."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_stream_that_is_read_too_slowly_ends_with_an_error_behind_a_whole_begi
     # The parts that it made meanwhile were for nobody; then it is free.
     stats = reaches(running, workers_idle=1, drop_reply_late=PARTS + 1 - len(got))
     record(
-        31,
+        "reader slower than a stream, or stopped",
         parts=len(got),
         of=PARTS,
         end="error",
@@ -163,7 +163,12 @@ def test_a_reader_that_is_stopped_in_the_middle_gets_all_or_an_error(
     stats = reaches(running, workers_idle=1, in_flight=0)
     os.kill(reader.process.pid, signal.SIGCONT)
     end, what = reader.line().split()
-    record(31, end=end, parts=stats["partials"], lost=lost(stats))
+    record(
+        "reader slower than a stream, or stopped",
+        end=end,
+        parts=stats["partials"],
+        lost=lost(stats),
+    )
     if stats["replied"]:
         assert (end, int(what)) == ("whole", PARTS + 1)
     else:

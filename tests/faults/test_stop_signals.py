@@ -1,4 +1,4 @@
-"""Row 36: who stops a service signals all of its processes, more than once, and by Ctrl-C as well."""
+"""Who stops a service signals all of its processes, more than once, and by Ctrl-C as well."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ def test_what_is_in_hand_is_answered(
         service.signal_all(number)
     lost = service.finish()
     code, _ = service.command.finish()
-    record(36, in_hand=service.count, lost=lost, exit_code=code)
+    record(
+        "SIGTERM to all processes of a service", in_hand=service.count, lost=lost, exit_code=code
+    )
     assert (lost, code) == (0, 0)
     assert service.command.descendants() == {}
 
@@ -148,6 +150,6 @@ def test_the_second_ctrl_c_ends_all_at_once(service: Service, record: Any) -> No
     assert "a second Ctrl-C" in service.command.errors()
     service.command.process.send_signal(signal.SIGINT)
     code, _ = service.command.finish()
-    record(36, in_hand=service.count, exit_code=code)
+    record("SIGTERM to all processes of a service", in_hand=service.count, exit_code=code)
     assert code == STOPPED_AT_ONCE
     assert service.command.descendants() == {}

@@ -21,8 +21,8 @@ from brigantine import MajordomoWorker, ParanoidPirateWorker
 
 pytest_plugins = ("dialect_fixtures",)
 
-#: The row of the fault list: a broker that is killed.
-ROW = 6
+#: What the figures are printed under.
+FAULT = "one of two brokers killed and started again"
 INTERVAL = 0.2
 LIVENESS = 3
 TIMEOUT = INTERVAL * LIVENESS
@@ -166,7 +166,7 @@ def test_kill_9_of_the_broker_in_use_loses_nothing_and_it_is_used_again_when_it_
     missing = scene.load.end()
     stats = scene.client.stats()
     record(
-        ROW,
+        FAULT,
         shell=shell,
         requests=stats["requests"],
         lost=missing,
@@ -206,7 +206,7 @@ def test_a_broker_that_stands_still_is_left_alone_until_it_goes_on(
     missing = scene.load.end()
     stats = scene.client.stats()
     record(
-        8,
+        "broker frozen for a while (SIGSTOP)",
         shell=shell,
         requests=stats["requests"],
         lost=missing,

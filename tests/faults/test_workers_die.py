@@ -1,4 +1,4 @@
-"""Rows 1 to 5: workers that are killed, that freeze, and that only look dead."""
+"""Workers that are killed, that freeze, and that only look dead."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from watch import SCHEDULING_SLACK, lost, reaches, stays
 
 INTERVAL = 0.2
 LIVENESS = 3
-#: What the fault list allows over interval x liveness.
+#: What detection may take beyond interval x liveness.
 MARGIN = 0.05
 #: Requests live that long where a test waits for their end.
 SHORT_TTL = 0.5
 
 
 @pytest.mark.parametrize(
-    ("row", "blow"), [(1, signal.SIGKILL), (3, signal.SIGSTOP)], ids=["killed", "frozen"]
+    ("fault", "blow"),
+    [
+        ("idle worker killed (SIGKILL)", signal.SIGKILL),
+        ("idle worker frozen (SIGSTOP)", signal.SIGSTOP),
+    ],
+    ids=["killed", "frozen"],
 )
 def test_an_idle_worker_lost_at_any_place_in_the_order_is_noticed_in_time(
-    broker: Any, peers: Peers, worker_process: Any, record: Any, row: int, blow: int
+    broker: Any, peers: Peers, worker_process: Any, record: Any, fault: str, blow: int
 ) -> None:
     lru = broker(heartbeat_interval=INTERVAL, liveness=LIVENESS)
     living = []
@@ -43,7 +48,7 @@ def test_an_idle_worker_lost_at_any_place_in_the_order_is_noticed_in_time(
         victim.signal(blow)
         reaches(lru, workers=len(living), workers_idle=len(living))
         detection[place] = time.monotonic() - began
-    record(row, **{f"{place}_ms": seconds * 1000 for place, seconds in detection.items()})
+    record(fault, **{f"{place}_ms": seconds * 1000 for place, seconds in detection.items()})
     assert max(detection.values()) <= INTERVAL * LIVENESS + MARGIN + SCHEDULING_SLACK
 
     client = peers.req(lru.frontend)
@@ -74,7 +79,13 @@ def test_the_request_of_a_killed_worker_is_done_by_another_once(
     assert twice == 0
     stats = reaches(lru, in_flight=0)
     assert (stats["redispatched"], stats["replied"], stats["workers_lost"]) == (1, 2, 1)
-    record(2, retries=1, redispatched_ms=moved * 1000, lost=lost(stats), delivered_twice=twice)
+    record(
+        "busy worker killed (SIGKILL)",
+        retries=1,
+        redispatched_ms=moved * 1000,
+        lost=lost(stats),
+        delivered_twice=twice,
+    )
 
 
 def test_the_request_of_a_killed_worker_fails_by_its_deadline_without_retries(
@@ -98,7 +109,13 @@ def test_the_request_of_a_killed_worker_fails_by_its_deadline_without_retries(
     reaches(lru, workers_idle=1)  # a process takes its time to start, and a request has little
     twice = client.delivered_twice()
     assert twice == 0
-    record(2, retries=0, failed_ms=took * 1000, lost=lost(lru.stats()), delivered_twice=twice)
+    record(
+        "busy worker killed (SIGKILL)",
+        retries=0,
+        failed_ms=took * 1000,
+        lost=lost(lru.stats()),
+        delivered_twice=twice,
+    )
 
 
 def test_a_thawed_workers_reply_is_dropped_when_another_has_answered(
@@ -116,7 +133,12 @@ def test_a_thawed_workers_reply_is_dropped_when_another_has_answered(
     assert stats["drop_reply_late"] + stats["drop_reply_duplicate"] == 1
     twice = client.delivered_twice()
     assert twice == 0
-    record(4, case="answered by another", delivered_twice=twice, lost=lost(lru.stats()))
+    record(
+        "busy worker frozen, then continued (SIGCONT)",
+        case="answered by another",
+        delivered_twice=twice,
+        lost=lost(lru.stats()),
+    )
 
 
 def test_a_thawed_worker_gets_its_request_again_when_there_is_no_other(
@@ -134,7 +156,12 @@ def test_a_thawed_worker_gets_its_request_again_when_there_is_no_other(
     assert twice == 0
     stats = reaches(lru, in_flight=0)
     assert (stats["drop_reply_late"], stats["redispatched"]) == (1, 1)
-    record(4, case="done again", delivered_twice=twice, lost=lost(stats))
+    record(
+        "busy worker frozen, then continued (SIGCONT)",
+        case="done again",
+        delivered_twice=twice,
+        lost=lost(stats),
+    )
 
 
 def test_a_thawed_workers_reply_is_delivered_when_nobody_else_could_answer(
@@ -150,7 +177,12 @@ def test_a_thawed_workers_reply_is_delivered_when_nobody_else_could_answer(
     assert twice == 0
     stats = reaches(lru, in_flight=0, workers=1)
     assert stats["replied"] == 2
-    record(4, case="late but first", delivered_twice=twice, lost=lost(stats))
+    record(
+        "busy worker frozen, then continued (SIGCONT)",
+        case="late but first",
+        delivered_twice=twice,
+        lost=lost(stats),
+    )
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.long)])
@@ -167,7 +199,11 @@ def test_a_worker_that_only_computes_for_long_is_not_taken_for_dead(
     worker.tell("go")
     assert client.answer() == [b"slow", b"hold this"]
     stats = lru.stats()
-    record(5, false_expiries=stats["workers_lost"], busy_ms=times * interval * LIVENESS * 1000)
+    record(
+        "worker busy for many times its liveness",
+        false_expiries=stats["workers_lost"],
+        busy_ms=times * interval * LIVENESS * 1000,
+    )
     assert (stats["workers_lost"], stats["workers_joined"]) == (0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Row 33: a worker answers all that it has and leaves while the broker is stopped or far behind."""
+"""A worker answers all that it has and leaves while the broker is stopped or far behind."""
 
 from __future__ import annotations
 
@@ -64,7 +64,11 @@ def test_the_answers_of_a_worker_that_leaves_a_stopped_broker_count(
     assert body == b"more", "the first worker has done all others"
     second.reply(ticket, body)
     stats = reaches(broker, workers=1, replied=ANSWERS + 1)
-    record(33, replied=ANSWERS, done_twice=stats["redispatched"])
+    record(
+        "worker leaves while the broker is frozen or far behind",
+        replied=ANSWERS,
+        done_twice=stats["redispatched"],
+    )
     assert (stats["redispatched"], stats["drop_reply_late"], stats["drop_unexpected"]) == (0, 0, 0)
 
 
@@ -87,7 +91,11 @@ def test_the_answers_of_req_workers_that_leave_a_stopped_broker_count(
     bodies = {client.recv_multipart()[-1] for _ in range(count)}
     assert bodies == {b"%d" % number for number in range(count)}
     stats = reaches(broker, workers=0, replied=count)
-    record(33, replied=count, done_twice=stats["redispatched"])
+    record(
+        "worker leaves while the broker is frozen or far behind",
+        replied=count,
+        done_twice=stats["redispatched"],
+    )
     assert (stats["redispatched"], stats["drop_reply_late"]) == (0, 0)
 
 
@@ -119,7 +127,11 @@ def test_beside_workers_that_never_fall_silent_the_answers_count_and_the_end_is_
     for _ in range(ANSWERS + BUSY):
         client.answer()
     stats = reaches(broker, workers=BUSY)
-    record(33, replied=ANSWERS, done_twice=stats["redispatched"])
+    record(
+        "worker leaves while the broker is frozen or far behind",
+        replied=ANSWERS,
+        done_twice=stats["redispatched"],
+    )
     assert (stats["redispatched"], stats["drop_reply_late"]) == (0, 0)
     assert stats["replied"] == ANSWERS + BUSY
 

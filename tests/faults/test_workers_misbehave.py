@@ -1,4 +1,4 @@
-"""Rows 13, 18 and 19: workers that never read, say READY without end, and forge replies."""
+"""Workers that never read, say READY without end, and forge replies."""
 
 from __future__ import annotations
 
@@ -74,7 +74,12 @@ def test_a_worker_that_never_reads_is_passed_over(broker: Any, peers: Peers, rec
     assert misroutes == 0
     assert stats["failed"] == before["failed"]
     assert stats["worker_full"] > before["worker_full"]
-    record(13, misroutes=misroutes, worker_full=stats["worker_full"], lost=lost(stats))
+    record(
+        "worker that never reads",
+        misroutes=misroutes,
+        worker_full=stats["worker_full"],
+        lost=lost(stats),
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,12 @@ def test_however_often_a_worker_says_ready_it_stands_in_the_order_once(
     stats = reaches(lru, accepted=2)
     assert (stats["in_flight"], stats["queued"], stats["workers_idle"]) == (1, 1, 0)
     assert body == b"one"
-    record(18, readies=count, entries=stats["workers"], overlap=stats["in_flight"] - 1)
+    record(
+        "READY without end; READY or HEARTBEAT while busy",
+        readies=count,
+        entries=stats["workers"],
+        overlap=stats["in_flight"] - 1,
+    )
     worker.reply(ticket, body)
     worker.reply(*worker.take())
     assert [client.answer(), client.answer()] == [[b"one"], [b"two"]]
@@ -126,7 +136,12 @@ def test_a_busy_worker_gets_no_second_job_whatever_it_says(
     stats = reaches(lru, in_flight=0)
     assert (overlap, client.replies[FORGED]) == (0, 0)
     assert (stats["workers"], stats["workers_idle"]) == (1, 1)
-    record(18, readies_while_busy=readies, overlap=overlap, lost=lost(stats))
+    record(
+        "READY without end; READY or HEARTBEAT while busy",
+        readies_while_busy=readies,
+        overlap=overlap,
+        lost=lost(stats),
+    )
 
 
 def test_a_worker_whose_job_expired_is_free_again_when_it_says_ready(
@@ -145,7 +160,12 @@ def test_a_worker_whose_job_expired_is_free_again_when_it_says_ready(
     worker.reply(ticket, FORGED)
     stats = reaches(lru, drop_reply_late=1)
     assert (stats["workers"], stats["workers_idle"], stats["replied"]) == (1, 1, 0)
-    record(18, case="READY after expiry", entries=stats["workers_idle"], lost=lost(stats))
+    record(
+        "READY without end; READY or HEARTBEAT while busy",
+        case="READY after expiry",
+        entries=stats["workers_idle"],
+        lost=lost(stats),
+    )
 
 
 def test_no_forged_reply_is_ever_delivered(broker: Any, peers: Peers, record: Any) -> None:
@@ -185,7 +205,12 @@ def test_no_forged_reply_is_ever_delivered(broker: Any, peers: Peers, record: An
         assert client.answer() == [b"after"]
     stats = lru.stats()
     forged = sum(value for name, value in stats.items() if name.startswith("drop_reply_"))
-    record(19, forged=forged, forged_delivered=client.replies[FORGED], lost=lost(stats))
+    record(
+        "forged, double and late replies",
+        forged=forged,
+        forged_delivered=client.replies[FORGED],
+        lost=lost(stats),
+    )
     assert client.replies[FORGED] == 0
     assert stats["replied"] == 4
 
@@ -209,7 +234,12 @@ def test_a_late_reply_is_dropped_and_the_next_requests_own_is_delivered(
     assert client.answer() == [b"quick"]
     stats = reaches(lru, in_flight=0)
     assert (stats["drop_reply_late"], stats["replied"]) == (1, 1)
-    record(19, late=1, forged_delivered=client.replies[FORGED], lost=lost(stats))
+    record(
+        "forged, double and late replies",
+        late=1,
+        forged_delivered=client.replies[FORGED],
+        lost=lost(stats),
+    )
 
 
 def _near_misses(ticket: bytes) -> list[bytes]:

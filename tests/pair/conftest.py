@@ -1,4 +1,4 @@
-"""Figures of the fault list."""
+"""Figures of faults."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from figures import measured
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
+    """``record(fault, **figures)``: keep what a test measured while that was done, in words."""
     name = request.node.name.removeprefix("test_").replace("_", " ")
 
-    def keep(row: int, **figures: Any) -> None:
-        measured.append((row, "both", name, figures))
+    def keep(fault: str, **figures: Any) -> None:
+        measured.append((fault, "both", name, figures))
 
     return keep

@@ -144,7 +144,12 @@ def test_a_second_peer_is_refused_at_once_and_takes_the_place_once_it_is_free(
             assert here.recv(PATIENCE) == b"of the second"
             here.send(b"to the second")
             assert second.recv(PATIENCE) == b"to the second"
-        record(57, refused_ms=refused * 1000, swallowed=here.stats()["unread"], hangs=0)
+        record(
+            "second peer of a pair, or none",
+            refused_ms=refused * 1000,
+            swallowed=here.stats()["unread"],
+            hangs=0,
+        )
 
 
 def test_peers_that_come_and_go_lose_nothing(
@@ -160,7 +165,7 @@ def test_peers_that_come_and_go_lose_nothing(
         while len(heard) < 50:
             heard.append(bytes(here.recv(PATIENCE)))  # type: ignore[arg-type]
         assert heard == [b"%d" % number for number in range(50)]
-        record(57, peers=50, swallowed=0)
+        record("second peer of a pair, or none", peers=50, swallowed=0)
 
 
 def test_what_was_not_read_is_told(context: dict[str, Any]) -> None:

@@ -42,10 +42,10 @@ def child() -> Iterator[Callable[..., Child]]:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
+    """``record(fault, **figures)``: keep what a test measured while that was done, in words."""
     name = request.node.name.removeprefix("test_").replace("_", " ")
 
-    def keep(row: int, **figures: Any) -> None:
-        measured.append((row, "both", name, figures))
+    def keep(fault: str, **figures: Any) -> None:
+        measured.append((fault, "both", name, figures))
 
     return keep

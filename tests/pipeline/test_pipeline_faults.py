@@ -29,7 +29,7 @@ def joined(made: Line, workers: int) -> None:
     wait_until(lambda: made.ventilator.stats()["workers"] == workers, f"{workers} workers")
 
 
-# -- row 53 -------------------------------------------------------------------------------------
+# -- pipeline workers that come late, are slow or stopped -----------------------------------------
 
 
 def test_behind_a_stopped_worker_wait_no_more_than_prefetch(
@@ -59,10 +59,15 @@ def test_behind_a_stopped_worker_wait_no_more_than_prefetch(
     stopped.signal(signal.SIGCONT)
     assert reader.report().returned == 200
     assert late.stats()["tasks"]
-    record(53, tasks=200, lost=0, behind_the_stopped_one=len(behind))
+    record(
+        "pipeline workers that come late, are slow or stopped",
+        tasks=200,
+        lost=0,
+        behind_the_stopped_one=len(behind),
+    )
 
 
-# -- row 54 -------------------------------------------------------------------------------------
+# -- worker, sink or ventilator of a pipeline killed ----------------------------------------------
 
 
 def test_what_a_killed_worker_held_is_reported_and_can_be_run_again(
@@ -88,7 +93,12 @@ def test_what_a_killed_worker_held_is_reported_and_can_be_run_again(
     assert batch.wait(PATIENCE).complete
     assert reader.report().complete
     assert reader.numbers() == list(range(300))
-    record(54, reported=5, unreported=0, detection_ms=detected * 1000)
+    record(
+        "worker, sink or ventilator of a pipeline killed",
+        reported=5,
+        unreported=0,
+        detection_ms=detected * 1000,
+    )
 
 
 def test_a_result_that_comes_after_its_task_was_run_again_is_a_duplicate(
@@ -148,7 +158,13 @@ def test_a_sink_that_is_killed_and_comes_back_gets_the_rest_and_then_all(
         assert report.complete
         second.expect("report")
         assert worker.stats()["discarded_results"] == 0
-        record(54, killed="sink", reported=missing, unreported=0, rounds=rounds)
+        record(
+            "worker, sink or ventilator of a pipeline killed",
+            killed="sink",
+            reported=missing,
+            unreported=0,
+            rounds=rounds,
+        )
 
 
 def test_a_killed_ventilator_leaves_a_report_and_its_workers_serve_the_next(
@@ -174,7 +190,12 @@ def test_a_killed_ventilator_leaves_a_report_and_its_workers_serve_the_next(
                 second.wait_ready(1, PATIENCE)
                 assert second.send(bodies(50)).wait(PATIENCE).complete
                 assert len(list(sink.next_batch(PATIENCE))) == 50
-            record(54, killed="ventilator", false_completions=0, workers_left=0)
+            record(
+                "worker, sink or ventilator of a pipeline killed",
+                killed="ventilator",
+                false_completions=0,
+                workers_left=0,
+            )
 
 
 @pytest.mark.parametrize("where", ["ventilator", "sink", "both"])
@@ -217,7 +238,11 @@ def test_a_cut_connection_in_a_batch_loses_no_result(
             assert reader.numbers() == list(range(400))
             assert set(done) == set(tasks)
             record(
-                54, cut=where, unreported=0, reported=reported, done_twice=sum(done.values()) - 400
+                "worker, sink or ventilator of a pipeline killed",
+                cut=where,
+                unreported=0,
+                reported=reported,
+                done_twice=sum(done.values()) - 400,
             )
 
 
@@ -237,10 +262,14 @@ def test_a_worker_behind_a_dead_cable_is_found_by_its_silence(line: Make, record
             made.ventilator.wait_ready(1, PATIENCE)
             assert made.ventilator.send(bodies(10)).wait(PATIENCE).complete
             assert worker.stats()["expired"] == 1
-            record(54, detection_ms=detected * 1000, limit_ms=300)
+            record(
+                "worker, sink or ventilator of a pipeline killed",
+                detection_ms=detected * 1000,
+                limit_ms=300,
+            )
 
 
-# -- row 55 -------------------------------------------------------------------------------------
+# -- the end of a batch overtakes its tasks -------------------------------------------------------
 
 
 def test_the_kill_signal_overtakes_no_task_and_leaves_no_worker(
@@ -269,7 +298,7 @@ def test_the_kill_signal_overtakes_no_task_and_leaves_no_worker(
             assert each.wait() == 0
         received = [first.sink.next_batch(PATIENCE) for _ in batches]
         assert [len(list(each)) for each in received] == [60, 60]
-        record(55, tasks=120, lost=0, workers_left=0)
+        record("the end of a batch overtakes its tasks", tasks=120, lost=0, workers_left=0)
 
 
 def test_a_worker_that_missed_the_signal_ends_by_time_limit(line: Make, record: Record) -> None:
@@ -281,10 +310,10 @@ def test_a_worker_that_missed_the_signal_ends_by_time_limit(line: Make, record: 
         way.cut()
         made.ventilator.close()
         wait_until(lambda: not worker._thread.running, "its end")
-        record(55, workers_left=0)
+        record("the end of a batch overtakes its tasks", workers_left=0)
 
 
-# -- row 56 -------------------------------------------------------------------------------------
+# -- sink late, restarted or slow; strange results ------------------------------------------------
 
 
 def test_results_of_another_batch_junk_and_doubles_complete_nothing(
@@ -319,7 +348,7 @@ def test_results_of_another_batch_junk_and_doubles_complete_nothing(
     assert batch.wait(PATIENCE).complete
     assert reader.report().complete
     assert reader.numbers() == [0, 1, 2]
-    record(56, false_completions=0)
+    record("sink late, restarted or slow; strange results", false_completions=0)
 
 
 def test_a_slow_sink_holds_back_the_ventilator_and_memory_stays(line: Make, record: Record) -> None:
@@ -343,7 +372,12 @@ def test_a_slow_sink_holds_back_the_ventilator_and_memory_stays(line: Make, reco
     assert most <= (20 + 10) * size
     grown = resident() - before
     assert grown < 100
-    record(56, results=600, waiting_mb=most / 1e6, rss_mb=grown)
+    record(
+        "sink late, restarted or slow; strange results",
+        results=600,
+        waiting_mb=most / 1e6,
+        rss_mb=grown,
+    )
 
 
 def resident() -> float:
@@ -364,7 +398,7 @@ def test_a_worker_that_never_answers_ends_in_a_report(line: Make, record: Record
     assert received.report().missing == (0,)
     assert batch.wait(0.1).missing == (0,)
     go.set()
-    record(56, waited_ms=waited * 1000, limit_ms=300)
+    record("sink late, restarted or slow; strange results", waited_ms=waited * 1000, limit_ms=300)
 
 
 def test_nothing_of_ours_acts_in_a_forked_child(line: Make) -> None:

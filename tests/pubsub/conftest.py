@@ -77,7 +77,7 @@ def subscriber(loop: asyncio.AbstractEventLoop, interval: float) -> Iterator[Cal
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """``record(row, **figures)``: keep what a test of that row of the fault list measured."""
+    """``record(fault, **figures)``: keep what a test measured while that was done, in words."""
     name = request.node.name.removeprefix("test_").replace("_", " ")
     impl = (
         request.node.callspec.params.get("impl", "any")
@@ -85,7 +85,7 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
         else "any"
     )
 
-    def keep(row: int, **figures: Any) -> None:
-        measured.append((row, impl, name, figures))
+    def keep(fault: str, **figures: Any) -> None:
+        measured.append((fault, impl, name, figures))
 
     return keep

@@ -79,7 +79,12 @@ def test_a_reader_that_pauses_is_neither_cut_nor_taken_for_dead(
     assert (message.body, message.missed) == (b"last", stats["shed"])
     assert stats["shed"] == sent - 100
     assert stats["silences"] == stats["disconnects"] == stats["missed"] == 0
-    record(43, aborts=0, false_disconnects=stats["disconnects"], shed=stats["shed"])
+    record(
+        "reader that pauses with its queue full",
+        aborts=0,
+        false_disconnects=stats["disconnects"],
+        shed=stats["shed"],
+    )
 
 
 # -- ready ------------------------------------------------------------------------------------
@@ -108,7 +113,7 @@ def test_after_ready_nothing_is_lost(
         for each in (*into, out):
             each.close()
     assert lost == 0
-    record(44, lost_after_ready=lost)
+    record("subscriber before, with and after the publisher", lost_after_ready=lost)
 
 
 def test_a_publisher_that_joins_a_forwarder_is_heard_from_its_first_message(
@@ -126,7 +131,7 @@ def test_a_publisher_that_joins_a_forwarder_is_heard_from_its_first_message(
                 lost += (message.body, message.number) != (b"%d" % turn, 1)
             out.close()
         assert lost == 0
-        record(44, lost_after_ready=lost)
+        record("subscriber before, with and after the publisher", lost_after_ready=lost)
 
 
 def test_a_handshake_is_not_taken_for_ready(subscriber: Maker, xpub: Any, shell: str) -> None:
@@ -189,7 +194,12 @@ def test_after_a_restart_all_topics_stand_again(
                 forwarder.stop()
             out.close(0)
     assert deaf == 0
-    record(45, topics=topics, deaf_after_restart=deaf, seconds=took)
+    record(
+        "publisher or forwarder killed and restarted",
+        topics=topics,
+        deaf_after_restart=deaf,
+        seconds=took,
+    )
 
 
 def free_port() -> int:
@@ -218,7 +228,12 @@ def test_a_restart_is_told_as_one_and_nothing_is_taken_for_missed(
     assert [each.missed for each in found] == [None] + [0] * 49
     stats = into.stats()
     assert (stats["restarts"], stats["missed"], stats["duplicates"]) == (1, 0, 0)
-    record(48, false_misses=stats["missed"], swallowed=50 - len(found), restarts=stats["restarts"])
+    record(
+        "publisher restarted under its name",
+        false_misses=stats["missed"],
+        swallowed=50 - len(found),
+        restarts=stats["restarts"],
+    )
 
 
 def test_two_alive_with_one_name_keep_their_numbers_apart_and_are_named(
@@ -238,7 +253,7 @@ def test_two_alive_with_one_name_keep_their_numbers_apart_and_are_named(
         assert (stats["missed"], stats["duplicates"]) == (0, 0)
         wait_until(lambda: "two publishers are alive under the name 'copied'" in caplog.text)
         assert caplog.text.count("two publishers are alive") == 1
-        record(48, false_misses=stats["missed"], swallowed=0)
+        record("publisher restarted under its name", false_misses=stats["missed"], swallowed=0)
 
 
 @pytest.mark.parametrize("last", [2**32 - 1, 2**63, 2**64 - 2])
@@ -270,7 +285,7 @@ def test_a_publisher_gone_without_a_word_is_noticed_in_time(
         assert bodies(into, 1) == [b"back"]
         assert into.stats()["connects"] == 2
         assert noticed <= NOTICED
-        record(46, detection_ms=noticed)
+        record("publisher gone without a FIN, or silent", detection_ms=noticed)
 
 
 def test_a_message_that_takes_long_is_no_silence(
@@ -286,7 +301,7 @@ def test_a_message_that_takes_long_is_no_silence(
         assert len(message.body) == 500_000
         stats = into.stats()
         assert (stats["silences"], stats["connects"], link.connections) == (0, 1, 1)
-        record(46, false_moves=stats["silences"])
+        record("publisher gone without a FIN, or silent", false_moves=stats["silences"])
     finally:
         link.close()
 
@@ -336,7 +351,12 @@ def test_a_spare_is_followed_while_the_first_is_stopped_and_afterwards(
         assert into.recv(10 * INTERVAL) is None
         assert into.stats()["failovers"] == 1
         assert moved <= NOTICED
-        record(47, moved_ms=moved, given_twice=0, moves=into.stats()["failovers"])
+        record(
+            "primary publisher frozen or cut off",
+            moved_ms=moved,
+            given_twice=0,
+            moves=into.stats()["failovers"],
+        )
 
 
 def test_one_publisher_behind_two_forwarders_is_given_once(
@@ -372,7 +392,7 @@ def test_one_publisher_behind_two_forwarders_is_given_once(
         assert all(late.number > early.number for early, late in pairwise(numbers))
         stats = into.stats()
         assert stats["restarts"] == 0
-        record(47, given_twice=0, missed=stats["missed"])
+        record("primary publisher frozen or cut off", given_twice=0, missed=stats["missed"])
 
 
 def test_nobody_left_is_an_error_once_and_it_goes_on_trying(
@@ -393,7 +413,7 @@ def test_nobody_left_is_an_error_once_and_it_goes_on_trying(
     again.wait_ready(15)
     again.publish("a", b"back")
     assert bodies(into, 1) == [b"back"]
-    record(47, moves=into.stats()["failovers"])
+    record("primary publisher frozen or cut off", moves=into.stats()["failovers"])
 
 
 def test_an_outage_that_is_over_when_it_would_be_read_is_none(
@@ -441,4 +461,4 @@ def test_a_subscriber_that_was_stopped_itself_takes_nobody_for_dead(
     out.publish("a", b"x")
     said, _ = child.communicate("go\n", timeout=30)
     assert said == "b'x' 0 1\n"
-    record(46, false_moves=0)
+    record("publisher gone without a FIN, or silent", false_moves=0)

@@ -254,7 +254,13 @@ def test_never_an_older_one_after_a_newer_and_no_update_is_lost(
             stop.set()
             thread.join()
         assert (older, lost, torn) == (0, 0, 0)
-        record(49, older_after_newer=older, torn=torn, lost=lost, numbered=numbered)
+        record(
+            "last values for late subscribers",
+            older_after_newer=older,
+            torn=torn,
+            lost=lost,
+            numbered=numbered,
+        )
 
 
 def test_more_than_the_queues_hold_comes_in_pieces(
@@ -277,7 +283,11 @@ def test_more_than_the_queues_hold_comes_in_pieces(
             message = into.recv(10)
             assert message.is_last_value
             found.add(message.topic)
-        record(49, topics=2000, asked=forwarder.stats()["last_values_asked"])
+        record(
+            "last values for late subscribers",
+            topics=2000,
+            asked=forwarder.stats()["last_values_asked"],
+        )
 
 
 def test_after_a_reconnection_only_what_is_new_is_given(
@@ -397,4 +407,4 @@ def test_rooms_are_bounded_in_topics_and_bytes(rooms: ModuleType, record: Maker)
     assert kept.topic_count <= 1000
     assert kept.held_bytes <= 100_000
     assert kept.topic_count + kept.evicted == 20_000
-    record(49, kept=kept.topic_count, evicted=kept.evicted)
+    record("last values for late subscribers", kept=kept.topic_count, evicted=kept.evicted)

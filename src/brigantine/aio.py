@@ -1,7 +1,7 @@
-"""Clients, workers, publishers and subscribers for asyncio, with the names that they have for threads.
+"""Clients, workers, publishers and subscribers for asyncio, under the same names as those for threads.
 
-They hold the same conversation with a broker.  Coroutines drive the clients' side; a worker's side
-stays in a thread, so that it heartbeats whatever its handlers do.
+They speak the same protocols.  Coroutines drive a client; a worker's connections stay in a thread, so
+that it heartbeats whatever its handlers do.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class LazyPirateClient(AsyncClientBase):
         async with LazyPirateClient("tcp://127.0.0.1:5555") as client:
             reply = await client.request(b"hello")
 
-    Any number of tasks of one event loop may use it at once.  A request that is cancelled closes
-    its own socket and touches no other.  On another event loop, such as that of a second
-    ``asyncio.run``, it goes on with new sockets once the first has ended.
+    Any number of tasks of one event loop may use it at once.  A cancelled request closes only its own
+    socket.  On another event loop, such as that of a second ``asyncio.run``, the client continues with
+    new sockets once the first loop has ended.
     """
 
     _kind: ClassVar[int] = zmq.REQ
@@ -98,9 +98,9 @@ class MajordomoClient(AsyncClientBase):
                 print(part)
             total = await client.call("sum", [1, 2, 3])
 
-    Any number of tasks of one event loop may use it at once.  A request that is cancelled closes
-    its own socket and touches no other.  On another event loop, such as that of a second
-    ``asyncio.run``, it goes on with new sockets once the first has ended.
+    Any number of tasks of one event loop may use it at once.  A cancelled request closes only its own
+    socket.  On another event loop, such as that of a second ``asyncio.run``, the client continues with
+    new sockets once the first loop has ended.
     """
 
     _kind: ClassVar[int] = zmq.DEALER
@@ -147,10 +147,10 @@ class MajordomoClient(AsyncClientBase):
         timeout: float | None = None,
         retries: int | None = None,
     ) -> AsyncGenerator[bytes | list[bytes], None]:
-        """Ask ``service`` and give the parts of the reply as they come: PARTIALs, then the FINAL.
+        """Ask ``service`` and yield the parts of the reply as they arrive: PARTIALs, then the FINAL.
 
-        As :meth:`brigantine.MajordomoClient.stream`, but for ``async for``.  To leave it early and
-        at once, use ``contextlib.aclosing``, or await its ``aclose()``.
+        Like :meth:`brigantine.MajordomoClient.stream`, but for ``async for``.  To leave it early, use
+        ``contextlib.aclosing``, or await its ``aclose()``.
         """
         codec = self._codec(service_name(service))
         frames = request_frames(body)
@@ -164,7 +164,7 @@ class MajordomoClient(AsyncClientBase):
         timeout: float | None = None,
         retries: int | None = None,
     ) -> Any:
-        """Send ``obj`` as msgpack and return what the reply stands for.
+        """Send ``obj`` as msgpack and return the decoded reply.
 
         Raises what :meth:`brigantine.MajordomoClient.call` raises.
         """

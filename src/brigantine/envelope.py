@@ -1,6 +1,6 @@
-"""The envelope for programs: a message of a ROUTER, taken apart and put together again.
+"""The envelope for programs: takes a message of a ROUTER apart and puts it together again.
 
-It is the compiled one, or the readable one where BRIGANTINE_IMPL says so; both are also
+It is the compiled class, or the pure one if BRIGANTINE_IMPL says so; these are also
 ``brigantine.core.Envelope`` and ``brigantine.pure.Envelope``.
 """
 

@@ -1,4 +1,4 @@
-"""What a worker's function may be, and ready-made ones, to try a broker before writing one's own.
+"""The types of a worker's function, and ready-made handlers to try a broker with.
 
 brigantine worker lru --broker tcp://127.0.0.1:5556 brigantine.handlers:upper
 """
@@ -36,10 +36,10 @@ AsyncStreamHandler: TypeAlias = Callable[[Any], AsyncIterator[Reply]]
 
 
 def echo(body: bytes | list[bytes]) -> bytes | list[bytes]:
-    """Answer with what was asked, frame by frame."""
+    """Reply with the request, frame by frame."""
     return body
 
 
 def upper(body: bytes | list[bytes]) -> bytes | list[bytes]:
-    """Answer with the ASCII letters of each frame in upper case."""
+    """Reply with the ASCII letters of each frame in upper case."""
     return body.upper() if isinstance(body, bytes) else [frame.upper() for frame in body]

@@ -1,6 +1,6 @@
-"""Which sockets may be connected with which, why the others may not, and who of a pair binds.
+"""Which socket types may be connected, why the others may not, and which side of a pair binds.
 
-libzmq does not connect sockets of types that don't fit, and says nothing: the program waits for ever.
+libzmq silently refuses to connect types that don't fit, and the program waits for ever.
 :func:`check` tells beforehand.  Sources: zmq_socket(3); the ZeroMQ guide, "Messaging Patterns"; RFC 28,
 29, 30 and 31, "compatible peers".
 """
@@ -131,7 +131,7 @@ _ILLEGAL: Final = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What :func:`check` answers; true if the pair is legal, and ``str()`` of it says all in a sentence."""
+    """The answer of :func:`check`: true if the pair is legal; ``str()`` says everything in a sentence."""
 
     #: The two types by name, as they were asked for.
     socket_type: str
@@ -157,7 +157,7 @@ class Verdict:
 
     @property
     def who_binds(self) -> str:
-        """Who should bind and who connect, in words; empty where the pair is not legal."""
+        """Which side should bind and which connect, in words; empty if the pair is not legal."""
         if not self.legal:
             return ""
         if self.binds == EITHER:
@@ -169,7 +169,7 @@ class Verdict:
 
     @property
     def cure(self) -> str:
-        """What to use in its place, in words; empty where the pair is legal."""
+        """What to use instead, in words; empty if the pair is legal."""
         words = " or ".join(
             f"{one} to {other} ({_brief(one, other)})" for one, other in self.instead
         )
@@ -182,7 +182,7 @@ class Verdict:
 
 
 def check(socket_type: str | int, peer_type: str | int) -> Verdict:
-    """Whether a socket of one type may be connected with one of another, why, and who should bind.
+    """Whether sockets of two types may be connected, why, and which side should bind.
 
     Types are names (``"REQ"``) or constants of pyzmq (``zmq.REQ``), in any order.
     Raises :class:`~brigantine.errors.ConfigError` for what is no type of socket that speaks ZMTP.

@@ -1,4 +1,4 @@
-"""A broker: its options, what it tells of itself, and how it ends."""
+"""A broker: its options, what it reports, and how it ends."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Broker(LoopHandle):
 
     @property
     def workers_at_frontend(self) -> bool:
-        """Whether workers of MDP are served where clients are: see ``BrokerConfig.workers_at_frontend``."""
+        """Whether MDP workers are served at the frontend: see ``BrokerConfig.workers_at_frontend``."""
         return self._fronted
 
     def stats(self) -> dict[str, int]:
@@ -139,16 +139,23 @@ class Broker(LoopHandle):
     def workers(self) -> dict[bytes, list[dict[str, Any]]]:
         """The registered workers by service.
 
-        Each has its ``identity``, ``protocol`` (``"REQ"``, ``"PPP"``, ``"MDP01"`` or ``"MDP02"``),
-        ``capacity``, requests ``in_flight``, ``state`` (``"idle"`` when it could take a request
-        now, else ``"busy"``) and ``side`` (``"backend"`` or ``"frontend"``).  Asks the loop.
+        Each is a map of:
+
+        - ``identity``
+        - ``protocol``: ``"REQ"``, ``"PPP"``, ``"MDP01"`` or ``"MDP02"``
+        - ``capacity``
+        - ``in_flight``: the number of requests it holds
+        - ``state``: ``"idle"`` when it could take a request now, else ``"busy"``
+        - ``side``: ``"backend"`` or ``"frontend"``
+
+        Asks the loop.
         Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
         workers: dict[bytes, list[dict[str, Any]]] = msgpack.unpackb(self._line.ask(WORKERS))
         return workers
 
     def services(self) -> dict[bytes, dict[str, int]]:
-        """The known services: ``workers``, those that are ``idle``, and requests ``queued``.
+        """The known services, each with ``workers``, how many are ``idle``, and requests ``queued``.
 
         Asks the loop.  Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
@@ -156,10 +163,10 @@ class Broker(LoopHandle):
         return services
 
     def events(self, limit: int = EVENTS_WAITING) -> Events:
-        """What happens from now on: an iterator of :class:`~brigantine.events.Event`.
+        """The events from now on: an iterator of :class:`~brigantine.events.Event`.
 
         ``limit`` is how many events may wait for this reader; see :class:`~brigantine.Events`.
-        There may be several readers.  Where the broker has ended the iterator is empty.
+        There may be several readers.  If the broker has ended, the iterator is empty.
         Raises :class:`~brigantine.errors.ConfigError` for a limit below 1 and
         :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
@@ -193,10 +200,10 @@ class Broker(LoopHandle):
     # -- how it ends --------------------------------------------------------------------------
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Shed new requests, finish those accepted, stop.  Returns whether that was done in time.
+        """Shed new requests, finish accepted ones, then stop.  Returns whether all were finished in time.
 
-        ``timeout`` is how many seconds to wait here; the broker itself stops after
-        ``config.drain_timeout``, done or not (what was not done is counted as failed_stopped).
+        ``timeout`` is how many seconds to wait here.  The broker itself stops after
+        ``config.drain_timeout`` at the latest; unfinished requests are counted as failed_stopped.
         A signal handler may call it, see :meth:`stop`.
         Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
@@ -212,9 +219,9 @@ class Broker(LoopHandle):
 
         Replies that were handed to libzmq have up to a second to leave.
 
-        From any thread, and from a signal handler.  Where this has interrupted another method of the
-        same broker, which goes on only when the handler returns, the broker is told and not waited for.
-        In a forked child it does nothing: the broker is the parent's.
+        May be called from any thread and from a signal handler.  If the handler has interrupted another
+        method of the same broker, which continues only when the handler returns, the broker is told to
+        stop but not waited for.  In a forked child this does nothing: the broker belongs to the parent.
         """
         super().stop()
 

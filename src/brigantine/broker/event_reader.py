@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 
 
 class Events:
-    """The events of one broker from
-    :meth:`~brigantine.broker.Broker.events` on, an iterator of :class:`Event`.
+    """An iterator of :class:`Event`: the events of one broker since the call of
+    :meth:`~brigantine.broker.Broker.events`.
 
-    ``next()`` waits for an event and raises ``StopIteration`` when the broker has ended, or after
-    :meth:`close`.  Up to ``limit`` events wait for a reader that is slower than they come; beyond
-    that they are not kept: the next event tells how many, and ``events_missed`` of
-    ``broker.stats()`` counts them.  May be used and closed from any thread,
-    and closed from a signal handler.
+    ``next()`` waits for an event, and raises ``StopIteration`` when the broker has ended or after
+    :meth:`close`.  Up to ``limit`` events wait for a slow reader.  Beyond that they are dropped: the next
+    event tells how many, and ``events_missed`` in ``broker.stats()`` counts them.  Any thread may use
+    and close it, and a signal handler may close it.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Events:
         self._ended = self._closed = False
 
     def next(self, timeout: float | None = None) -> Event | None:
-        """The next event; ``None`` when none came within ``timeout`` seconds, or none will come."""
+        """The next event, or ``None`` if none came within ``timeout`` seconds or none will come."""
         wait = patience(timeout)
         deadline = None if wait is None else time.monotonic() + wait
         with self._visits.inside():
@@ -61,7 +60,7 @@ class Events:
                     return None if self._closed else unpack_event(message, missed)
 
     def close(self) -> None:
-        """Take no more events, and end whoever waits for one.  May be called again."""
+        """Take no more events, and wake all threads that wait for one.  May be called again."""
         with self._visits.inside():
             self._closed = True
             if self._forget is not None:

@@ -1,4 +1,4 @@
-"""The brokers by name: which protocols each speaks, and what differs besides."""
+"""The broker classes: which protocols each speaks, and how they differ."""
 
 from __future__ import annotations
 
@@ -22,39 +22,42 @@ __all__ = ["AnyBroker", "LRUBroker", "MajordomoBroker", "ParanoidPirateBroker"]
 
 
 class LRUBroker(Broker):
-    """Load-balancing broker: REQ clients, REQ workers, the least recently used worker first.
+    """Load-balancing broker for REQ clients and REQ workers: the least recently used worker is next.
 
-    The guide's lbbroker and Simple Pirate queue.  Endpoints, options and errors:
+    This is the guide's lbbroker and its Simple Pirate queue.  Endpoints, options and errors:
     :class:`~brigantine.broker.Broker`::
 
         with LRUBroker("tcp://127.0.0.1:*", "tcp://127.0.0.1:*") as broker:
             print(broker.frontend, broker.backend, broker.stats())
 
-    ``heartbeat_interval`` is 10 s by default: it is that of ZMTP's heartbeats, as REQ workers have none,
-    and what those cost grows with the square of the workers (docs/performance.md).  They are for
-    workers that freeze; one that dies is noticed at once.
+    ``heartbeat_interval`` is 10 s by default.  REQ workers send no heartbeats, so this is the interval of
+    ZMTP pings, whose cost grows with the square of the number of workers (docs/performance.md).  They
+    detect workers that freeze; one that dies is noticed at once.
 
     Source: ZeroMQ guide, chapter 3 "The Load Balancing Pattern", chapter 4 "Simple Pirate Pattern".
     """
 
 
 class ParanoidPirateBroker(Broker):
-    """Load-balancing broker with heartbeats: REQ clients, and workers of PPP.
+    """Load-balancing broker with heartbeats, for REQ clients and PPP workers.
 
-    A worker that was silent for ``heartbeat_interval * liveness`` is expired, wherever it stands.
-    One that announces a capacity holds that many requests at once.  Endpoints, options and errors:
-    :class:`~brigantine.broker.Broker`.  Source: ZeroMQ RFC 6/PPP.
+    A worker that was silent for ``heartbeat_interval * liveness`` is expired, idle or busy.
+    A worker that announces a capacity gets up to that many requests at once.  Endpoints, options and
+    errors:  :class:`~brigantine.broker.Broker`.  Source:  ZeroMQ RFC 6/PPP.
     """
 
     _protocols = Protocol.PPP
 
 
 class MajordomoBroker(Broker):
-    """Service-oriented broker: clients name a service, workers of MDP 0.1 and 0.2 serve it.
+    """Service-oriented broker: clients name a service, and MDP 0.1 and 0.2 workers serve it.
 
-    Either version of client is served by either version of worker.  Without ``backend`` one socket
-    serves both sides.  ``default_service`` is where clients without an MDP header go; by default
-    they are refused.  ``retries`` is 1 by default, as RFC 7 takes workers to be idempotent.
+    Workers of either version serve clients of either version.
+
+    - ``backend``: without it one socket serves both sides.
+    - ``default_service``: the service for clients without an MDP header; by default they are refused.
+    - ``retries``: 1 by default, since RFC 7 assumes that workers are idempotent.
+
     Endpoints, options and errors: :class:`~brigantine.broker.Broker`.
     Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.
     """
@@ -84,11 +87,11 @@ class MajordomoBroker(Broker):
 
 
 class AnyBroker(Broker):
-    """Serves workers of every protocol at once: REQ, PPP, MDP 0.1 and 0.2, told apart peer by peer.
+    """Broker for workers of every protocol at once: REQ, PPP, MDP 0.1 and 0.2, recognized peer by peer.
 
-    Peers that name no service meet in the service ``b""``.  Without ``backend`` one socket serves both
-    sides, and workers are those of MDP alone: others can't be told from clients there.  Endpoints,
-    options and errors: :class:`~brigantine.broker.Broker`.
+    Peers that name no service share the service ``b""``.  Without ``backend`` one socket serves both
+    sides, but only MDP workers: others can't be distinguished from clients there.  Endpoints, options
+    and errors: :class:`~brigantine.broker.Broker`.
     """
 
     _protocols = Protocol.REQ | Protocol.PPP | Protocol.MDP01 | Protocol.MDP02

@@ -1,4 +1,4 @@
-"""The other side of a control endpoint: see control_server.py and docs/control.md."""
+"""The client of a control endpoint: see control/server.py and docs/control.md."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ SHOWN = 40
 
 
 class ControlRefused(BrigantineError):
-    """The control endpoint answered with an error, or what answered was none."""
+    """The control endpoint answered with an error, or something else answered."""
 
 
 class ControlClient:
-    """Sends commands to one control endpoint and takes its answers, in the order they come.
+    """Sends commands to one control endpoint and receives its answers, in the order they arrive.
 
     Raises :class:`~brigantine.errors.ConfigError` or :class:`~brigantine.errors.ConnectError` for an
     endpoint that can't be connected to.  A name is looked up when the first answer is waited for.
@@ -63,7 +63,7 @@ class ControlClient:
             raise
 
     def send(self, command: str) -> None:
-        """Send a command, whose answer is then to be received."""
+        """Send a command; receive its answer afterwards."""
         if self._connected:
             self._socket.send_multipart([EMPTY, command.encode()])
         else:

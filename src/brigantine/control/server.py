@@ -1,11 +1,11 @@
-"""The control endpoint: counters, workers, services, drain and stop, for whoever is on this machine.
+"""The control endpoint: counters, workers, services, drain and stop, for programs on this machine.
 
     peer -> broker   id [] command        or   id command
     broker -> peer   id [] status map     or   id status map
 
-``[]`` is the empty frame that a REQ socket writes, and is there in the reply when it was in the
-request; ``status`` is one of the codes below, ``map`` one msgpack map, with the key "error" in it
-unless the status is OK.  See docs/control.md.
+``[]`` is the empty frame that a REQ socket writes; the reply has it if the request had it.  ``status``
+is one of the codes below.  ``map`` is one msgpack map, with the key "error" unless the status is OK.
+See docs/control.md.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ _log = logging.getLogger("brigantine.control")
 
 
 class Answer(NamedTuple):
-    """What a command is answered with: a packed map, and what is done once that is sent."""
+    """The answer to a command: a packed map, and what to do once it is sent."""
 
     body: bytes
     then: Callable[[], object] | None = None
 
 
 class ControlServer:
-    """Answers ``commands`` on a ROUTER of its own, in a thread of its own, until :meth:`end`.
+    """Answers ``commands`` on its own ROUTER, in its own thread, until :meth:`end`.
 
     Must be made, started and ended by one thread; the sockets are bound when it is made.
     Raises :class:`~brigantine.errors.BindError`.
@@ -98,7 +98,7 @@ class ControlServer:
         self._thread.start()
 
     def end(self, farewell: bytes) -> None:
-        """Answer those that wait for the end with a packed map, and close."""
+        """Answer the peers that wait for the end with a packed map, and close."""
         self._farewell = farewell
         if self._thread is not None:
             self._wakeup.set()

@@ -1,4 +1,4 @@
-"""Devices: what passes messages between two sides as they are, and can be looked at and paused."""
+"""Devices pass messages between two sides unchanged, and can be watched and paused."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Device(LoopHandle):
 
     @property
     def paused(self) -> bool:
-        """Whether it passes nothing on, after :meth:`pause`."""
+        """Whether the device is paused; see :meth:`pause`."""
         return self.stats()["paused"] == 1
 
     def stats(self) -> dict[str, int]:
@@ -139,16 +139,16 @@ class Device(LoopHandle):
         return stats if self._keeper is None else {**stats, **self._keeper.stats()}
 
     def pause(self) -> None:
-        """Pass nothing on until :meth:`resume`; when this returns, nothing is.
+        """Pass nothing on until :meth:`resume`; once this returns, nothing more is passed on.
 
-        What comes meanwhile waits in libzmq's queues, and then in those of its senders, up to their
-        high-water marks.  Beyond these PUB sockets drop messages; all others wait.
+        Messages that arrive meanwhile wait in libzmq's queues, and then in their senders' queues, up to
+        the high-water marks.  Beyond these PUB sockets drop messages; all others wait.
         Raises :class:`~brigantine.errors.BrokerStopped` when the device has ended.
         """
         self._line.ask(PAUSE)
 
     def resume(self) -> None:
-        """Go on after :meth:`pause`.
+        """Continue after :meth:`pause`.
 
         Raises :class:`~brigantine.errors.BrokerStopped` when the device has ended.
         """
@@ -271,11 +271,11 @@ class Device(LoopHandle):
 
 
 class QueueDevice(Device):
-    """Shared queue: requests of REQ or DEALER clients go to REP or ROUTER servers in turn, replies back.
+    """Shared queue: passes requests of REQ or DEALER clients to REP or ROUTER servers, and replies back.
 
-    ROUTER in front, DEALER behind: a broker that knows nothing of its workers.  Where one may hang,
-    be slow or be lost, an :class:`~brigantine.LRUBroker` is the better choice.
-    Endpoints, options and errors: :class:`~brigantine.devices.Device`::
+    Its frontend is a ROUTER, its backend a DEALER, which uses the servers in turn: a broker that knows
+    nothing of its workers.  If a worker may hang, be slow or be lost, an :class:`~brigantine.LRUBroker`
+    is the better choice.  Endpoints, options and errors:  :class:`~brigantine.devices.Device`::
 
         with QueueDevice("tcp://127.0.0.1:5559", "tcp://127.0.0.1:5560") as queue:
             queue.pause()
@@ -287,10 +287,10 @@ class QueueDevice(Device):
 
 
 class ForwarderDevice(Device):
-    """Publish-subscribe proxy: what PUB sockets publish goes to SUB sockets, subscriptions the other way.
+    """Publish-subscribe proxy: passes messages of PUB sockets to SUB sockets, and subscriptions back.
 
-    XSUB in front, XPUB behind: publishers and subscribers know the device, and need not know each
-    other.  A subscriber that does not read loses messages beyond its high-water mark, as with any
+    Its frontend is an XSUB, its backend an XPUB: publishers and subscribers know the device and need not
+    know each other.  A subscriber that does not read loses messages beyond its high-water mark, as with any
     PUB socket; libzmq does not tell how many.
     Endpoints, options and errors: :class:`~brigantine.devices.Device`.  A bridge into another network::
 
@@ -303,10 +303,11 @@ class ForwarderDevice(Device):
 
 
 class StreamerDevice(Device):
-    """Pipeline proxy: what PUSH sockets send goes to PULL sockets, to those in turn that have room.
+    """Pipeline proxy: passes messages of PUSH sockets to PULL sockets with room, in turn.
 
-    PULL in front, PUSH behind.  Endpoints, options and errors: :class:`~brigantine.devices.Device`.
-    Source: ZeroMQ guide, chapter 2 "Divide and Conquer"; ``ZMQ_STREAMER`` of zmq_device(3).
+    Its frontend is a PULL, its backend a PUSH.  Endpoints, options and errors:
+    :class:`~brigantine.devices.Device`.  Source:  ZeroMQ guide, chapter 2 "Divide and Conquer";
+    ``ZMQ_STREAMER`` of zmq_device(3).
     """
 
     _sides: ClassVar[tuple[int, int]] = (zmq.PULL, zmq.PUSH)

@@ -1,4 +1,4 @@
-"""Calls that can't be meant: an option that there is not, ``with`` where it is ``async with``."""
+"""Calls that can't be right: unknown options, ``with`` instead of ``async with``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Init = TypeVar("_Init", bound=Callable[..., None])
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Words that name what is most like ``name``; none if nothing is."""
+    """A suggestion of the name most like ``name``; empty if nothing is like it."""
     alike = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {alike[0]}?" if alike else ""
 

@@ -26,18 +26,22 @@ __all__ = ["HELP", "NAME", "PATTERNS"]
 
 NAME = "broker"
 HELP = "Run a broker."
-LRU = "Load-balancing broker (Simple Pirate): REQ clients, REQ workers, the idlest worker first."
-PPP = "Paranoid Pirate broker: REQ clients, workers that heartbeat (PPP)."
-MDP = "Majordomo broker: clients and workers of services by name (MDP 0.1 and 0.2)."
+LRU = (
+    "Load-balancing broker (Simple Pirate): REQ clients and workers, the longest idle worker first."
+)
+PPP = "Paranoid Pirate broker: REQ clients, and workers with heartbeats (PPP)."
+MDP = "Majordomo broker: clients and workers of named services (MDP 0.1 and 0.2)."
 ANY = "Broker for REQ, PPP and MDP workers at once, and for the clients of all of them."
 
 _EPILOG = """\
 Prints one line on standard output once it can be used:
   ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
-and behind that, with --control, control=ENDPOINT[,ENDPOINT...].
-SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) drain: new requests are shed, accepted
-ones are finished, for --drain-timeout at most. A second Ctrl-C stops at once; requests that were left
-are counted as failed_stopped in the last line of the log.
+followed, with --control, by control=ENDPOINT[,ENDPOINT...].
+
+SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) drain the broker: new requests are shed
+and accepted ones finished, for --drain-timeout at most. A second Ctrl-C stops at once; the requests
+left are counted as failed_stopped in the last line of the log.
+
 The exit code is 0 when no accepted request was left unfinished, also after drain or stop by brigantine
 ctl; 1 when some were, or when the broker ended by itself; 2 when it could not start; 130 after a second
 Ctrl-C.

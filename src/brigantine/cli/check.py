@@ -15,9 +15,9 @@ NAME = "check"
 HELP = "Say whether sockets of two types may be connected, and why not."
 
 _EPILOG = """\
-With two types it says whether they may be connected, what such a pair is for and who binds, or why
-it can't work and what to use instead; the exit code is 1 where it can't. With one type it says this
-of all that such a socket may be connected with, and without any it prints the table of all pairs.
+With two types, says whether they may be connected, what such a pair is for and which side binds, or
+why it can't work and what to use instead; the exit code is 1 if it can't. With one type, says this of
+everything that such a socket may be connected with. Without types, prints the table of all pairs.
 
   brigantine check REQ DEALER
 """
@@ -36,7 +36,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run)
     parser.add_argument("socket_type", nargs="?", metavar="TYPE", help="such as REQ")
-    parser.add_argument("peer_type", nargs="?", metavar="TYPE", help="of the other side")
+    parser.add_argument("peer_type", nargs="?", metavar="TYPE", help="the type of the other side")
 
 
 def _run(arguments: argparse.Namespace) -> int:

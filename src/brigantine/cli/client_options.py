@@ -44,7 +44,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         type=whole,
         default=defaults["retries"].default,
         metavar="N",
-        help=f"how often it is tried again (default {CLIENT_RETRIES}, or once for each other broker)",
+        help=f"how often the request is tried again (default {CLIENT_RETRIES}, or once for each other broker)",
     )
 
     parser.add_argument(
@@ -52,7 +52,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         type=size,
         default=defaults["max_request_bytes"].default,
         metavar="BYTES",
-        help="largest request, as the broker's --max-message-bytes (default %(default)s)",
+        help="largest request, the same as the broker's --max-message-bytes (default %(default)s)",
     )
 
 

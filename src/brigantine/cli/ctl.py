@@ -1,4 +1,4 @@
-"""``brigantine ctl``: look at a running broker or device and steer it, by its control endpoint."""
+"""``brigantine ctl``: inspect and steer a running broker or device through its control endpoint."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from .values import reachable, seconds
 __all__ = ["HELP", "NAME", "add_to"]
 
 NAME = "ctl"
-HELP = "Look at a running broker or device, pause, drain or stop it, by its control endpoint."
+HELP = "Inspect, pause, drain or stop a running broker or device through its control endpoint."
 
 _EPILOG = """commands:
-  stats      counters: the ledger of requests, and all others that are not zero
-  workers    each worker: service, identity, protocol, state, capacity, requests in flight; and its
-             side where workers are both at the backend and at the frontend
-  services   each service: workers, idle ones, requests that wait
-  drain      have the broker shed new requests, finish those accepted, and end
-  stop       have it end at once
-  pause      have a device pass nothing on
-  resume     have it go on
+  stats      the counters: the ledger of requests, and all others that are not zero
+  workers    each worker: service, identity, protocol, state, capacity, requests in flight, and its
+             side if there are workers both at the backend and at the frontend
+  services   each service: its workers, idle workers, waiting requests
+  drain      make the broker shed new requests, finish accepted ones, and end
+  stop       make it end at once
+  pause      make a device pass nothing on
+  resume     make it continue
 
 A broker has all but the last two; a device has these, stats and stop.
-EP is what the ready line says behind control=. drain says at once how long it may take, and
-both drain and stop wait until it has ended. The exit code is 1 when there is no answer, or
-requests were left unfinished by drain. A name that can't be printed as it is stands as Python would
-write it, such as b'\\x00', in JSON, too.
+EP is the endpoint after control= in the ready line. drain says at once how long it may take; both
+drain and stop wait for the end. The exit code is 1 when there is no answer, or when drain left
+requests unfinished. A name that can't be printed is written as Python would, such as b'\\x00', in
+JSON, too.
 """
 
 #: Seconds to wait for an answer.
@@ -66,7 +66,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "what", metavar="COMMAND", choices=(*_LOOKS, *_ENDS, *_STEERS), help="see below"
     )
     parser.add_argument("endpoint", metavar="EP", help="control endpoint of the broker or device")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON, in one line")
+    parser.add_argument("--json", action="store_true", help="print the answer as one line of JSON")
     parser.add_argument(
         "--timeout",
         type=seconds,

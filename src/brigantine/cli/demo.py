@@ -1,4 +1,4 @@
-"""``brigantine demo``: the main job on real input, with figures."""
+"""``brigantine demo``: real input through a broker, with figures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ HELP = "Send the files of a folder through a broker and check every result."
 
 _EPILOG = """\
 Starts a broker, worker processes and clients. Each file goes to the workers in chunks; they compute
-SHA-256 and count words; each result is compared with one computed here. This is done for the
-compiled core and for the pure-Python baseline, one after the other. Then small requests go through
-both by turns, to tell what one costs the broker in CPU time.
+SHA-256 and count words, and each result is compared with one computed here. This is done with the
+compiled core and then with the pure-Python implementation. Then small requests go through both
+alternately, to show what one costs the broker in CPU time.
 The exit code is 1 when a request was lost or a result was wrong.
 """
 
@@ -68,7 +68,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--clients",
         type=at_least_one,
         metavar="N",
-        help=f"requests under way at once (default {_CLIENTS_PER_WORKER} for each worker)",
+        help=f"requests in flight at once (default {_CLIENTS_PER_WORKER} for each worker)",
     )
     parser.add_argument(
         "--chunk-size",
@@ -81,7 +81,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--max-bytes",
         type=size,
         metavar="BYTES",
-        help="stop after so many bytes (default: no bound for a given PATH)",
+        help="stop after this many bytes (default: no limit for a given PATH)",
     )
     parser.add_argument(
         "--kill-workers",
@@ -89,7 +89,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="kill -9 a worker every half second, start another, and count what was lost",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object in place of the table"
+        "--json", action="store_true", help="print one JSON object instead of the table"
     )
 
 

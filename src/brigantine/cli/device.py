@@ -23,28 +23,30 @@ from .values import reachable
 __all__ = ["HELP", "NAME", "PATTERNS"]
 
 NAME = "device"
-HELP = "Run a device, which passes messages on as they are."
+HELP = "Run a device, which passes messages on unchanged."
 QUEUE = "Shared queue: requests to servers in turn, replies back (ROUTER and DEALER)."
 FORWARDER = "Publish-subscribe proxy: messages to subscribers, subscriptions back (XSUB and XPUB)."
 STREAMER = "Pipeline proxy: tasks to workers in turn (PULL and PUSH)."
 
 #: What ``--help`` says about the last values of a forwarder.
 LAST_VALUES_HELP = {
-    "last_values": "topics whose last message is kept for subscribers that come late and ask",
+    "last_values": "topics whose last message is kept for late subscribers that ask",
     "last_values_bytes": "memory that these may hold",
 }
 
 _EPILOG = """\
-EP is bound; with > in front (mind the shell: '>tcp://HOST:PORT') the device connects to it.
+EP is bound. With > in front the device connects to it instead (quote it in the shell:
+'>tcp://HOST:PORT').
 
 Prints one line on standard output once it can be used:
   ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
-and behind that, with --control, control=ENDPOINT[,ENDPOINT...]: by that brigantine ctl shows the
-counters, pauses, resumes and stops it.
-SIGTERM, however often it comes, or Ctrl-C (SIGINT) stops it: what it has passed on is sent, for a second
-at most. The last line of the log has the counters. The exit code is 0 after that and after stop by
-brigantine ctl; 1 when the device ended by itself, 2 when it could not start; 130 after a second Ctrl-C,
-which ends it at once.
+followed, with --control, by control=ENDPOINT[,ENDPOINT...]; with that endpoint brigantine ctl shows
+the counters, pauses, resumes and stops the device.
+
+SIGTERM, however often it comes, or Ctrl-C (SIGINT) stops it: messages already passed on are sent, for
+a second at most. The last line of the log has the counters. The exit code is 0 after that and after
+stop by brigantine ctl; 1 when the device ended by itself; 2 when it could not start; 130 after a
+second Ctrl-C, which ends it at once.
 """
 
 _log = logging.getLogger("brigantine.device")

@@ -1,4 +1,4 @@
-"""``brigantine load``: a load for any broker of these protocols, and what came of it."""
+"""``brigantine load``: puts any broker of these protocols under load and reports the results."""
 
 from __future__ import annotations
 
@@ -30,27 +30,29 @@ __all__ = ["HELP", "NAME", "PATTERNS"]
 NAME = "load"
 HELP = "Put a broker under load and measure it."
 LRU = "Load for an LRU broker: REQ clients and REQ workers."
-PPP = "Load for a Paranoid Pirate broker: REQ clients, workers that heartbeat (PPP)."
+PPP = "Load for a Paranoid Pirate broker: REQ clients, and workers with heartbeats (PPP)."
 MDP = "Load for a Majordomo broker: clients and workers of one service (MDP 0.1 or 0.2)."
-PROXY = "Load for a blind proxy (zmq_proxy of ROUTER and DEALER): REQ clients, workers that echo."
+PROXY = (
+    "Load for a blind proxy (zmq_proxy of ROUTER and DEALER): REQ clients, and workers that echo."
+)
 
 _EPILOG = """\
-Every client and worker is a peer with a connection of its own; workers answer with what they were
-asked. Each reply is matched to its request: `lost` had none within --timeout, `late` came after that,
+Every client and worker is a separate peer with its own connection; workers reply with what they were
+sent. Each reply is matched to its request: `lost` had none within --timeout, `late` came after that,
 `duplicates` came again, `wrong` answer another client's request, none at all, or came back changed,
-`errors` are error reports in place of a reply. A request whose only answer is wrong is also lost.
+`errors` are error reports instead of a reply. A request whose only answer is wrong is also lost.
 
 Without --rate a client sends when it has a reply (closed loop). With --rate requests are sent at fixed
-times whatever becomes of those before (open loop), and latency counts from the time at which a request
-was meant to be sent, so that a stall of the broker shows in full. `unsent` were never sent, because
-their client's window was full until the end.
+times whatever becomes of the earlier ones (open loop), and latency counts from the time at which a
+request was meant to be sent, so that a stall of the broker shows in full. `unsent` were never sent,
+because their client's window was full until the end.
 
-With --workers 0 or --clients 0 the other side runs elsewhere: another process, or workers that return
-each body as it came. Without clients it runs until SIGTERM or SIGINT, or for --duration.
+With --workers 0 or --clients 0 the other side runs elsewhere: in another process, or as workers that
+return each body unchanged. Without clients it runs until SIGTERM or SIGINT, or for --duration.
 
-The exit code is 0 when every request that was sent has its right reply, 1 when not, or when the broker
-can't be reached; after Ctrl-C (SIGINT) or SIGTERM the figures so far are printed, and with clients it is
-128 + the signal's number. A second Ctrl-C ends it at once, with 130.
+The exit code is 0 when every request that was sent has its right reply, and 1 when not, or when the
+broker can't be reached. After Ctrl-C (SIGINT) or SIGTERM the figures so far are printed, and the exit
+code with clients is 128 + the signal's number. A second Ctrl-C ends the run at once, with 130.
 """
 
 #: Seconds between two looks at the connections, and between two progress lines.
@@ -121,13 +123,13 @@ def _add(parser: argparse.ArgumentParser, pattern: str) -> None:
 def _add_length(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how much")
     group.add_argument(
-        "--requests", type=at_least_one, metavar="N", help="end when so many were sent in all"
+        "--requests", type=at_least_one, metavar="N", help="end after this many requests in total"
     )
     group.add_argument(
         "--duration",
         type=seconds,
         metavar="S",
-        help="send for so many seconds (default 10, if there are clients and no --requests)",
+        help="send for this many seconds (default 10, if there are clients and no --requests)",
     )
     group.add_argument(
         "--rate",
@@ -140,7 +142,7 @@ def _add_length(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=0.0,
         metavar="S",
-        help="seconds before that, which count for nothing (default 0)",
+        help="seconds before that, which are not counted (default 0)",
     )
     group.add_argument(
         "--timeout",
@@ -155,7 +157,7 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--announce",
         action="store_true",
-        help="clients tell by their routing id that they understand a broker's error answers",
+        help="clients announce by their routing id that they understand error answers",
     )
     parser.add_argument(
         "--connect-timeout",
@@ -171,7 +173,7 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
         "--pin", type=whole, metavar="CPU", help="run on this CPU only, I/O threads included"
     )
     parser.add_argument(
-        "--broker-pid", type=whole, metavar="PID", help="tell the CPU time of this process, too"
+        "--broker-pid", type=whole, metavar="PID", help="also report the CPU time of this process"
     )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object, with the histogram"

@@ -20,9 +20,9 @@ NAME = "ls"
 HELP = "List the services, workers and queues of a Majordomo broker."
 
 _EPILOG = """\
-Asks the broker's own services mmi.services, mmi.workers and mmi.stats, which brokers of brigantine
-that speak Majordomo answer. A name that can't be printed as it is stands as Python would write
-it, such as b'\\x00'. The exit code is 1 when no broker answers, or one that has no such services.
+Asks for mmi.services, mmi.workers and mmi.stats, which Majordomo brokers of brigantine answer
+themselves. A name that can't be printed is written as Python would, such as b'\\x00'. The exit code
+is 1 when no broker answers, or when the broker has no such services.
 """
 
 _SERVICES = "mmi.services"

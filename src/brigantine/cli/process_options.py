@@ -22,6 +22,6 @@ def add_stop_at_eof(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-at-eof",
         action="store_true",
-        help="take the end of standard input as a reason to stop, as SIGTERM: a parent "
-        "process that holds the other end of a pipe then can't die without this process stopping, too",
+        help="stop at the end of standard input, as on SIGTERM: if a parent process holds the other "
+        "end of a pipe and dies, this process then stops as well",
     )

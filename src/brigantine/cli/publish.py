@@ -29,11 +29,13 @@ HELP = "Publish one message, or a message for each line of standard input."
 _READ_SIZE = 65536
 
 _EPILOG = """\
-EP is bound; with > in front (mind the shell: '>tcp://HOST:PORT') it connects, to a forwarder for
-instance. It waits until subscribers are there, so that the first message reaches them; subscribers
-of other programs never say that they are: with them give --subscribers 0, and messages that come
-before they have subscribed are lost. The exit code is 1 when nobody came, or when messages had not
-left within --linger seconds of the end.
+EP is bound. With > in front it is connected to, for instance at a forwarder (quote it in the shell:
+'>tcp://HOST:PORT').
+
+The command waits until subscribers are there, so that the first message reaches them. Subscribers of
+other programs never announce themselves: use --subscribers 0 for them; messages sent before they have
+subscribed are lost. The exit code is 1 when no subscriber came, or when messages had not left within
+--linger seconds of the end.
 """
 
 
@@ -47,16 +49,20 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "endpoint for subscribers, or '>EP' of a forwarder's frontend; may be given several times",
     )
     add_waiting(parser, "--subscribers", "subscribers", 10.0, "for them (default 10)")
-    parser.add_argument("--name", help="how subscribers know this publisher (default: made up)")
+    parser.add_argument("--name", help="the name that subscribers see (default: made up)")
     add_log_level(parser, "warning")
-    add_table(parser, PublisherConfig, last_values="topics whose last message is kept for who asks")
+    add_table(
+        parser,
+        PublisherConfig,
+        last_values="topics whose last message is kept for those who ask",
+    )
     parser.add_argument("topic", metavar="TOPIC", help="the topic")
     parser.add_argument(
         "body",
         metavar="BODY",
         nargs="?",
         default="-",
-        help="the message; - publishes each line of standard input as it comes (the default)",
+        help="the message; - publishes each line of standard input as it arrives (the default)",
     )
 
 

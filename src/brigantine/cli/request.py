@@ -23,17 +23,18 @@ MDP = (
 )
 
 _EPILOG = """\
-The reply's bytes go to standard output as they are; several frames are separated by line ends, and
-on a terminal a line end follows. The exit code is 1 when there was no reply, or the worker's
-function raised an error.
+The reply's bytes go to standard output unchanged; several frames are separated by newlines, and on a
+terminal a newline follows. The exit code is 1 when there was no reply, or the worker's function
+raised an error.
 """
 
 _MDP_EPILOG = """\
-The reply's bytes go to standard output as they are, each part as soon as it comes; parts, and
-several frames of one, are separated by line ends, and on a terminal a line end follows. The exit
-code is 1 when there was no reply, a part took longer than the timeout, or the worker's function
-raised an error. Brokers answer the service mmi.service, with a service's name as BODY, with 200 or
-404. All services at once: brigantine ls.
+The reply's bytes go to standard output unchanged, each part as soon as it arrives. Parts, and several
+frames of one part, are separated by newlines, and on a terminal a newline follows. The exit code is 1
+when there was no reply, a part took longer than the timeout, or the worker's function raised an error.
+
+The service mmi.service, with the name of a service as BODY, answers 200 or 404. brigantine ls lists
+all services at once.
 """
 
 _FRAME_END = b"\n"

@@ -38,7 +38,7 @@ def add_control(parser: argparse.ArgumentParser) -> None:
         "--control",
         action="append",
         metavar="EP",
-        help="endpoint for brigantine ctl, which only this machine can reach: tcp://127.0.0.1:PORT "
+        help="endpoint for brigantine ctl, reachable only from this machine: tcp://127.0.0.1:PORT "
         "or ipc://PATH; may be given several times",
     )
 
@@ -55,7 +55,7 @@ def add_impl(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--impl",
         choices=("core", "pure"),
-        help=f"the compiled core or the pure-Python baseline (default: {ENVIRONMENT}, or core)",
+        help=f"the compiled core or the pure-Python implementation (default: {ENVIRONMENT}, or core)",
     )
 
 

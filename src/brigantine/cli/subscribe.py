@@ -1,4 +1,4 @@
-"""``brigantine subscribe``: what is published under some topics, a line a message."""
+"""``brigantine subscribe``: prints what is published under some topics, a line a message."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ NAME = "subscribe"
 HELP = "Print what is published under some topics."
 
 _EPILOG = """\
-A line a message: topic, a space, and the body; bytes that are no printable text are escaped. With
---long publisher and number stand in front. What was missed is told on standard error, and so is bad
-silence: nothing heard of any publisher. Ctrl-C or SIGTERM ends it. The exit code is 1 when --timeout
-has passed without a message.
+Prints a line for each message: topic, a space, and the body; bytes that are no printable text are
+escaped. With --long, publisher and number come first. Standard error says what was missed, and when
+nothing is heard from any publisher. Ctrl-C or SIGTERM ends it. The exit code is 1 when --timeout has
+passed without a message.
 """
 
 
@@ -43,23 +43,25 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "its spares",
     )
     parser.add_argument(
-        "--count", type=at_least_one, metavar="N", help="end after so many messages"
+        "--count", type=at_least_one, metavar="N", help="end after this many messages"
     )
     parser.add_argument(
         "--timeout",
         type=seconds,
         metavar="SECONDS",
-        help="end when no message came for so long (default: never)",
+        help="end when no message arrived for this long (default: never)",
     )
     shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("--raw", action="store_true", help="bodies alone, as they are, a line each")
     shape.add_argument(
-        "--long", action="store_true", help="publisher and number in front of each message"
+        "--raw", action="store_true", help="print only bodies, unchanged, one a line"
+    )
+    shape.add_argument(
+        "--long", action="store_true", help="print publisher and number before each message"
     )
     add_log_level(parser, "warning")
     add_table(parser, SubscriberConfig)
     parser.add_argument(
-        "topics", metavar="TOPIC", nargs="+", help="how topics begin; '' stands for all"
+        "topics", metavar="TOPIC", nargs="+", help="the beginning of topics; '' means all"
     )
 
 

@@ -44,19 +44,23 @@ PPP = "Serve the requests of Paranoid Pirate brokers with a Python function."
 MDP = "Serve the requests for one service of Majordomo brokers with a Python function."
 
 _EPILOG = """\
-The function takes the request's body and returns the reply's: bytes for one frame, a list of bytes
-for several. {more}
-To try it out: brigantine.handlers:echo and brigantine.handlers:upper.
-Each process prints one line on standard output as soon as a broker has confirmed it, or after
+The function takes the body of the request and returns the body of the reply: bytes for one frame, a
+list of bytes for several. {more}
+To try it out, use brigantine.handlers:echo or brigantine.handlers:upper.
+
+Each process prints one line on standard output once a broker has confirmed it, or after
 --ready-timeout:
   ready brokers=CONFIRMED/ALL
-SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) finish the requests in hand and exit 0,
-whether they come to this process or to all of its group. A second Ctrl-C exits at once, in the middle
-of them, with 130; SIGINTs within {echo} ms count as one. SIGHUP finishes the requests in hand and then
-restarts, with the module as it is by then; when that can't be imported any more the exit code is
-2. A function that calls sys.exit() or raises KeyboardInterrupt ends the worker in the middle, with
-that exit code or 130, and the log says so; any other error is told to the client. With --processes a
-process that ends by itself is replaced; one that exits with 2 ends the others, too.
+
+SIGTERM, however often it comes, and the first Ctrl-C (SIGINT) let the worker finish the requests that
+it holds and exit with 0, whether they reach this process or its whole group. A second Ctrl-C exits at
+once, in the middle of requests, with 130; SIGINTs within {echo} ms count as one. SIGHUP finishes the
+requests and then restarts the worker with the current version of the module; if that can't be
+imported any more, the exit code is 2.
+
+A function that calls sys.exit() or raises KeyboardInterrupt ends the worker at once, with that exit
+code or 130, and the log says so; any other error is reported to the client. With --processes, a
+process that ends by itself is replaced; one that exits with 2 ends the others as well.
 """
 
 _COROUTINES = "A coroutine function (async def) runs under asyncio."
@@ -75,7 +79,7 @@ def add_lru(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="EP",
-        help="backend endpoint of the broker; a worker of this pattern has one",
+        help="backend endpoint of the broker; this kind of worker has only one",
     )
     _add_common(parser, _lru, _COROUTINES)
 
@@ -118,7 +122,7 @@ def _add_heartbeating(parser: argparse.ArgumentParser, interval: float) -> None:
         action="append",
         required=True,
         metavar="EP",
-        help="workers' endpoint of a broker; given several times, the worker serves all of them",
+        help="workers' endpoint of a broker; if given several times, the worker serves all of them",
     )
     parser.add_argument(
         "--capacity",
@@ -138,7 +142,7 @@ def _add_heartbeating(parser: argparse.ArgumentParser, interval: float) -> None:
     parser.add_argument(
         "--announce-interval",
         action="store_true",
-        help="have the broker keep to this interval; only brokers of brigantine understand that",
+        help="make the broker use this interval, too; only brokers of brigantine understand this",
     )
     parser.add_argument(
         "--liveness",
@@ -156,37 +160,37 @@ def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None
         "--processes",
         type=at_least_one,
         metavar="N",
-        help="how many processes serve, each with one worker, under one that replaces those that "
-        "end; without this option the worker runs in this process alone",
+        help="run this many processes, each with one worker, under a supervisor that replaces those "
+        "that end; without this option the worker runs in this process",
     )
     parser.add_argument(
         "--max-reply-bytes",
         type=size,
         default=BrokerConfig.max_message_bytes,
         metavar="BYTES",
-        help="largest reply, or part of one, in bytes (or 64KiB, 16MiB); a larger one is told to the "
-        "client as an error. As the broker's --max-message-bytes (default %(default)s)",
+        help="largest reply, or part of one, in bytes (or 64KiB, 16MiB); a larger one is reported to "
+        "the client as an error. The same as the broker's --max-message-bytes (default %(default)s)",
     )
     parser.add_argument(
         "--max-reply-frames",
         type=whole,
         default=BrokerConfig.max_frames,
         metavar="N",
-        help="likewise its frames, as the broker's --max-frames (default %(default)s)",
+        help="most frames of a reply, the same as the broker's --max-frames (default %(default)s)",
     )
     parser.add_argument(
         "--ready-timeout",
         type=seconds,
         default=READY_TIMEOUT,
         metavar="S",
-        help="seconds that the ready line waits at most for a broker (default %(default)g)",
+        help="seconds that the ready line waits for a broker at most (default %(default)g)",
     )
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
     parser.add_argument(
         "function",
         metavar="MODULE:FUNCTION",
-        help="the function; modules are looked for in the current folder, too",
+        help="the function; modules are also searched for in the current folder",
     )
 
 

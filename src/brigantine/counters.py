@@ -6,7 +6,7 @@ grow.  At every moment a broker has ``accepted == replied + queued + in_flight +
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .errors import WrongUse
 from .validation.values import shown
@@ -17,6 +17,7 @@ __all__ = [
     "LEDGER",
     "ROUTER_COUNTERS",
     "SERVER_COUNTERS",
+    "check_places",
     "ledger_holds",
 ]
 
@@ -208,3 +209,20 @@ def ledger_holds(stats: Mapping[str, int]) -> bool:
         and stats["shed"] == shed
         and stats["failed"] == failed
     )
+
+
+def check_places(
+    where: str, enum: Mapping[str, object], names: Iterable[str], count: str, prefix: str = ""
+) -> None:
+    """Raise ``ImportError`` unless an enum of the core numbers the ``names`` from 0 on, in their order.
+
+    ``enum`` is what stands in a module with a ``cpdef enum``: names in capitals, with ``prefix``.
+    ``count`` is the one that follows the last of them.
+    """
+    place = -1
+    for place, name in enumerate(names):
+        found = enum.get(prefix + name.upper())
+        if found != place:
+            raise ImportError(f"{prefix}{name.upper()} of {where} is {found!r}, not {place}")
+    if enum.get(count) != place + 1:
+        raise ImportError(f"{count} of {where} is {enum.get(count)!r}, not {place + 1}")

@@ -11,6 +11,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_data, zmq_msg_t
 
 from .libzmq cimport zmqapi
 from .structures.chain cimport NIL
+from .wire.mdp cimport CLIENT_02, CLIENT_REQUEST, FINAL_02, HEADER_SIZE
 from .wire.req cimport head_req
 from .switchboard.dispatch cimport settle
 from .wire.envelope cimport (
@@ -53,10 +54,7 @@ zmqapi.bind(&brigantine_zmq)
 cdef enum:
     IDENTITY_SIZE = 5
     TOKEN_SIZE = 16
-    HEADER_SIZE = 6  # "MDPC02"
-    # MDP 0.2, worker's side: where the command stands, and what it is in a last reply
-    COMMAND_AT = 2
-    FINAL = 4
+    COMMAND_AT = 2  # where it stands in what a worker of MDP 0.2 says
 
 cdef const char *IDENTITY = b"\x00\x12\x34\x56\x78"
 cdef const char *TOKEN = b"0000000012345678"
@@ -260,9 +258,11 @@ cdef class MajordomoRounds:
     cdef bytes body
     cdef vector[string] names
     cdef size_t next
+    cdef char command
 
     def __cinit__(self, int services, bytes body not None):
         frames_init(&self.inbox)
+        self.command = CLIENT_REQUEST
         self.body = body
         self.wire = Wire()
         self.switchboard = Switchboard(
@@ -292,15 +292,15 @@ cdef class MajordomoRounds:
         self.next = (self.next + 1) % self.names.size()
         frames_clear(&self.inbox)
         frames_append(&self.inbox, IDENTITY, IDENTITY_SIZE)
-        frames_append(&self.inbox, b"MDPC02", HEADER_SIZE)
-        frames_append(&self.inbox, b"\x01", 1)
+        frames_append(&self.inbox, CLIENT_02, HEADER_SIZE)
+        frames_append(&self.inbox, &self.command, 1)
         frames_append(&self.inbox, name.data(), name.size())
         frames_append(&self.inbox, body, size)
         self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION, False)
         settle(self.switchboard, 0)
         frames_clear(&self.inbox)
         frames_swap(&self.inbox, &self.wire.last)
-        (<char *>zmq_msg_data(&self.inbox.at[COMMAND_AT]))[0] = FINAL
+        (<char *>zmq_msg_data(&self.inbox.at[COMMAND_AT]))[0] = FINAL_02
         self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION, False)
         settle(self.switchboard, 0)
         return 0

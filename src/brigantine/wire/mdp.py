@@ -47,6 +47,9 @@ __all__ = [
     "MMI_NOT_IMPLEMENTED",
     "MMI_PREFIX",
     "MMI_SERVICE",
+    "MMI_SERVICES",
+    "MMI_STATS",
+    "MMI_WORKERS",
     "PARTIAL_02",
     "READY",
     "REPLY_01",
@@ -81,6 +84,9 @@ DISCONNECT_02 = b"\x06"
 #: Services that the broker answers itself.
 MMI_PREFIX = b"mmi."
 MMI_SERVICE = b"mmi.service"
+MMI_SERVICES = b"mmi.services"
+MMI_WORKERS = b"mmi.workers"
+MMI_STATS = b"mmi.stats"
 MMI_FOUND = b"200"
 MMI_NOT_FOUND = b"404"
 MMI_NOT_IMPLEMENTED = b"501"

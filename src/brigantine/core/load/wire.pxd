@@ -4,7 +4,7 @@ Frame 0 is always the name of the connection, which our own ROUTER takes and giv
 as a peer's message begins with frame 1.
 """
 
-from libc.string cimport memcpy
+from libc.string cimport memcpy, strlen
 from zmq.backend.cython.libzmq cimport (
     zmq_msg_close,
     zmq_msg_data,
@@ -12,11 +12,13 @@ from zmq.backend.cython.libzmq cimport (
     zmq_msg_init_size,
 )
 
+from ..wire cimport mdp, ppp, req
 from ..wire.messages cimport MDP01, MDP02, PPP, REQ
 from ..wire.envelope cimport (
     Frames,
     frame_is,
-    frame_set,
+    frame_is_byte,
+    frame_set_byte,
     frame_size,
     frames_append,
     frames_reserve,
@@ -34,7 +36,6 @@ cdef enum:
     BEATS = 1
     DISCONNECTS = 2
     TALKS_NONSENSE = 3
-    HEADER_SIZE = 6  # "MDPC01" and the like
 
 
 cdef inline char *append_blank(Frames *to, size_t size) except NULL nogil:
@@ -48,12 +49,9 @@ cdef inline char *append_blank(Frames *to, size_t size) except NULL nogil:
     return <char *>zmq_msg_data(&to.at[to.count - 1])
 
 
-cdef inline bint is_byte(const Frames *frames, int index, unsigned char byte) noexcept nogil:
-    """Whether a frame holds this byte and no other."""
-    return (
-        frame_size(frames, index) == 1
-        and (<const unsigned char *>zmq_msg_data(&frames.at[index]))[0] == byte
-    )
+cdef inline int append_byte(Frames *to, unsigned char byte) except -1 nogil:
+    """Append a frame with one byte."""
+    return frames_append(to, &byte, 1)
 
 
 cdef inline int append_request_head(
@@ -61,13 +59,13 @@ cdef inline int append_request_head(
 ) except -1 nogil:
     """What a client sends in front of a body."""
     if protocol == MDP02:
-        frames_append(to, b"MDPC02", HEADER_SIZE)
-        frames_append(to, b"\x01", 1)
+        frames_append(to, mdp.CLIENT_02, mdp.HEADER_SIZE)
+        append_byte(to, mdp.CLIENT_REQUEST)
         frames_append(to, service, size)
         return 0
     frames_append(to, NULL, 0)
     if protocol == MDP01:
-        frames_append(to, b"MDPC01", HEADER_SIZE)
+        frames_append(to, mdp.CLIENT_01, mdp.HEADER_SIZE)
         frames_append(to, service, size)
     return 0
 
@@ -79,33 +77,32 @@ cdef inline int reply_body(
     if protocol == MDP02:
         if (
             frames.count < 5
-            or not frame_is(frames, 1, b"MDPC02", HEADER_SIZE)
+            or not mdp.is_header(frames, 1, mdp.CLIENT_02)
             or not frame_is(frames, 3, service, size)
         ):
             return IS_MALFORMED
-        if is_byte(frames, 2, 2):
+        if frame_is_byte(frames, 2, mdp.CLIENT_PARTIAL):
             return IS_PARTIAL
-        return 4 if is_byte(frames, 2, 3) else IS_MALFORMED
+        return 4 if frame_is_byte(frames, 2, mdp.CLIENT_FINAL) else IS_MALFORMED
     if frames.count < 3 or frame_size(frames, 1) != 0:
         return IS_MALFORMED
     if protocol != MDP01:
         return 2
     if (
         frames.count < 5
-        or not frame_is(frames, 2, b"MDPC01", HEADER_SIZE)
+        or not mdp.is_header(frames, 2, mdp.CLIENT_01)
         or not frame_is(frames, 3, service, size)
     ):
         return IS_MALFORMED
     return 4
 
 
-cdef inline int append_mdp_worker(Frames *to, int protocol, const char *command) except -1 nogil:
+cdef inline int append_mdp_worker(Frames *to, int protocol, int command) except -1 nogil:
     """How a worker of Majordomo begins: header and command, one byte."""
     if protocol == MDP01:
         frames_append(to, NULL, 0)
-    frames_append(to, b"MDPW01" if protocol == MDP01 else b"MDPW02", HEADER_SIZE)
-    frames_append(to, command, 1)
-    return 0
+    frames_append(to, mdp.worker_header(protocol), mdp.HEADER_SIZE)
+    return append_byte(to, command)
 
 
 cdef inline int append_ready(
@@ -116,15 +113,15 @@ cdef inline int append_ready(
     cdef char *frame
     if protocol == REQ:
         frames_append(to, NULL, 0)
-        frames_append(to, b"READY", 5)
+        frames_append(to, req.READY, strlen(req.READY))
     elif protocol == PPP:
         # 0x01 and the capacity share a frame.
         frame = append_blank(to, capacity_size + 1)
-        frame[0] = 1
+        frame[0] = ppp.READY
         if capacity_size:
             memcpy(frame + 1, capacity, capacity_size)
     else:
-        append_mdp_worker(to, protocol, b"\x01")
+        append_mdp_worker(to, protocol, mdp.READY)
         frames_append(to, service, service_size)
         if capacity_size:
             frames_append(to, capacity, capacity_size)
@@ -134,13 +131,13 @@ cdef inline int append_ready(
 cdef inline int append_heartbeat(Frames *to, int protocol) except -1 nogil:
     """HEARTBEAT, of PPP or MDP."""
     if protocol == PPP:
-        return frames_append(to, b"\x02", 1)
-    return append_mdp_worker(to, protocol, b"\x04" if protocol == MDP01 else b"\x05")
+        return append_byte(to, ppp.HEARTBEAT)
+    return append_mdp_worker(to, protocol, mdp.heartbeat_byte(protocol))
 
 
 cdef inline int append_disconnect(Frames *to, int protocol) except -1 nogil:
     """DISCONNECT, of MDP."""
-    return append_mdp_worker(to, protocol, b"\x05" if protocol == MDP01 else b"\x06")
+    return append_mdp_worker(to, protocol, mdp.disconnect_byte(protocol))
 
 
 cdef inline int asks(const Frames *frames, int at) noexcept nogil:
@@ -160,18 +157,16 @@ cdef inline int broker_says(const Frames *frames, int protocol) noexcept nogil:
     if protocol == PROXY:   # client [] body...
         return asks(frames, 1)
     if protocol == PPP:     # ticket [] body... or 0x02
-        return BEATS if frames.count == 2 and is_byte(frames, 1, 2) else asks(frames, 1)
+        return BEATS if frames.count == 2 and frame_is_byte(frames, 1, ppp.HEARTBEAT) else asks(frames, 1)
     # [] "MDPW01" command... or "MDPW02" command...
     at = 2 if protocol == MDP01 else 1
-    if frames.count < at + 2 or not frame_is(
-        frames, at, b"MDPW01" if protocol == MDP01 else b"MDPW02", HEADER_SIZE
-    ):
+    if frames.count < at + 2 or not mdp.is_header(frames, at, mdp.worker_header(protocol)):
         return TALKS_NONSENSE
-    if is_byte(frames, at + 1, 2):
+    if frame_is_byte(frames, at + 1, mdp.REQUEST):
         return asks(frames, at + 2)
-    if is_byte(frames, at + 1, 4 if protocol == MDP01 else 5):
+    if frame_is_byte(frames, at + 1, mdp.heartbeat_byte(protocol)):
         return BEATS
-    if is_byte(frames, at + 1, 5 if protocol == MDP01 else 6):
+    if frame_is_byte(frames, at + 1, mdp.disconnect_byte(protocol)):
         return DISCONNECTS
     return TALKS_NONSENSE
 
@@ -179,7 +174,7 @@ cdef inline int broker_says(const Frames *frames, int protocol) noexcept nogil:
 cdef inline int make_reply(Frames *request, int protocol) except -1 nogil:
     """Turn a request that a worker was sent into its reply: the same body to the same address."""
     if protocol == MDP01:
-        return frame_set(&request.at[3], b"\x03", 1)
+        return frame_set_byte(&request.at[3], mdp.REPLY_01)
     if protocol == MDP02:
-        return frame_set(&request.at[2], b"\x04", 1)
+        return frame_set_byte(&request.at[2], mdp.FINAL_02)
     return 0

@@ -18,7 +18,7 @@ cdef enum:
     # What tells of connections is polled by its descriptor, which costs no look at a socket.
     MOST_ITEMS = HANDLES + WAYS
 
-cdef enum:
+cpdef enum:
     # In the order of brigantine.counters.DEVICE_COUNTERS.
     TO_BACKEND
     TO_BACKEND_BYTES

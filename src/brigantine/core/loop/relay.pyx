@@ -66,9 +66,6 @@ cdef string PAUSE = _PAUSE
 cdef string RESUME = _RESUME
 cdef size_t TAG_BYTES = _TAG_BYTES
 
-if len(DEVICE_COUNTERS) != COUNTER_COUNT:
-    raise ImportError("the counters of relay.pxd are not those of brigantine.counters")
-
 
 cdef class Relay:
     """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=(), keeper=None)\n--\n

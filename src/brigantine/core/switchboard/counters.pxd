@@ -1,6 +1,6 @@
 """The counters of a broker.  Names, order and meaning: brigantine.counters.COUNTERS."""
 
-cdef enum:
+cpdef enum:
     ACCEPTED
     REPLIED
     QUEUED

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from libcpp.string cimport string
 
-cdef enum:
+cpdef enum:
     EVENT_JOINED
     EVENT_EXPIRED
     EVENT_DISCONNECTED
@@ -16,6 +16,8 @@ cdef enum:
     EVENT_DRAINING
     EVENT_STOPPED
     EVENT_COUNT
+
+cdef enum:
     # No counter tells the reason.
     NO_CAUSE = -1
 

@@ -2,11 +2,6 @@
 
 from ..wire.msgpack_writer cimport pack_array, pack_bytes, pack_nil, pack_uint
 
-from ...events import KINDS
-
-if len(KINDS) != EVENT_COUNT:
-    raise ImportError(f"core/events.pxd has {EVENT_COUNT} kinds of events, not {len(KINDS)}")
-
 cdef enum:
     FIELDS = 6
 

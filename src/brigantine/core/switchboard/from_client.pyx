@@ -5,8 +5,9 @@ from zmq.backend.cython.libzmq cimport zmq_msg_get, zmq_msg_size
 
 from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL
-from ..wire.codec cimport disconnect_head, parse_client
-from ..wire.mdp cimport HEADER_SIZE, client_head
+from ..wire.codec cimport disconnect_head, may_be_command, parse_client
+from ..wire.mdp cimport client_reply_head, is_client_header
+from ..wire.req cimport is_ready_word
 from ..wire.messages cimport (
     DIALECTS,
     MDP,
@@ -37,7 +38,7 @@ from .counters cimport (
 )
 from .dispatch cimport enqueue
 from .endings cimport refuse
-from ..wire.envelope cimport data_of, frame_is, frame_set, frame_size, frame_starts
+from ..wire.envelope cimport data_of, frame_set, frame_starts
 from .events cimport NO_CAUSE
 from ..structures.expiry cimport nanoseconds
 from .from_worker cimport from_worker
@@ -89,7 +90,7 @@ cdef int from_client(
         notice_message(board, NOTICE_NOT_A_REQUEST, DROP_MALFORMED_REQUEST, frames)
         return tell_misdirected(board, frames)
     if command.service == NONE:
-        if frame_size(frames, command.body) <= HEADER_SIZE:  # rare
+        if may_be_command(frames, command.body):
             if is_ready(frames, &command):
                 board.count[DROP_WRONG_SIDE] += 1
                 notice_message(board, NOTICE_WRONG_SIDE, DROP_WRONG_SIDE, frames)
@@ -136,11 +137,8 @@ cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
 
 cdef bint is_ready(const Frames *frames, const Command *command) noexcept nogil:
     """Whether that is the READY of a REQ worker.  A client of ours may ask with any body."""
-    if frames.count != command.body + 1:
+    if frames.count != command.body + 1 or not is_ready_word(frames, command.body):
         return False
-    if not frame_is(frames, command.body, b"READY", 5):
-        if not frame_is(frames, command.body, b"\x01", 1):
-            return False
     if not announced(frames, command.body, command.protocol):
         return True
     return frame_starts(
@@ -150,10 +148,7 @@ cdef bint is_ready(const Frames *frames, const Command *command) noexcept nogil:
 
 cdef bint is_foreign(const Frames *frames, const Command *command) noexcept nogil:
     """Whether a plain request is most likely one of MDP.  It may be none, and is passed on."""
-    return frames.count > command.body + 1 and (
-        frame_is(frames, command.body, b"MDPC01", HEADER_SIZE)
-        or frame_is(frames, command.body, b"MDPC02", HEADER_SIZE)
-    )
+    return frames.count > command.body + 1 and is_client_header(frames, command.body)
 
 
 cdef int at_frontend(Frames *frames, int connection) noexcept nogil:
@@ -200,7 +195,7 @@ cdef int reply_mmi(
     board.count[MMI] += 1
     board.count[REPLIED] += 1  # beforehand, so that the ledger in the answer balances
     answer_mmi(board, name, size, &frames.at[command.body], &body)
-    heads = client_head(frames, command.body, command.protocol, command.dialect, False)
+    heads = client_reply_head(frames, command.body, command.protocol, command.dialect, False)
     frame_set(&frames.at[command.body], body.data(), body.size())
     sent = board.outbox.send(
         board.client_port, frames.at, heads, &frames.at[command.body], 1

@@ -1,17 +1,15 @@
 """The services that the broker answers itself: `mmi.service` (RFC 8/MMI) and ours, see docs/mdp.md."""
 
-from libc.string cimport memcmp
+from libc.string cimport memcmp, strlen
 from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 from .board cimport Board
-
-cdef enum:
-    MMI_PREFIX_SIZE = 4  # "mmi."
+from ..wire.mdp cimport MMI_PREFIX
 
 
 cdef inline bint is_mmi(const char *name, size_t size) noexcept nogil:
-    return size >= MMI_PREFIX_SIZE and memcmp(name, b"mmi.", MMI_PREFIX_SIZE) == 0
+    return size >= strlen(MMI_PREFIX) and memcmp(name, MMI_PREFIX, strlen(MMI_PREFIX)) == 0
 
 
 # The body of the reply to a request for the service `name`, whose own body begins with `asked`.

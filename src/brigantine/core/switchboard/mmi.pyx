@@ -7,6 +7,15 @@ from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL
 from .counters cimport COUNTER_COUNT, WORKERS, WORKERS_IDLE, WORKERS_JOINED, WORKERS_LOST
 from ..wire.envelope cimport data_of
+from ..wire.mdp cimport (
+    MMI_FOUND,
+    MMI_NOT_FOUND,
+    MMI_NOT_IMPLEMENTED,
+    MMI_SERVICE,
+    MMI_SERVICES,
+    MMI_STATS,
+    MMI_WORKERS,
+)
 from ..wire.msgpack_writer cimport pack_map, pack_text, pack_uint
 from .report cimport pack_services
 from ..libzmq.zmqapi cimport brigantine_zmq
@@ -20,23 +29,23 @@ for _name in COUNTERS:
     COUNTER_NAMES.push_back(<string>(<bytes>_name.encode()))
 
 
-cdef inline bint name_is(const char *name, size_t size, const char *other, size_t length) noexcept nogil:
-    return size == length and memcmp(name, other, length) == 0
+cdef inline bint name_is(const char *name, size_t size, const char *other) noexcept nogil:
+    return size == strlen(other) and memcmp(name, other, size) == 0
 
 
 cdef int answer_mmi(
     Board board, const char *name, size_t size, zmq_msg_t *asked, string *body
 ) except -1 nogil:
     cdef int index
-    if name_is(name, size, b"mmi.service", 11):
+    if name_is(name, size, MMI_SERVICE):
         index = board.service_names.find(data_of(asked), zmq_msg_size(asked))
         if index != NIL and board.services[index].workers:
-            body.assign(b"200", 3)
+            body.assign(<const char *>MMI_FOUND)
         else:
-            body.assign(b"404", 3)
-    elif name_is(name, size, b"mmi.services", 12):
+            body.assign(<const char *>MMI_NOT_FOUND)
+    elif name_is(name, size, MMI_SERVICES):
         pack_services(body, board.service_names, &board.services)
-    elif name_is(name, size, b"mmi.workers", 11):
+    elif name_is(name, size, MMI_WORKERS):
         pack_map(body, 5)
         pack_text(body, b"known", 5)
         pack_uint(body, board.count[WORKERS])
@@ -48,11 +57,11 @@ cdef int answer_mmi(
         pack_uint(body, board.count[WORKERS_JOINED])
         pack_text(body, b"lost", 4)
         pack_uint(body, board.count[WORKERS_LOST])
-    elif name_is(name, size, b"mmi.stats", 9):
+    elif name_is(name, size, MMI_STATS):
         pack_map(body, COUNTER_COUNT)
         for index in range(COUNTER_COUNT):
             pack_text(body, COUNTER_NAMES[index].data(), COUNTER_NAMES[index].size())
             pack_uint(body, board.count[index])
     else:
-        body.assign(b"501", 3)
+        body.assign(<const char *>MMI_NOT_IMPLEMENTED)
     return 0

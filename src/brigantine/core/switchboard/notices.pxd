@@ -10,7 +10,7 @@ from libcpp.vector cimport vector
 from ..wire.envelope cimport Frames
 from ..structures.names cimport Identities
 
-cdef enum:
+cpdef enum:
     NOTICE_EXPIRED
     NOTICE_DISCONNECTED
     NOTICE_LOST
@@ -28,6 +28,8 @@ cdef enum:
     NOTICE_UNSERVED
     NOTICE_TAKEN_OVER
     NOTICE_COUNT
+
+cdef enum:
     # Numbers of a notice, at most.
     NOTICE_NUMBERS = 4
 

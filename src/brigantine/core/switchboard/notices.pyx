@@ -22,9 +22,6 @@ from ...notices.kinds import KINDS
 
 zmqapi.bind(&brigantine_zmq)
 
-if len(KINDS) != NOTICE_COUNT:
-    raise ImportError(f"core/notices.pxd has {NOTICE_COUNT} kinds of notices, not {len(KINDS)}")
-
 cdef enum:
     FIELDS = 8
 

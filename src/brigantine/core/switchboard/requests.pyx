@@ -5,7 +5,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL, OFF, Link, chain_prepend
-from ..wire.mdp cimport client_head
+from ..wire.mdp cimport client_reply_head
 from ..wire.messages cimport MDP02, NONE
 from .counters cimport (
     DROP_PARTIAL_SHED,
@@ -117,7 +117,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
             return join(board, slot, body, bodies)
         frames_clear(&board.head)
         frames_copy(&board.head, request.frames.at, request.head)
-        heads = client_head(&board.head, request.head, MDP02, request.dialect, True)
+        heads = client_reply_head(&board.head, request.head, MDP02, request.dialect, True)
         sent = board.outbox.send(
             board.client_port, board.head.at, heads, body, bodies, most
         )
@@ -137,7 +137,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
         bodies = request.partial.count
         most = UNWEIGHED
     # The head of the request is that of its reply: address stack, and what the protocol needs.
-    heads = client_head(&request.frames, request.head, request.protocol, request.dialect, False)
+    heads = client_reply_head(&request.frames, request.head, request.protocol, request.dialect, False)
     sent = board.outbox.send(
         board.client_port, request.frames.at, heads, body, bodies, most
     )

@@ -5,8 +5,8 @@ from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport zmq_msg_size, zmq_msg_t
 
 from ..libzmq cimport zmqapi
-from ..wire.mdp cimport client_head
-from ..wire.messages cimport MDP01, REQ
+from ..wire.codec cimport client_identity_at
+from ..wire.mdp cimport client_reply_head
 from .counters cimport DROP_ERROR_ANSWER, ERROR_ANSWERS, ERROR_ANSWERS_WAITING
 from ..wire.envelope cimport data_of, frame_starts, frames_append, frames_clear
 from ..structures.expiry cimport nanoseconds
@@ -31,14 +31,9 @@ cdef enum:
 
 
 cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil:
-    cdef int last = 0
-    if protocol == REQ:
-        last = head - 2  # id... []
-    elif protocol == MDP01:
-        last = head - 4  # id... [] "MDPC01" service
-    elif head > 4:  # a dialect: id... [] "MDPC02" command service
-        last = head - 5
-    return frame_starts(frames, last, ANNOUNCEMENT.data(), ANNOUNCEMENT.size())
+    return frame_starts(
+        frames, client_identity_at(head, protocol), ANNOUNCEMENT.data(), ANNOUNCEMENT.size()
+    )
 
 
 cdef bint is_ours(zmq_msg_t *identity) noexcept nogil:
@@ -54,7 +49,7 @@ cdef int tell(
     cdef int sent
     if board.mute or board.error_details[reason].empty() or not announced(frames, head, protocol):
         return 0
-    head = client_head(frames, head, protocol, dialect, False)
+    head = client_reply_head(frames, head, protocol, dialect, False)
     sent = send_error(board, frames.at, head, reason)
     if sent == OK:
         board.count[ERROR_ANSWERS] += 1

@@ -6,7 +6,7 @@ asking first.  Who owns a Frames struct frees it with frames_free.
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, strlen
 from zmq.backend.cython.libzmq cimport (
     zmq_msg_close,
     zmq_msg_data,
@@ -70,6 +70,21 @@ cdef inline bint frame_is(
     """Whether a frame holds just these bytes."""
     cdef zmq_msg_t *frame = &frames.at[index]
     return zmq_msg_size(frame) == size and memcmp(zmq_msg_data(frame), bytes_, size) == 0
+
+
+cdef inline bint frame_is_word(const Frames *frames, int index, const char *word) noexcept nogil:
+    """Whether a frame holds just this word of a protocol, a C string."""
+    return frame_is(frames, index, word, strlen(word))
+
+
+cdef inline bint frame_is_byte(const Frames *frames, int index, unsigned char byte) noexcept nogil:
+    """Whether a frame holds this byte and no other."""
+    return frame_is(frames, index, <const char *>&byte, 1)
+
+
+cdef inline int frame_set_byte(zmq_msg_t *frame, unsigned char byte) except -1 nogil:
+    """A frame with one byte, in a place that is initialised."""
+    return frame_set(frame, &byte, 1)
 
 
 cdef inline bint frame_starts(

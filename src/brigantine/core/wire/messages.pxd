@@ -25,7 +25,6 @@ cdef enum:
     SAYS_TOO_DEEP = 7
     SAYS_LEAVING = 8     # ours, see brigantine.wire.req
     SAYS_WORKER = 9      # on a socket for clients: what a worker of MDP says
-    LEAVING_SIZE = 20    # of the word, b"brigantine/1:leaving"
     # no such frame
     NONE = -1
 

@@ -6,17 +6,37 @@
     broker -> worker   id [] ticket [] body...
 """
 
+from libc.string cimport strlen
+
 from .messages cimport *
 from .envelope cimport (
     TOO_DEEP,
     Frames,
     find_delimiter,
     frame_empty,
-    frame_is,
+    frame_is_byte,
+    frame_is_word,
     frame_set,
     frame_size,
     frames_reserve,
 )
+
+# Values: as in brigantine.wire.req, checked by codec.pyx.
+cdef extern from *:
+    """
+    #define BRIGANTINE_REQ_READY "READY"
+    #define BRIGANTINE_REQ_LEAVING "brigantine/1:leaving"
+    """
+    const char *READY "BRIGANTINE_REQ_READY"
+    const char *LEAVING "BRIGANTINE_REQ_LEAVING"
+
+cdef enum:
+    READY_BYTE = 1
+
+
+cdef inline bint is_ready_word(const Frames *frames, int at) noexcept nogil:
+    """Whether a frame is READY, in either spelling."""
+    return frame_is_word(frames, at, READY) or frame_is_byte(frames, at, READY_BYTE)
 
 
 cdef inline Command parse_req_client(const Frames *frames, int max_depth) noexcept nogil:
@@ -36,9 +56,9 @@ cdef inline Command parse_req_client(const Frames *frames, int max_depth) noexce
 cdef inline Command parse_req_worker(const Frames *frames) noexcept nogil:
     """READY or a reply."""
     if frames.count == 3 and frame_size(frames, 1) == 0:
-        if frame_is(frames, 2, b"READY", 5) or frame_is(frames, 2, b"\x01", 1):
+        if is_ready_word(frames, 2):
             return command(SAYS_READY, REQ)
-        if frame_is(frames, 2, b"brigantine/1:leaving", LEAVING_SIZE):
+        if frame_is_word(frames, 2, LEAVING):
             return command(SAYS_LEAVING, REQ)
         return malformed_answer(0, 2)
     if (
@@ -71,6 +91,6 @@ cdef inline int leaving_req(
     frames_reserve(head, 3)
     frame_set(&head.at[0], identity, identity_size)
     frame_empty(&head.at[1])
-    frame_set(&head.at[2], b"brigantine/1:leaving", LEAVING_SIZE)
+    frame_set(&head.at[2], LEAVING, strlen(LEAVING))
     head.count = 3
     return 0

@@ -14,7 +14,15 @@ from typing import cast
 
 import msgpack
 
-from ...wire.mdp import MMI_FOUND, MMI_NOT_FOUND, MMI_NOT_IMPLEMENTED, MMI_SERVICE
+from ...wire.mdp import (
+    MMI_FOUND,
+    MMI_NOT_FOUND,
+    MMI_NOT_IMPLEMENTED,
+    MMI_SERVICE,
+    MMI_SERVICES,
+    MMI_STATS,
+    MMI_WORKERS,
+)
 from .records import Service
 from .report import pack_services
 
@@ -31,15 +39,15 @@ def answer_mmi(
     if name == MMI_SERVICE:
         service = services.get(body[0])
         return MMI_FOUND if service is not None and service.workers else MMI_NOT_FOUND
-    if name == b"mmi.services":
+    if name == MMI_SERVICES:
         return pack_services(services.values())
-    if name == b"mmi.workers":
+    if name == MMI_WORKERS:
         known, idle = counters["workers"], counters["workers_idle"]
         return _packed({
             "known": known, "idle": idle, "busy": known - idle,
             "joined": counters["workers_joined"], "lost": counters["workers_lost"],
         })  # fmt: skip
-    if name == b"mmi.stats":
+    if name == MMI_STATS:
         return _packed(dict(counters))
     return MMI_NOT_IMPLEMENTED
 

@@ -1,0 +1,1 @@
+from ...pure.loop.relay import Relay as Relay

@@ -1,0 +1,1 @@
+# Places by name, for the check in __init__.py alone.

@@ -44,7 +44,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         type=whole,
         default=defaults["retries"].default,
         metavar="N",
-        help=f"how often the request is tried again (default {CLIENT_RETRIES}, or once for each other broker)",
+        help=f"how often to try again (default {CLIENT_RETRIES}, or once for each other broker)",
     )
 
     parser.add_argument(

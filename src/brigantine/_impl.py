@@ -33,7 +33,7 @@ def chosen(impl: str | None = None) -> Impl:
 
 
 def implementation(impl: str | None = None) -> ModuleType:
-    """The package ``brigantine.core`` or ``brigantine.pure``.  Never one in place of the other.
+    """The package ``brigantine.core`` or ``brigantine.pure``.  Never one instead of the other.
 
     Raises :class:`~brigantine.errors.CoreMissing` when the compiled core can't be loaded.
     """

@@ -22,7 +22,7 @@ from .event_reader import Events
 
 __all__ = ["END", "EventHub", "events_pair"]
 
-#: Sent behind the last event.
+#: Sent after the last event.
 END = b""
 
 #: Seconds between tries to tell the end to a thread that has no room for it.

@@ -61,7 +61,7 @@ def add_table(
     table: type[PublisherConfig] | type[SubscriberConfig],
     **other: str,
 ) -> None:
-    """Add an option for each field; ``other`` is help in place of that of HELP."""
+    """Add an option for each field; ``other`` is help instead of that of HELP."""
     limits = parser.add_argument_group("limits")
     for field in fields(table):
         add_option(limits, field.name, field.default, other.get(field.name, HELP[field.name]))

@@ -1,4 +1,4 @@
-"""How SIGHUP restarts a worker: it finishes the requests in hand, then becomes a new Python.
+"""How SIGHUP restarts a worker: it finishes the requests that it holds, then becomes a new Python.
 
 The process stays the same, so a supervisor such as systemd sees no end of it, and imports the handler's
 module again.  With ``--processes`` the supervisor of ours gets the signal: it has each worker process

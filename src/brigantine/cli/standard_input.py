@@ -1,4 +1,4 @@
-"""The end of standard input, which tells that whoever holds its other end has ended or wants us to."""
+"""The end of standard input: the process at its other end has ended, or wants us to end."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ standard_input = _Input()
 def leave_at_eof() -> None:
     """Exit when standard input ends before :class:`~.stopping.StopRequests` has taken that over.
 
-    For the time in which a module is imported: nothing is in hand yet.
+    For the time in which a module is imported: there are no requests yet.
     """
     standard_input.start()

@@ -5,11 +5,11 @@ until then.  Python's own C handler writes the number of the signal to the pipe
 (``signal.set_wakeup_fd``).  The signal handlers themselves do so only where somebody else has taken
 that over, and take no lock, hence nothing can deadlock in them.
 
-Who stops a service often tells it twice: systemd and ``docker stop`` signal a whole control group,
+A service is often told twice to stop: systemd and ``docker stop`` signal a whole control group,
 ``timeout`` and many wrappers their child and its process group, a terminal all that runs in it.  So
 SIGTERM asks for a graceful shutdown however often it comes, and so does the first Ctrl-C (SIGINT).
 Only a person presses it again: the second Ctrl-C ends at once.  What a wrapper passes on within a
-moment is no second one, and what a supervisor of ours has to say to its workers comes by their
+moment is no second one, and what our supervisor has to say to its workers comes by their
 standard input, which never counts as a signal.
 """
 

@@ -1,4 +1,4 @@
-"""What a request costs the broker: the compiled core beside the pure-Python baseline, by turns.
+"""What a request costs the broker: the compiled core and the pure-Python implementation, alternately.
 
 CPU time, as that depends on the broker alone.  How many requests a second are answered depends on what else
 the machine does, the demo's own hashing above all.
@@ -55,7 +55,7 @@ class Comparison:
 
 
 def compare(pause: Callable[[float], object]) -> Comparison | None:
-    """Measure both by turns; ``None`` where the system can't tell a process's CPU time.
+    """Measure both alternately; ``None`` where the system can't tell a process's CPU time.
 
     What ``pause`` raises ends it.  Raises :class:`DemoFailed` when a request gets no answer.
     """

@@ -92,7 +92,7 @@ class Report:
     kill_workers: bool
     #: By implementation, in the order in which they ran.
     runs: dict[str, Run]
-    #: Of both, measured by turns; ``None`` unless both ran, and where CPU time can't be read.
+    #: Of both, measured alternately; ``None`` unless both ran, and where CPU time can't be read.
     comparison: Comparison | None = None
 
     @property

@@ -44,7 +44,7 @@ class Device(LoopHandle):
     the device connects to it (``@`` stands for bind): a bridge between two networks does one on one side.
     ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.
     ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
-    ``max_message_bytes`` the largest frame: who sends a larger one is hung up on.  ``io_threads`` are
+    ``max_message_bytes`` the largest frame: who sends a larger one is disconnected.  ``io_threads`` are
     those of the device's own context.  ``peer_bytes`` is for a queue alone: the memory that replies handed
     to one client may hold until its system has taken them (64 MiB).  ``last_values`` is for a forwarder
     alone: of so many topics the last message is kept, in ``last_values_bytes`` (64 MiB), for subscribers

@@ -1,10 +1,10 @@
-"""Who keeps last values, of a publisher or a forwarder: answers those who ask, and nobody else.
+"""The keeper of last values in a publisher or a forwarder: answers subscribers that ask, and nobody else.
 
-A question is a subscription to a topic of the asker alone, and the answer is published under it.  It
-stands in the asker's queue between the live messages: what is behind it is newer than it.
+A question is a subscription to a topic that only the asker uses, and the answer is published under it.
+The answer is in the asker's queue among the live messages: whatever follows it is newer.
 
-The topic would keep it from all but those who take everything.  Therefore the XPUB socket is told by hand
-who has subscribed to what, and to send the answer to the one alone that has asked.
+Subscribers to everything would get the answer, too.  Therefore the XPUB socket is told by hand who has
+subscribed to what, and sends the answer only to the one that has asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a device connects to: names looked up and followed, connections made anew, beside the loop."""
+"""What a device connects to: names are looked up and followed, and connections made, outside the loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BETWEEN = b"\0"
 class Move(NamedTuple):
     """What the loop is asked for: a socket, by its side, is to leave one address for another.
 
-    Where both are the same it is to be connected anew.
+    Where both are the same it is to be reconnected.
     """
 
     side: int
@@ -73,7 +73,7 @@ class _Followed:
         self.told: set[str] = set()
 
     def tell(self) -> None:
-        """Each trouble once, until a connection stands."""
+        """Each trouble once, until a connection is established."""
         trouble = self.end.trouble
         if trouble and trouble not in self.told:
             self.told.add(trouble)
@@ -144,7 +144,7 @@ class NameFollower:
                 self._hear(side, watch.monitor.recv_multipart())
 
     def _move(self, each: _Followed, address: str, now: float) -> None:
-        # A socket that is connected anew has lost what was unread: libzmq throws it away by itself.
+        # A socket that is reconnected has lost what was unread: libzmq throws it away by itself.
         sure = not each.end.used or each.end.once or each.busy >= MOST_BUSY
         answer = self._ask(Move(each.side, each.end.address, address, sure).packed())
         if answer in (LATER, BUSY):

@@ -20,7 +20,7 @@ from .plan import Plan
 
 __all__ = ["Connections", "ConnectionsFailed", "allow_files"]
 
-#: Descriptors of this process beside one for each connection: standard streams, libzmq's own,
+#: Descriptors of this process in addition to one for each connection: standard streams, libzmq's own,
 #: connections of brokers that a test or benchmark runs in the same process.
 SPARE_FILES = 64
 #: Seconds between two looks at whether all are connected.
@@ -30,7 +30,7 @@ LINGER = 0.5
 #: Random bytes in the routing ids of clients that announce themselves, and of the others, whose ids
 #: are kept short.
 _ANNOUNCED_NONCE, _NONCE = 6, 4
-#: A connection whose handshake fails is told of twice: that, and that it is closed.
+#: A connection whose handshake fails is reported twice: as failed, and as closed.
 _FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -110,7 +110,7 @@ class Connections:
         for number in range(self.count):
             # Every connection tells the routing id that the socket had when it was begun.  One that
             # can be printed: some brokers keep them as C strings, and those of libzmq begin with NUL.
-            # It is told again when libzmq connects anew: one of many to an endpoint can't be ended alone.
+            # It is told again when libzmq reconnects: one of many to an endpoint can't be ended alone.
             socket.setsockopt(zmq.ROUTING_ID, prefix + b"-%d" % number)
             socket.setsockopt(zmq.CONNECT_ROUTING_ID, peer_name(number))
             connect(socket, self._address)

@@ -91,7 +91,7 @@ class Generator:
     ) -> None:
         """Begin to do what the plan says, in a thread.  :meth:`finish` must follow.
 
-        ``requests`` stands in for that of the plan, which then has no duration either.
+        ``requests`` replaces that of the plan, which then has no duration either.
         ``broker_pid`` is the process whose CPU time is to be told.  ``on_end`` is called in the
         thread when it has done all.
         """
@@ -104,7 +104,7 @@ class Generator:
         """The counters so far.  To be called some times a second: it watches the connections, too."""
         if self._clients is not None:
             self._clients.look()
-        # Workers of a broker that was started anew must tell it that they are there.
+        # Workers of a broker that was restarted must tell it that they are there.
         if self._workers is not None and self._workers.look():
             self._running().announce()
         return self._running().counts()

@@ -37,7 +37,7 @@ def progress_line(
 ) -> str:
     """How far it is after ``elapsed`` seconds; ``before`` are the counters ``since`` seconds ago."""
     key = "replies" if counts["sent"] else "served"
-    # They begin anew after the warm-up.
+    # They start over after the warm-up.
     rate = max(0, counts[key] - before[key]) / since
     text = f"{elapsed:.0f} s: {counts[key]:,} {key}, {rate:,.0f}/s"
     trouble = [f"{name} {counts[name]:,}" for name in _TROUBLE if counts[name]]

@@ -2,7 +2,7 @@
 
 Then libzmq can't accept who connects: its listener is woken for him over and over, at the cost of a CPU and
 without a word that could be heard at a bearable rate.  So a few descriptors are held here.  When all are
-in use and somebody waits, one is lent: libzmq accepts him with that, he is hung up on at once, as
+in use and somebody waits, one is lent: libzmq accepts him with that, he is disconnected at once, as
 everybody who has one of the reserve is, and the next one is accepted with the same descriptor.
 
 A thread for all brokers and devices of the process looks once a second.
@@ -84,7 +84,7 @@ class _Looks:
         self._members: tuple[Accepting, ...] = ()
         self._thread: Background | None = None
         self._bell = Bell()
-        #: Descriptors of ours that are not lent.
+        #: Our descriptors that are not lent.
         self._spares: list[int] = []
         #: How many connections of all members were rejected at the last look.
         self._rejected = 0

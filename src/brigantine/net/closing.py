@@ -1,4 +1,4 @@
-"""The end of bound sockets: nothing that was sent is lost by it, and their endpoints are free behind it."""
+"""Closing bound sockets: nothing that was sent is lost, and their endpoints are free afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def closing(
     """
     pairs = list(bound)
     endpoints = [endpoint for _, endpoint in pairs]
-    # Who asks over inproc after this must not be able to ask a socket that is no longer read.
+    # Nobody who asks over inproc after this may reach a socket that is no longer read.
     watching = witnesses(context, endpoints)
     for socket, endpoint in pairs:
         if endpoint.startswith("inproc://"):

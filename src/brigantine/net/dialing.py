@@ -52,9 +52,9 @@ Made = TypeVar("Made", bound="zmq.Socket[Any]")
 
 
 class Dialing(Generic[Made]):
-    """Tries until a connection stands, on a fresh socket each time; then watches that one.
+    """Tries until a connection is established, on a fresh socket each time; then watches that one.
 
-    A socket of ours has a routing id of its own choice, which no second connection may use: whoever
+    One of our sockets has a routing id of its own choice, which no second connection may use: whoever
     still holds the first would refuse the second, or send it what was meant for the first.  So
     libzmq's own tries are switched off, and made here.  Nothing here waits.
 
@@ -90,7 +90,7 @@ class Dialing(Generic[Made]):
         self.socket: Made | None = None
         #: Readable when something happens to the connection.
         self.monitor: zmq.Socket[bytes] | None = None
-        #: Whether the connection stands or did, as far as is known; and whether it has ended.
+        #: Whether the connection is or was established, as far as is known; and whether it has ended.
         self.connected = self.over = False
         #: Why the last try has failed, in words; empty when none has.
         self.trouble = ""
@@ -168,7 +168,7 @@ class Dialing(Generic[Made]):
     def _event(self) -> tuple[int, int] | None:
         """The next that waits, and its value.
 
-        No ``with suppress()`` around an endless loop: CPython 3.12 may call a number in place of its
+        No ``with suppress()`` around an endless loop: CPython 3.12 may call a number instead of its
         exit when Ctrl-C comes just after it.
         """
         if self.monitor is None:

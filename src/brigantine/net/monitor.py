@@ -1,7 +1,7 @@
 """Messages of a socket's monitor.
 
 As ``zmq.utils.monitor.parse_monitor_message``, whose module imports asyncio: a fifth of the time
-that a process of ours takes to start.
+that a process of brigantine takes to start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a socket is connected, and when it is connected anew or moves: without socket or clock."""
+"""Where a socket is connected, and when it is reconnected or moves: without socket or clock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNANSWERED = 1.0
 
 
 class NamedEnd:
-    """The name is looked up until a connection stands, and again whenever one is lost for some time.
+    """A name that is looked up until a connection is established, and again when one is lost for some time.
 
     libzmq goes on trying to reach the address that it was given meanwhile.  ``wake`` may be called from
     any thread: it is time for another :meth:`turn`.  With ``once`` libzmq connects once, as the socket's
@@ -57,7 +57,7 @@ class NamedEnd:
         self.used = False
         #: What keeps it from being connected, in words.
         self.trouble = ""
-        #: Whether a connection stands.
+        #: Whether a connection is established.
         self.up = False
         #: libzmq does not try to reach this address any more; when it must have given up.
         self._given_up = False

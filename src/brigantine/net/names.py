@@ -42,18 +42,18 @@ class Lookup:
     def __init__(self, endpoint: str, done: Callable[[], object]) -> None:
         self._endpoint = endpoint
         self._done: Callable[[], object] | None = done
-        #: Endpoints with numbers in place of the name, the preferred one first; ``None`` until the
+        #: Endpoints with numbers instead of the name, the preferred one first; ``None`` until the
         #: answer is there, and empty when there are none.
         self.endpoints: tuple[str, ...] | None = None
         #: Why there are none.
         self.error = ""
-        #: When to ask anew, by time.monotonic(): who asks then is told the answer of another look-up, and
+        #: When to ask again, by time.monotonic(): who asks then is told the answer of another look-up, and
         #: not that of one that hangs.
         self.stale_at = time.monotonic() + SHARED_FOR
 
     @property
     def stale(self) -> bool:
-        """Whether it is better to ask anew."""
+        """Whether it is better to ask again."""
         return self.endpoints is None and time.monotonic() >= self.stale_at
 
     def cancel(self) -> None:

@@ -13,7 +13,7 @@ __all__ = ["LOCALHOST", "check_distinct", "leads_to"]
 
 #: Each time it is bound it is another address.
 _WILDCARD = re.compile(r"(tcp://.*:(\*|0+)|ipc://\*)\Z", re.DOTALL)
-#: Hosts that stand for every address of the machine: of both families, of IPv4.
+#: Hosts that mean every address of the machine: of both families, of IPv4.
 _ANY, _ANY_IPV4 = ("*", "::"), "0.0.0.0"
 #: What this name means to every machine: who binds it is not to be reached from another one.
 LOCALHOST = {"localhost": "127.0.0.1"}
@@ -24,7 +24,7 @@ _TCP = "tcp://"
 def check_distinct(**endpoints: Sequence[str]) -> None:
     """Raise :class:`~brigantine.errors.ConfigError` for an endpoint that is to be bound twice.
 
-    Checked endpoints by what each is for.  One that stands for any free address may stand again.
+    Checked endpoints by what each is for.  One that means any free address may occur twice.
     """
     taken: dict[str, str] = {}
     for what, several in endpoints.items():

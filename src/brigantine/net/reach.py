@@ -1,4 +1,4 @@
-"""Where a name leads, for who can do nothing before that is known."""
+"""Where a name leads, for callers that can do nothing before that is known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAUSE = 0.1
 
 
 def reach(endpoint: str, timeout: float) -> str:
-    """The endpoint with numbers in place of a name, within about ``timeout`` seconds.
+    """The endpoint with numbers instead of a name, within about ``timeout`` seconds.
 
     Of several addresses the first that accepts connections, or the very first one when none has in
     time: whoever connects to it finds out that nobody is there.
@@ -41,7 +41,7 @@ def reach(endpoint: str, timeout: float) -> str:
 
 
 def addresses(endpoint: str, timeout: float) -> tuple[str, ...]:
-    """All endpoints with numbers in place of the name, waited for at most ``timeout`` seconds.
+    """All endpoints with numbers instead of the name, waited for at most ``timeout`` seconds.
 
     Raises :class:`~brigantine.errors.ConnectError` when there is none, or no answer came.
     """

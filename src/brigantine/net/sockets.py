@@ -91,7 +91,7 @@ def backend_router(
 def server_router(
     context: zmq.Context[Any], config: BrokerConfig, known_by: str
 ) -> zmq.Socket[bytes]:
-    """The ROUTER of a server, not yet bound.  ``known_by``: a property that clients of ours look for.
+    """The ROUTER of a server, not yet bound.  ``known_by``: a property that our clients look for.
 
     HANDOVER: who connects with a routing id that is in use has it from then on.  Otherwise a client that
     comes back before its old connection is known to have ended would be connected, and never heard.
@@ -107,7 +107,7 @@ def server_router(
 
 
 def control_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
-    """The ROUTER for control, not yet bound.  A peer with a longer frame than any request is hung up on."""
+    """The ROUTER for control, not yet bound.  A peer that sends more than any request needs is disconnected."""
     with _router(context, config) as socket:
         socket.sndhwm = socket.rcvhwm = CONTROL_HIGH_WATER_MARK
         socket.maxmsgsize = CONTROL_FRAME_BYTES

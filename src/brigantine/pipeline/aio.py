@@ -1,6 +1,6 @@
 """The pipeline for asyncio, with the names that it has for threads.
 
-The sockets are the same threads' of ours; only who waits for them is a task.
+The same threads hold the sockets; only the callers that wait are tasks.
 """
 
 from __future__ import annotations
@@ -294,7 +294,7 @@ class Sink(SinkShared, ForTasks):
         return ReceivedBatch(self._io, made[0])
 
     async def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
-        """Wait until so many workers of ours are connected; how many are."""
+        """Wait until this many of our workers are connected, and return how many are."""
         deadline = Deadline(timeout)
         whole("workers", workers, 1, 1_000_000)
         io = self._io

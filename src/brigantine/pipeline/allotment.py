@@ -18,7 +18,7 @@ from .wire import key_of, parted
 
 __all__ = ["Allotment", "Hand", "Sent", "Task"]
 
-#: Tasks that plain workers may have ahead, each, while there are workers of ours to take them instead.
+#: Tasks that plain workers may have ahead, each, while our workers can take them instead.
 PLAIN_AHEAD = 10
 
 
@@ -33,7 +33,7 @@ class Task(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Hand:
-    """A worker of ours, on one connection."""
+    """One of our workers, on one connection."""
 
     peer: bytes
     #: The same on all its connections.
@@ -67,7 +67,7 @@ class Sent:
     put_bytes: int = 0
     taken: int = 0
     taken_bytes: int = 0
-    #: Who has which of those that workers of ours hold.
+    #: Who has which of those that our workers hold.
     outstanding: dict[int, bytes] = field(default_factory=dict)
     #: Results that the sink has, as their workers say.
     done: Numbers = field(default_factory=Numbers)
@@ -155,7 +155,7 @@ class Allotment:
     def hello(
         self, peer: bytes, worker: bytes, name: str, prefetch: int, holds: Iterable[bytes], now: float
     ) -> list[Sent]:  # fmt: skip
-        """A worker is ready, and has these tasks in hand; returns the batches of which it lost some.
+        """A worker is ready, and holds these tasks; returns the batches of which it lost some.
 
         What it held on an earlier connection, and does not hold now, was lost on the way.
         """
@@ -236,7 +236,7 @@ class Allotment:
         task.batch.outstanding[task.number] = hand.peer
         hand.holding.add(key)
         del self._free[hand.peer]
-        self._place(hand)  # behind all others
+        self._place(hand)  # after all others
         self._count["tasks"] += 1
         return key
 

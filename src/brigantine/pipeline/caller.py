@@ -31,9 +31,9 @@ class Caller:
     """One endpoint, and the connection to it, if there is one.  Used by one thread.
 
     ``kind`` is DEALER towards one of ours; PULL, PUSH and SUB towards plain programs, which have no
-    heartbeats.  ``up`` is called when a connection stands, ``down`` when it has ended, after all that it
-    had brought was read by ``heard``.  ``wake`` may be called by other threads: it is time for a
-    :meth:`turn`.
+    heartbeats.  ``up`` is called when a connection is established, ``down`` when it has ended, after
+    all that it had brought was read by ``heard``.  ``wake`` may be called by other threads: it is time
+    for a :meth:`turn`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Caller:
         self._dialing: Dialing[zmq.Socket[bytes]] | None = None
         self._backoff = Backoff(PAUSE, PAUSE_MAX)
         self._open_at = 0.0
-        #: Whether a connection stands, as far as is known.
+        #: Whether a connection is established, as far as is known.
         self.connected = False
         #: Whether the peer has said something of this protocol on it.
         self.known = False

@@ -7,12 +7,12 @@ from ..counters import COUNTERS
 __all__ = ["SINK_COUNTERS", "VENTILATOR_COUNTERS", "WORKER_STATS"]
 
 _PEERS = {
-    "workers": "gauge: workers of ours that are connected and ready",
+    "workers": "gauge: brigantine workers that are connected and ready",
     "workers_joined": "times that a worker said it is ready, after a lost connection, too",
     "workers_lost": "workers whose connection ended, or that were silent, and had not said they leave",
     "expired": "workers and ventilators lost because nothing was heard of them in time",
     "refused_peers": "workers and ventilators refused since max_peers were connected",
-    "kills": "workers of ours that were told to end",
+    "kills": "brigantine workers that were told to end",
 }
 _DROPS = {
     "drop_malformed": "messages that are none of the protocol, or can't be meant where they came",
@@ -27,7 +27,7 @@ VENTILATOR_COUNTERS: dict[str, str] = {
     "queued": "gauge: tasks that wait for a worker with room",
     "tasks": "tasks given to workers, plain ones and those that were run again included",
     "plain_tasks": "those of them that were given to plain workers",
-    "done": "tasks whose results the sink has, as workers of ours say",
+    "done": "tasks whose results the sink has, as brigantine workers report",
     "lost_tasks": "tasks that workers held when they were lost",
     "dropped": "tasks that waited for a worker when the ventilator was closed",
     "sinks": "times that the sink was connected",
@@ -37,7 +37,7 @@ VENTILATOR_COUNTERS: dict[str, str] = {
 #: What ``Sink.stats()`` counts.
 SINK_COUNTERS: dict[str, str] = {
     **_PEERS,
-    "ventilators": "gauge: ventilators of ours that are connected",
+    "ventilators": "gauge: brigantine ventilators that are connected",
     "batches": "batches begun, those of plain ventilators included",
     "refused_batches": "batches refused since max_batches were open",
     "results": "results taken, each task's once, and those of plain workers",

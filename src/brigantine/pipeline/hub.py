@@ -69,7 +69,7 @@ class Peer:
 
 
 class Hub(ABC):
-    """Binds, reads, heartbeats; what is said is the business of who derives from it.
+    """Binds, reads, heartbeats; subclasses decide what is said.
 
     :meth:`start` waits until the endpoints are bound.  Everything from ``_open`` on is the thread's own.
     """
@@ -289,7 +289,7 @@ class Hub(ABC):
         return True
 
     def _receive(self, socket: Any) -> list[bytes] | None:
-        """A message; ``None`` for none, and an empty one in place of one that has too many frames."""
+        """A message; ``None`` for none, and an empty one instead of one that has too many frames."""
         most = self.config.max_frames + AROUND
         try:
             frames = [socket.recv(zmq.DONTWAIT)]

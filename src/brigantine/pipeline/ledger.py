@@ -189,7 +189,7 @@ class Ledger:
         record.handed = handed
 
     def lose(self, record: Received, lost: Mapping[str, Iterable[int]]) -> None:
-        """Workers were lost, with these tasks of the batch in hand."""
+        """Workers were lost, with these tasks of the batch."""
         for worker, numbers in lost.items():
             record.lost.setdefault(worker, set()).update(numbers)
 
@@ -207,7 +207,7 @@ class Ledger:
     # -- what workers say ---------------------------------------------------------------------
 
     def result(self, key: bytes, frames: list[bytes], peer: bytes, worker: str, now: float) -> None:
-        """A result of a worker of ours."""
+        """A result of one of our workers."""
         batch, number = parted(key)
         record = self.open.get(batch)
         if record is None:

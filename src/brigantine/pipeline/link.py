@@ -55,7 +55,7 @@ class Places:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A task in hand."""
+    """A task that the worker holds."""
 
     body: list[bytes]
     #: Empty where it is from a plain ventilator.
@@ -184,7 +184,7 @@ class PipelineLink(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
     def _waits(self, caller: Caller) -> bool:
         """A ventilator is reached after the sink: who is ready there is ready at both.
 
-        Who is about to end needs nobody but the sink.
+        A worker that is about to end needs nobody but the sink.
         """
         if caller is self._sink:
             return False
@@ -371,7 +371,7 @@ class PipelineLink(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
     def _take(self, source: _Source, frames: list[bytes]) -> None:
         key = frames[1]
         if key in source.holds:
-            return  # sent again though it is in hand
+            return  # sent again although the worker holds it
         if len(source.holds) >= self._prefetch:
             self._stats["drop_excess"] += 1
             return

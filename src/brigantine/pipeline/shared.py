@@ -255,7 +255,7 @@ def body_of(tasks: Tasks, number: int) -> Body:
 
 
 def check_tasks(tasks: Any) -> None:
-    """Raise :class:`~brigantine.errors.WrongUse` for one task in place of several."""
+    """Raise :class:`~brigantine.errors.WrongUse` for one task instead of several."""
     if isinstance(tasks, (bytes, bytearray, memoryview, str)):
         raise WrongUse(f"tasks must be several bodies, such as a list, not {shown(tasks)}")
 

@@ -158,7 +158,7 @@ class Sink(SinkShared, ForThreads):
         return ReceivedBatch(self._io, made[0])
 
     def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
-        """Wait until so many workers of ours are connected; how many are.
+        """Wait until this many of our workers are connected, and return how many are.
 
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they are not after ``timeout``
         seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.

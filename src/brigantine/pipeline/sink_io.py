@@ -46,7 +46,7 @@ _log = logging.getLogger("brigantine.pipeline")
 
 
 class SinkIO(Hub):
-    """Bound for workers and ventilators of ours; for plain programs, if so wanted."""
+    """Bound for our workers and ventilators, and for plain programs if wanted."""
 
     what = "sink"
     roles = ("worker", "ventilator")

@@ -170,7 +170,7 @@ class Ventilator(VentilatorShared, ForThreads):
     def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
         """Wait until so many workers are ready, plain ones included, and the sink is; how many are.
 
-        A worker of ours is ready when it has reached the sink as well.
+        One of our workers is ready when it has reached the sink as well.
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they are not after ``timeout``
         seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.
         """
@@ -190,7 +190,7 @@ class Ventilator(VentilatorShared, ForThreads):
     def kill(self, timeout: float | None = 0.0) -> int:
         """Have the workers end, each once it has done what it holds; how many are still connected.
 
-        Waits ``timeout`` seconds for them (``None``: for ever).  The signal is behind all tasks, goes to
+        Waits ``timeout`` seconds for them (``None``: for ever).  The signal is after all tasks, goes to
         workers that join later, too, and to the sink, which has plain workers end by its own.  A worker
         of several ventilators ends when all have said so.  A new batch takes it back.
         """

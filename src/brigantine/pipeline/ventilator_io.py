@@ -359,7 +359,7 @@ class VentilatorIO(Hub):
     # -- the sink -----------------------------------------------------------------------------
 
     def _say(self, frames: Sequence[bytes], now: float) -> bool:
-        """Say something to a sink of ours; whether libzmq took it.  To a plain one it would be a result."""
+        """Say something to one of our sinks; whether libzmq took it.  A plain one would take it for a result."""
         return not self._sink.plain and self._sink.send(frames, now)
 
     def _sink_is_up(self) -> None:

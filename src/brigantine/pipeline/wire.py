@@ -1,8 +1,8 @@
 """The wire of the pipeline, byte by byte: docs/pipeline.md has the same as a table.
 
 Workers and ventilators connect by DEALER, ventilators and sinks are bound as ROUTER.  The first frame of
-each message is ``BPL1`` and one byte that says what it is; what follows is here behind each of them.  A
-*key* is 16 bytes: the batch's 8 and the task's number, 64 bits, big-endian.
+each message is ``BPL1`` and one byte that says what it is; what follows is listed here after each of
+them.  A *key* is 16 bytes: the batch's 8 and the task's number, 64 bits, big-endian.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ WELCOME = _word(0x02)
 PING, PONG = _word(0x03), _word(0x04)
 #: Nothing: who connects wants nothing more; the answer, after all that was on its way.
 LEAVING, LEFT = _word(0x05), _word(0x06)
-#: Nothing: end once all in hand is done.  From a bound end to a worker, from a ventilator to its sink.
+#: Nothing: end once everything that you hold is done.  From a bound end to a worker, from a
+#: ventilator to its sink.
 KILL = _word(0x07)
 #: Nothing: the bound end does not know who is speaking; HELLO again.
 UNKNOWN = _word(0x08)

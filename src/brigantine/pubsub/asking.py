@@ -1,6 +1,6 @@
 """A subscriber's questions for last values: what to ask, when to ask again, when all has come; no socket.
 
-Who keeps them answers so many at a time, in one message that comes whole or not at all.
+Their keeper answers with some at a time, in one message that arrives whole or not at all.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Asking:
         return bool(self._open or self._waiting or self._new)
 
     def disconnected(self, prefixes: Iterable[bytes]) -> None:
-        """The connection has ended: all is to be asked anew."""
+        """The connection has ended: everything is to be asked for again."""
         self._open.clear()
         self._waiting.clear()
         self._old.clear()
@@ -82,7 +82,8 @@ class Asking:
     def confirmed(self, publishers: frozenset[str], now: float) -> None:
         """These have read all that is subscribed.
 
-        Who has come after a question may have read it before the subscriptions, so it is asked once more.
+        A keeper that came after a question may have read it before the subscriptions, so it is asked
+        once more.
         """
         if self._new and publishers and self._new_at is not None:
             self._new_at = now
@@ -96,7 +97,7 @@ class Asking:
     def _ask_new(self, publishers: frozenset[str], now: float) -> None:
         if self._new and self._new_at is not None and now >= self._new_at:
             self._queue(self._new, None)
-            # Who has read the older ones but not these is asked for all again then.
+            # A keeper that has read the older ones but not these is then asked for all again.
             self._covered = (self._covered & publishers) if self._old else publishers
             self._old |= self._new
             self._new, self._new_at = {}, None

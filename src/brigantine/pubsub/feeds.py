@@ -1,6 +1,6 @@
 """Which publisher a subscriber follows, for how long silence is good, and when it moves: without a socket.
 
-A feed is an endpoint: a publisher, or a forwarder with any number of publishers behind it.  One is
+A feed is an endpoint: a publisher, or a forwarder with any number of publishers connected to it.  One is
 followed at a time.  The next one in turn follows when it can't be reached, when its connection ends, and
 when nothing was heard of it for so long that heartbeats must have been missed.  There is no way back while
 the present one is well: who comes back is the spare of the other one then.
@@ -68,7 +68,7 @@ class Feeds:
         return self._lost_at is None
 
     def connected(self, now: float) -> None:
-        """Its connection stands.  Whether it speaks is seen later, if it is one that does."""
+        """Its connection is established.  Whether it speaks is seen later, if it is one that does."""
         self._heard_at = now
         if not self.beating:
             self._is_well()

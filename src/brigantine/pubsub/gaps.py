@@ -103,7 +103,7 @@ class Gaps:
             del source.lives[:-1]
 
     def message(self, topic: bytes, header: Header, now: float) -> Place | None:
-        """Where the message stands; ``None`` for one that is, or may be, given a second time."""
+        """The place of the message; ``None`` for one that is, or may be, given a second time."""
         place = self._advance(topic, header, self.source(header, now))
         self._stats["duplicates"] += place is None
         return place

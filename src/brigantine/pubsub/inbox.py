@@ -17,7 +17,7 @@ __all__ = ["AllOfThem", "Inbox", "LatestOnly", "Outage", "closed"]
 
 
 class Outage:
-    """An error that stands among the messages, for one reader, unless it is over by then."""
+    """An error among the messages, for one reader, unless its cause is over by then."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -197,7 +197,7 @@ class LatestOnly(Inbox):
         return self._bytes
 
     def put(self, message: Message) -> bool:
-        """Add a message, in place of an older one of its topic; false where there is no room."""
+        """Add a message, instead of an older one of its topic; false where there is no room."""
         size = _size(message)
         with self._lock:
             older = self._latest.get(message.topic)

@@ -20,7 +20,7 @@ class Message:
     """A message, whose it is, and how many before it were missed.
 
     ``topic`` and ``body`` are its first two frames; one that has a single frame is all topic, and its body
-    is empty.  ``frames`` are all that the publisher gave, without the number of ours.
+    is empty.  ``frames`` are all that the publisher gave, without the frame with the number.
     """
 
     topic: bytes
@@ -37,7 +37,7 @@ class Message:
     frames: tuple[bytes, ...] = ()
 
     def object(self) -> Any:
-        """What the body stands for, which is msgpack, as ``publish_object()`` sends it.
+        """The object in the body, which is msgpack, as ``publish_object()`` sends it.
 
         Raises :class:`~brigantine.ConfigError`, a ``ValueError``, for a body that is none.
         """

@@ -27,7 +27,7 @@ class Numbering:
         self._origin = Origin(publisher)
         self._most = most
         self._life = (new_life() if life is None else life) << LIFE_BITS
-        #: Topic -> epoch and last number; the one used last stands last.
+        #: Topic -> epoch and last number; the one used last comes last.
         self._known: OrderedDict[bytes, list[int]] = OrderedDict()
         #: Topics used since their last number was told; see :meth:`tails`.
         self._changed: dict[bytes, None] = {}

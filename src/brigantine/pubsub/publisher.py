@@ -193,7 +193,7 @@ class Publisher(PublisherBase, ForThreads):
     def wait_ready(self, timeout: float | None = None, subscribers: int = 1) -> int:
         """Wait until so many subscribers of brigantine have subscribed, all their topics; how many have.
 
-        What is published after that reaches them.  Those behind a forwarder count, too.
+        What is published after that reaches them.  Those connected through a forwarder count, too.
 
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
         ``timeout`` seconds (``None``: it waits for ever), and

@@ -200,7 +200,7 @@ class PublisherIO:
             self._sealed = not self._queue
 
     def _read(self, socket: zmq.Socket[bytes]) -> None:
-        """Read who subscribes, and welcome those of ours: their subscriptions of before were read, too."""
+        """Read subscriptions, and welcome our subscribers: their earlier subscriptions were read, too."""
         for _ in range(BATCH):
             try:
                 frames = socket.recv_multipart(zmq.DONTWAIT)
@@ -260,7 +260,7 @@ class PublisherIO:
         *,
         mark: bool = False,
     ) -> None:
-        """Send one message whole: a socket of this kind always takes it, and drops it for who is full."""
+        """Send one message whole: a socket of this kind always takes it, and drops it for full peers."""
         socket.send(topic, zmq.SNDMORE)
         socket.send(body, zmq.SNDMORE)
         self._departures.send(socket, header, mark=mark)

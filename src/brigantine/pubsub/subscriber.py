@@ -59,7 +59,7 @@ class SubscriberBase:
             raise
 
     def subscribe(self, topic: bytes | str) -> None:
-        """Want topics that begin so, too; ``b""`` stands for all.  Once is enough, twice is the same.
+        """Want topics that begin so, too; ``b""`` means all.  Once is enough, twice is the same.
 
         Returns at once; :meth:`wait_ready` waits until that has arrived.
         Raises :class:`~brigantine.errors.SubscriberClosed`.
@@ -133,7 +133,7 @@ class Subscriber(SubscriberBase, ForThreads):
             for message in subscriber:
                 print(message.topic, message.body, message.missed)
 
-    ``endpoints`` are publishers, or forwarders with any number of publishers behind them: the first
+    ``endpoints`` are publishers, or forwarders with any number of publishers connected to them: the first
     is followed, the others are its spares, in this order (docs/pubsub.md).  ``topics`` are how topics
     begin; ``b""`` takes all.  ``context`` is for inproc.  The options are those of
     :class:`~brigantine.SubscriberConfig`, one by one or as ``config``.

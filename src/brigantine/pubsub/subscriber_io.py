@@ -44,7 +44,7 @@ UNANSWERED = "connecting is not answered"
 
 
 class SubscriberIO:
-    """Owns the sockets.  Any thread may call what stands above the line, and a signal handler."""
+    """Owns the sockets.  Any thread and a signal handler may call the methods above the line."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ __all__ = ["Subscribers"]
 
 
 class Subscribers:
-    """Subscribers of ours by the token in the topic under which each waits to be welcomed.
+    """Our subscribers by the token in the topic under which each waits to be welcomed.
 
     The topic is of one subscriber only, so it comes through forwarders whatever others have subscribed to,
     and its end does, however that one has gone.  The first one that is seen may have come before the
@@ -26,7 +26,7 @@ class Subscribers:
         self._whole: set[bytes] = set()
         #: Whether anybody listens to heartbeats.
         self.beats_wanted = False
-        #: Whether somebody has come or gone; to be reset by who looks.
+        #: Whether somebody has come or gone; to be reset by the reader.
         self.changed = False
 
     @property

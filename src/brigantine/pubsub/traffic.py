@@ -10,7 +10,7 @@ from ..system.forks import socket_number
 
 __all__ = ["received_bytes"]
 
-#: Where ``tcpi_bytes_received`` stands in ``struct tcp_info`` of Linux (4.1 and later), see tcp(7).
+#: Where ``tcpi_bytes_received`` is in ``struct tcp_info`` of Linux (4.1 and later), see tcp(7).
 _AT, _SIZE = 128, 136
 _NUMBER = struct.Struct("=Q")
 

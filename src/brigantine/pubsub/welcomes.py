@@ -1,4 +1,4 @@
-"""Which publishers have read all that was subscribed: asked behind the subscriptions, answered by welcomes.
+"""Which publishers have read all subscriptions: asked after the subscriptions, answered by welcomes.
 
 Subscriptions that are said one after the other arrive so, through forwarders as well.  But to a publisher
 that has just come libzmq says all of them at once, in an order of its own.  So the first answer of
@@ -34,7 +34,7 @@ class Welcomes:
         self._answered: dict[tuple[str, int], int] = {}
         #: Those of them that have read all subscriptions of now, by name.
         self._confirmed: frozenset[str] = frozenset()
-        #: Whether anybody was confirmed since; to be reset by who looks.
+        #: Whether anybody was confirmed since; to be reset by the reader.
         self.changed = False
 
     @property
@@ -69,7 +69,7 @@ class Welcomes:
         return at is not None and now >= at
 
     def ask(self, now: float) -> bytes:
-        """The topic to subscribe to, behind all others; the one before is not needed any more."""
+        """The topic to subscribe to, after all others; the one before is not needed any more."""
         self._wanted = self._again = False
         self._asked_at = now
         self._turn += 1
@@ -85,7 +85,7 @@ class Welcomes:
             if len(self._answered) < MOST_PUBLISHERS:
                 self._answered[who] = self._turn if topic == self.topic else 0
                 self._again = self._again or topic == self.topic
-        elif topic == self.topic and before == self._turn:  # it has connected anew
+        elif topic == self.topic and before == self._turn:  # it has reconnected
             self._again = True
         elif topic == self.topic:
             self._answered[who] = self._turn

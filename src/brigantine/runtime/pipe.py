@@ -47,7 +47,7 @@ class LoopLine:
         self._changed = Bell()
         self._pid = os.getpid()
         self._thread = thread
-        #: Held by who has asked the loop something; the tag of its question.
+        #: Held by the thread that has asked the loop something; the tag of its question.
         self._asking = threading.Lock()
         self._askers = Visits()
         self._tag = 0

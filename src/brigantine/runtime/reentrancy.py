@@ -20,7 +20,7 @@ __all__ = ["Visits"]
 class _Entry(NamedTuple):
     thread: int
     #: The function that the visit is part of.  One that an exception has ended in the midst of coming in
-    #: or going out may leave its entry behind, but is no longer among those that run.
+    #: or going out may leave its entry, but is no longer among those that run.
     frame: FrameType
 
 

@@ -18,7 +18,7 @@ STATS: dict[str, str] = {
     "timeouts": "... for want of a reply in time",
     "lost": "... because their session had ended",
     "late": "replies to requests that had ended, and others that belong to none: dropped",
-    "pushed": "messages beside all requests",
+    "pushed": "messages that answer no request",
     "dropped": "... that nobody took: more than 10,000 waited",
     "sessions": "sessions that the server has opened for this client",
     "sessions_lost": "sessions that have ended before this client did",

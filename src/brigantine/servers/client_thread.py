@@ -187,7 +187,7 @@ class ClientThread:
             self._orders.popleft()(now)
 
     def _look(self, dialing: Dialing[zmq.Socket[bytes]], now: float) -> None:
-        """Find out whose server it is, once the connection stands."""
+        """Find out whose server it is, once the connection is established."""
         if not dialing.connected or dialing.over:
             return
         if not self._known:

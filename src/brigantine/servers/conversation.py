@@ -19,11 +19,11 @@ from .calls import Call, Outcome, lost, no_reply, refused
 
 __all__ = ["Conversation"]
 
-#: Messages beside requests that may wait for who takes them.
+#: Messages that answer no request and may wait to be read.
 PUSHED_WAITING = 10_000
 #: A client beats so often in the time after which its session would be closed.
 BEATS = 4
-#: Seconds without any message, though heartbeats were sent, after which a connection is made anew.
+#: Seconds without any message, though heartbeats were sent, after which a connection is made again.
 SILENCE = 30.0
 #: Seconds until a client that was refused a session asks again.
 ASK_AGAIN = 1.0
@@ -65,7 +65,7 @@ class Conversation:
         self._out: deque[list[bytes]] = deque()
         #: Messages that belong to no request.
         self.pushed: deque[list[bytes]] = deque()
-        #: The connection is to be made anew: what comes by this one can't be told apart.
+        #: The connection is to be made again: messages on this one can't be told apart.
         self.spoilt = False
 
     @property
@@ -89,7 +89,7 @@ class Conversation:
     # -- the connection -----------------------------------------------------------------------
 
     def connected(self, now: float, *, ours: bool) -> None:
-        """A connection stands, and it is known whose server it is."""
+        """A connection is established, and it is known whose server it is."""
         self.spoilt = False
         self._heard_at = now
         if ours:

@@ -13,7 +13,7 @@ _bound: set[tuple[int, str]] = set()
 
 
 def remember(context: zmq.Context[Any], endpoint: str) -> None:
-    """A server of ours is bound there."""
+    """One of our servers is bound there."""
     if endpoint.startswith("inproc://"):
         _bound.add((int(context.underlying), endpoint))
 
@@ -24,5 +24,5 @@ def forget(context: zmq.Context[Any], endpoint: str) -> None:
 
 
 def is_ours(socket: zmq.Socket[bytes] | None, endpoint: str) -> bool:
-    """Whether a server of ours is bound where that socket is connected."""
+    """Whether one of our servers is bound where that socket is connected."""
     return socket is not None and (int(socket.context.underlying), endpoint) in _bound

@@ -1,4 +1,4 @@
-"""What the servers have in common: a ROUTER that a loop of its own serves, and handlers beside it."""
+"""Base of the servers: a ROUTER served by its own loop, and handlers in other threads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from .inproc import forget, remember
 
 __all__ = ["Server"]
 
-#: Who is told of a session's beginning and end: see Sessions.
+#: Callbacks for the beginning and end of a session: see Sessions.
 TELLS_KNOWN, TELLS_ALL, TELLS_NONE = 0, 1, 2
 
 

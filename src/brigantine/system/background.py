@@ -1,4 +1,4 @@
-"""A thread of ours, which says itself when it has ended.
+"""A thread that itself says when it has ended.
 
 ``threading.Thread`` is not asked.  When a ``join()`` is left by an exception, such as that of Ctrl-C,
 Python up to 3.12 holds the running thread for ended (python/cpython#90882); and ``start()`` waits for the

@@ -1,6 +1,6 @@
 """Waiting for what another thread does, in a way that an exception out of the blue leaves in order.
 
-A signal handler that raises, as that of Ctrl-C does, may strike between any two steps of the main thread,
+A signal handler that raises, as Ctrl-C's does, may strike between any two steps of the main thread,
 those of ``threading.Condition`` and ``threading.Event`` among them, and leave their lock locked for
 good: the thread that was to be waited for would then wait itself.  Here who waits has a lock of its own,
 and nobody else ever waits for that.
@@ -22,7 +22,7 @@ class Bell:
     """Rung when something has changed.  From any thread, and from a signal handler."""
 
     def __init__(self) -> None:
-        #: A locked lock for each that waits.  One that an exception has left behind does no harm.
+        #: A locked lock for each waiting thread.  One that an exception has left locked does no harm.
         self._sleepers: list[threading.Lock] = []
 
     def ring(self) -> None:
@@ -34,7 +34,7 @@ class Bell:
     def wait(self, come: Callable[[], object], timeout: float | None = None) -> bool:
         """Wait until ``come()`` is true, at most ``timeout`` seconds; returns whether it is.
 
-        Who makes it true rings afterwards.
+        Whoever makes it true rings afterwards.
         """
         if come():
             return True

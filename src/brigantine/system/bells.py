@@ -1,4 +1,4 @@
-"""Waiting for what a thread of ours does, in threads and in tasks of event loops alike."""
+"""Waiting for one of our threads, from threads and from tasks of event loops alike."""
 
 from __future__ import annotations
 

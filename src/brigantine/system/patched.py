@@ -1,7 +1,7 @@
 """Programs in which gevent or eventlet has replaced what threads are made of.
 
-There a thread of ours would be a greenlet of the only one, which the first call of libzmq that waits
-stops for ever: the program freezes without a word.  Neither is imported for the check.
+There any thread of brigantine would be a greenlet of the only one, which the first call of libzmq that
+waits stops for ever: the program freezes without a word.  Neither is imported for the check.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EVENTLET = ("thread",)
 
 
 def refuse_patched(what: str) -> None:
-    """Raise :class:`~brigantine.errors.WrongUse` where ``what``, a class of ours, would freeze."""
+    """Raise :class:`~brigantine.errors.WrongUse` where ``what``, a class of brigantine, would freeze."""
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     if gevent is not None:
         replaced = [name for name in _GEVENT if gevent.is_module_patched(name)]

@@ -12,7 +12,7 @@ def let_others_finish() -> None:
     """Have this thread, when it wakes, wait for the one that runs on its CPU (Linux; else nothing).
 
     For a loop's thread: libzmq's I/O thread wakes it with the first message that it has read.  Where
-    they share a CPU the loop would cut in before the second, for each message anew.  SCHED_BATCH is
+    they share a CPU the loop would preempt it before the second, for each message again.  SCHED_BATCH is
     made for that: "without extra preemptions between the workload's tasks" (sched(7)).  It needs no
     privilege, and on a CPU that is free the thread wakes as before.  What it saves:
     docs/performance.md.

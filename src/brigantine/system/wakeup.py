@@ -1,4 +1,4 @@
-"""A wake-up that a poll can wait for beside sockets, given from any thread or signal handler."""
+"""A wake-up that a poll can wait for together with sockets, from any thread or signal handler."""
 
 from __future__ import annotations
 

@@ -61,5 +61,5 @@ def _instead(value: object) -> str:
 
 
 def from_frames(frames: list[bytes]) -> bytes | list[bytes]:
-    """The body that frames stand for: one frame alone as it is, several as the list."""
+    """The body that frames hold: a single frame as it is, several as the list."""
     return frames[0] if len(frames) == 1 else frames

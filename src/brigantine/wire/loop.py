@@ -1,7 +1,7 @@
 """Words that the handle of a broker or device sends to its loop, one frame each, over an inproc PAIR.
 
-A question is a word with a tag of ``TAG_BYTES`` behind it in the same frame.  The loop answers on the
-same PAIR by one frame: the question as it came, and the answer behind it.
+A question is a word followed by a tag of ``TAG_BYTES`` in the same frame.  The loop answers on the
+same PAIR by one frame: the question unchanged, and the answer after it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SERVICES = b"SERVICES"
 #: To a device: pass nothing on until RESUME; go on.  The answers are empty.
 PAUSE = b"PAUSE"
 RESUME = b"RESUME"
-#: To a device, with what is to be done behind it: connect a socket elsewhere, see device_names.py.
+#: To a device, followed by what is to be done: connect a socket elsewhere, see device_names.py.
 MOVE = b"MOVE"
 #: What tells one question from another.
 TAG_BYTES = 8

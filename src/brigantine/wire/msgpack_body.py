@@ -28,7 +28,7 @@ def packed(obj: object) -> bytes:
 
 
 def unpacked(body: bytes | list[bytes], service: bytes | None) -> Any:
-    """What the frame of a reply stands for.
+    """The object in the frame of a reply.
 
     Raises :class:`~brigantine.errors.WorkerFailed` for several frames, or one that is no msgpack.
     """

@@ -52,7 +52,7 @@ WELCOME = MARK + b"welcome."
 ASK = MARK + b"last."
 #: Bytes that tell apart who keeps last values.
 KEEPER = 8
-#: What stands between a subscriber's token and which of its welcomes this is.
+#: What separates a subscriber's token from the number of its welcome.
 DOT = b"."
 #: Characters of a token: random, in hexadecimal digits.
 TOKEN = 16
@@ -158,7 +158,7 @@ class Ask(NamedTuple):
 
     #: How topics begin, none of them the beginning of another, sorted.
     prefixes: list[bytes]
-    #: Those behind this topic; ``None``: all.
+    #: Those after this topic; ``None``: all.
     after: bytes | None
     #: Name of the publisher, or what tells apart who keeps last values; ``None``: whoever comes first.
     keeper: str | bytes | None
@@ -197,7 +197,7 @@ class Answer(NamedTuple):
     keeper: bytes
     #: The publisher that it is; ``None``: a forwarder.
     publisher: str | None
-    #: The topic of the last one, if there are more behind it.
+    #: The topic of the last one, if more follow.
     last: bytes | None
     #: How many frames each value has.
     lengths: list[int]

@@ -42,7 +42,7 @@ def decode_interval(frame: bytes) -> int:
 
 
 def decode_both(frame: bytes) -> tuple[int, int]:
-    """One frame with a capacity, and an interval behind it or none (0).  (0, 0) for anything else."""
+    """One frame with a capacity, and an interval after it or none (0).  (0, 0) for anything else."""
     capacity, rest = _decode(frame, 1, MAX_CAPACITY)
     interval = decode_interval(rest) if rest else 0
     if not capacity or (rest and not interval):

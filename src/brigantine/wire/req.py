@@ -57,10 +57,10 @@ ERROR_TYPE_BYTES = 256
 #: What a routing id begins with by which a client says that it understands error answers of a
 #: broker.  To every other broker a routing id is an address and nothing else.
 ANNOUNCEMENT = b"brigantine/1:"
-#: What that of a worker of ours begins with: what it says where clients are is not a request.
+#: The beginning of the id of our workers: what these say at the clients' endpoint is not a request.
 WORKER_ANNOUNCEMENT = ANNOUNCEMENT + b"worker-"
-#: "Send me nothing more", of a worker that stops, to a broker of ours; the answer repeats it, behind all
-#: requests that were on the way.  Alone in the place of a ticket, or behind a HEARTBEAT of MDP.
+#: "Send me nothing more", of a worker that stops, to one of our brokers; the answer repeats it, after all
+#: requests that were on the way.  Alone instead of a ticket, or after a HEARTBEAT of MDP.
 LEAVING = ANNOUNCEMENT + b"leaving"
 #: First frame of a broker's own answer to such a client; a msgpack map ``{"error", "reason"}``
 #: follows, the reason being the counter that the request went to.
@@ -143,7 +143,7 @@ def read_broker_error(body: Sequence[bytes]) -> ErrorAnswer | None:
 
 
 def _limits(detail: Mapping[str, object]) -> tuple[tuple[str, int], ...]:
-    """Those that are numbers; what else stands there is of no use to a person."""
+    """Those that are numbers; anything else is of no use to a person."""
     told = ((name, detail.get(name)) for name in _LIMITS)
     return tuple((name, value) for name, value in told if type(value) is int and value >= 0)
 
@@ -177,7 +177,7 @@ def error_reply(error: BaseException, *, message_bytes: int = ERROR_MESSAGE_BYTE
 
 def _shortened(text: str, most: int) -> str:
     """``text`` if it takes at most ``most`` bytes of UTF-8, else its beginning and a mark."""
-    # A character takes a byte or more: what lies behind need not be encoded to be counted.
+    # A character takes a byte or more: the rest need not be encoded to be counted.
     kept = text[: most + 1].encode()
     if len(kept) <= most:
         return text

@@ -26,7 +26,7 @@ PROPERTY_VALUE = "async-server/1"
 #: From a client: open a session (number: 0); I am there; a request (its number); I leave.
 HELLO, BEAT, ASK, BYE = 0x01, 0x02, 0x03, 0x04
 #: From the server: your session (number: milliseconds of silence after which it closes); I heard you; a
-#: part of a reply, and its end (the request's number); an error in place of a reply; what belongs to no
+#: part of a reply, and its end (the request's number); an error instead of a reply; what belongs to no
 #: request; there is no such session (the request's number, or 0); no session: too many are open.
 WELCOME, HEARD, PART, FINAL, FAILED, PUSH, GONE, REFUSED = range(0x11, 0x19)
 
@@ -38,7 +38,7 @@ HEAD_BYTES = _HEAD.size
 
 
 class Head(NamedTuple):
-    """What stands in front of a body."""
+    """The head of a message, before its body."""
 
     kind: int
     token: bytes

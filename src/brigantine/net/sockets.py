@@ -107,7 +107,7 @@ def server_router(
 
 
 def control_router(context: zmq.Context[Any], config: BrokerConfig) -> zmq.Socket[bytes]:
-    """The ROUTER for control, not yet bound.  A peer that sends more than any request needs is disconnected."""
+    """The ROUTER for control, not yet bound.  A peer with a frame longer than any request is cut off."""
     with _router(context, config) as socket:
         socket.sndhwm = socket.rcvhwm = CONTROL_HIGH_WATER_MARK
         socket.maxmsgsize = CONTROL_FRAME_BYTES

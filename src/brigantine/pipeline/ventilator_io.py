@@ -359,7 +359,7 @@ class VentilatorIO(Hub):
     # -- the sink -----------------------------------------------------------------------------
 
     def _say(self, frames: Sequence[bytes], now: float) -> bool:
-        """Say something to one of our sinks; whether libzmq took it.  A plain one would take it for a result."""
+        """Say something to one of our sinks; whether libzmq took it.  A plain one would see a result."""
         return not self._sink.plain and self._sink.send(frames, now)
 
     def _sink_is_up(self) -> None:

@@ -35,7 +35,7 @@ autoclass_content = "both"
 # An object whose reference resolves only in another project's inventory, which is not fetched: the
 # reference is built without a network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(zmq|collections|typing|typing_extensions)\..*"),
+    ("py:.*", r"(zmq|collections|concurrent|typing|typing_extensions)\..*"),
     ("py:class", r"brigantine\.notices\.kinds\..*"),  # what the loop hands to who logs it
     (
         "py:class",

@@ -20,6 +20,8 @@ from .exclusive.aio import Pair
 from .net.arguments import service_name
 from .pipeline.aio import PipelineWorker, ReceivedBatch, SentBatch, Sink, Ventilator
 from .pubsub.aio import Publisher, Subscriber
+from .servers.async_client_aio import AsyncClient
+from .servers.async_server_aio import AsyncServer
 from .servers.router_aio import Router
 from .validation.calls import called_rightly
 from .wire.body import request_frames
@@ -27,6 +29,8 @@ from .wire.msgpack_body import packed, unpacked
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 
 __all__ = [
+    "AsyncClient",
+    "AsyncServer",
     "LRUWorker",
     "LazyPirateClient",
     "MajordomoClient",

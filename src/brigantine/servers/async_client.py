@@ -128,7 +128,7 @@ def _into_pushed(line: ClientThread) -> Callable[[Outcome], object]:
     def tell(outcome: Outcome) -> None:
         if outcome.body:
             line.talk.pushed.append(outcome.body)
-            line.came.ring()
+            line.ring()
 
     return tell
 

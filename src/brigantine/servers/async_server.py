@@ -9,7 +9,7 @@ import zmq
 
 from ..config.servers import ServerConfig
 from ..validation.calls import called_rightly
-from .server import TELLS_ALL, TELLS_KNOWN, check_callback, check_plain, count_of
+from .server import TELLS_ALL, TELLS_KNOWN, check_callback, check_plain, config_of, count_of
 from .session import Session
 from .threads import ThreadServer
 
@@ -77,8 +77,8 @@ class AsyncServer(ThreadServer):
         self._on_open, self._on_close = on_open, on_close
         tells = TELLS_KNOWN if on_open is None and on_close is None else TELLS_ALL
         super().__init__(
-            frontend, handler, count_of("workers", workers), tells, impl, context, control, config,
-            options,
+            frontend, handler, count_of("workers", workers), tells, impl, context, control,
+            config_of(type(self), config, options),
         )  # fmt: skip
         self._start()
 

@@ -62,6 +62,8 @@ class ClientThread:
         self.wakeup = Wakeup()
         #: Rung when a message has come that belongs to no request, and at the end.
         self.came = Bell()
+        #: Called where ``came`` is rung.
+        self.listeners: list[Callable[[], object]] = []
         self.closing = False
         self.error: BaseException | None = None
         self._dialing: Dialing[zmq.Socket[bytes]] | None = None
@@ -99,7 +101,7 @@ class ClientThread:
         self.wakeup.set()
         self._thread.wait()
         self.wakeup.close()
-        self.came.ring()
+        self.ring()
 
     @property
     def running(self) -> bool:
@@ -142,7 +144,13 @@ class ClientThread:
             self.talk.end_all(self._closed())
             if context is not None and self._given_context is None:
                 context.term()
-            self.came.ring()
+            self.ring()
+
+    def ring(self) -> None:
+        """Something has come, or all has ended."""
+        self.came.ring()
+        for listener in list(self.listeners):
+            listener()
 
     def _turn(self, context: zmq.Context[Any]) -> None:
         now = time.monotonic()
@@ -225,7 +233,7 @@ class ClientThread:
         else:
             self.wakeup.set()
         if len(self.talk.pushed) > before:
-            self.came.ring()
+            self.ring()
 
     def _send(self, dialing: Dialing[zmq.Socket[bytes]]) -> None:
         socket = dialing.socket

@@ -79,14 +79,14 @@ class Handling:
             if not task.wanted:  # its client has gone, or does not read
                 parts.close()  # type: ignore[attr-defined]
 
-    def part(self, task: Any, joined: list[bytes], value: Any) -> None:
-        """One part of several."""
+    def part(self, task: Any, joined: list[bytes], value: Any, *, wait: bool = True) -> None:
+        """One part of several; ``wait`` for the loop, where it has much to send."""
         frames = self.frames_of(value)
         if task.single:
             joined.extend(frames)
             self._limits.check(joined)
         else:
-            self.desk.part(task, frames)
+            self.desk.part(task, frames, wait)
 
     def finish_stream(self, task: Any, joined: list[bytes], value: Any) -> None:
         """What a generator has returned ends its task."""

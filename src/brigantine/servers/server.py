@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -59,10 +60,9 @@ class Server(LoopHandle):
         impl: Literal["core", "pure"] | str | None,
         context: zmq.Context[Any] | None,
         control: str | Sequence[str] | None,
-        config: ServerConfig | None,
-        options: Mapping[str, Any],
+        config: ServerConfig,
     ) -> None:
-        self.config = _config_of(type(self), config, options)
+        self.config = config
         check_handler(handler, *self._takes)
         self._check_kind(handler)
         self._handler = handler
@@ -198,14 +198,19 @@ class Server(LoopHandle):
         }
 
 
-def _config_of(kind: type, config: ServerConfig | None, options: Mapping[str, Any]) -> ServerConfig:
+def config_of(kind: type, config: ServerConfig | None, options: Mapping[str, Any]) -> ServerConfig:
+    """The limits of such a server, or ConfigError."""
     if config is None:
-        refuse_unknown(kind, options, [field.name for field in fields(ServerConfig)])
+        names = [
+            *(field.name for field in fields(ServerConfig)),
+            *inspect.signature(kind).parameters,
+        ]
+        refuse_unknown(kind, options, names)
         return ServerConfig(**options)
     if not isinstance(config, ServerConfig):
         raise WrongUse(
             f"config must be a ServerConfig, not {shown(config)}; single options are given by name, "
-            f"such as {kind.__name__}(..., session_timeout=10)"
+            f"such as {public_name(kind)}(..., session_timeout=10)"
         )
     if options:
         raise WrongUse(f"give a config or single options, not both: {', '.join(options)}")

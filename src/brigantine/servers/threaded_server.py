@@ -9,7 +9,7 @@ import zmq
 
 from ..config.servers import ServerConfig
 from ..validation.calls import called_rightly
-from .server import TELLS_NONE, count_of
+from .server import TELLS_NONE, config_of, count_of
 from .threads import ThreadServer
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ class ThreadedServer(ThreadServer):
         if config is None and "session_concurrency" not in options:
             options["session_concurrency"] = count
         super().__init__(
-            frontend, function, count, TELLS_NONE, impl, context, control, config, options
-        )
+            frontend, function, count, TELLS_NONE, impl, context, control,
+            config_of(type(self), config, options),
+        )  # fmt: skip
         self._start()
 
     def _call(self, task: Any) -> Any:

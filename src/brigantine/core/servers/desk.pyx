@@ -159,10 +159,15 @@ cdef class Desk:
                 task.body = frames_list(body, work.first, body.count)
         return task
 
-    def part(self, task, frames):
-        """A reply that is not the last one; waits while too much has yet to be sent."""
+    @property
+    def full(self):
+        """Whether so much has yet to be sent that who streams should wait."""
+        return self.box.full(REPLIES_WAITING_BYTES)
+
+    def part(self, task, frames, bint wait=True):
+        """A reply that is not the last one; waits while too much has yet to be sent, if told to."""
         self.put(task, A_PART, frames)
-        if self.box.full(REPLIES_WAITING_BYTES):
+        if wait and self.box.full(REPLIES_WAITING_BYTES):
             with nogil:
                 self.box.wait_for_room(REPLIES_WAITING_BYTES)
 

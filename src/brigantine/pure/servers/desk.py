@@ -171,10 +171,16 @@ class Desk:
         self._armed = True
         return not (self._works or self._ended)
 
-    def part(self, task: Task, frames: Sequence[bytes]) -> None:
-        """A reply that is not the last one; waits while too much has yet to be sent."""
+    @property
+    def full(self) -> bool:
+        """Whether so much has yet to be sent that who streams should wait."""
+        return self._bytes > REPLIES_WAITING_BYTES and not self._ended
+
+    def part(self, task: Task, frames: Sequence[bytes], wait: bool = True) -> None:
+        """A reply that is not the last one; waits while too much has yet to be sent, if told to."""
         task._put(self, PART, frames)
-        self._room.wait(lambda: self._bytes <= REPLIES_WAITING_BYTES or self._ended)
+        if wait:
+            self._room.wait(lambda: self._bytes <= REPLIES_WAITING_BYTES or self._ended)
 
     def reply(self, task: Task, frames: Sequence[bytes]) -> None:
         """The last reply, and the handler's end."""

@@ -103,8 +103,8 @@ class AsyncServer(ForTasks):
         self._streams = is_async_generator(handler)
         self._handling = self._server._handling
         self._desk = self._handling.desk
-        #: What is at work, and since when.
-        self._tasks: dict[asyncio.Task[None], float] = {}
+        #: What is at work: its task at the desk, and since when.
+        self._tasks: dict[asyncio.Task[None], tuple[Any, float]] = {}
         #: What was cancelled, for it is at work for too long.
         self._late: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -220,7 +220,7 @@ class AsyncServer(ForTasks):
                     return
                 continue
             made = self._loop.create_task(self._serve(task))
-            self._tasks[made] = self._loop.time()
+            self._tasks[made] = task, self._loop.time()
             made.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -234,8 +234,8 @@ class AsyncServer(ForTasks):
         """Cancel what is at work for too long."""
         assert self._loop is not None
         late = self._loop.time() - self.config.request_ttl
-        for task, since in list(self._tasks.items()):
-            if since < late and task not in self._late:
+        for task, (given, since) in list(self._tasks.items()):
+            if since < late and task not in self._late and not given.wanted:
                 self._late.add(task)
                 self._cancelled += 1
                 _log.error(

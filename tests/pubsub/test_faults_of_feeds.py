@@ -291,14 +291,14 @@ def test_a_publisher_gone_without_a_word_is_noticed_in_time(
 def test_a_message_that_takes_long_is_no_silence(
     publisher: Maker, subscriber: Maker, record: Maker
 ) -> None:
-    out = publisher()
+    out = publisher(heartbeat_interval=0.4)
     link = SlowLink(out.endpoint, 400_000)
     try:
-        into = subscriber(link.endpoint, "a")
+        into = subscriber(link.endpoint, "a", heartbeat_interval=0.4)
         into.wait_ready(10)
-        out.publish("a", b"x" * 500_000)  # over a second, where three intervals are 0.3 s
+        out.publish("a", b"x" * 1_000_000)  # over two seconds, where three intervals are 1.2 s
         message = into.recv(30)
-        assert len(message.body) == 500_000
+        assert len(message.body) == 1_000_000
         stats = into.stats()
         assert (stats["silences"], stats["connects"], link.connections) == (0, 1, 1)
         record("publisher gone without a FIN, or silent", false_moves=stats["silences"])

@@ -128,4 +128,8 @@ def test_tables_of_publishers_and_topics_are_bounded() -> None:
         gaps.message(b"a", header, 0.0)
         numbering.header(b"%d" % each)
     assert (gaps.topics, len(numbering), numbering.forgotten) == (100, 100, 900)
-    assert sum(len(numbering.tails()) for _ in range(10)) == 100
+    assert sum(len(numbering.tails()) for _ in range(10)) == 300, "each is told three times"
+    assert numbering.tails() == []
+    assert [topic for topic, _, _ in numbering.recent()] == [
+        b"%d" % each for each in range(999, 899, -1)
+    ]

@@ -51,6 +51,14 @@ def test_a_heartbeat_tells_its_interval_and_how_far_topics_have_come() -> None:
     assert packed_beat(1000) == bytes.fromhex("92 cd 03e8 90")
 
 
+def test_a_topic_that_was_used_is_told_three_times_and_in_welcomes() -> None:
+    numbering = Numbering("p1", 10, life=0x102)
+    numbering.header(b"a")
+    tail = (b"a", 0x102 << 32, 1)
+    assert [numbering.tails() for _ in range(4)] == [[tail], [tail], [tail], []]
+    assert numbering.recent() == [tail]
+
+
 def test_a_welcome_is_asked_for_under_a_topic_of_ones_own() -> None:
     topic = welcome_topic(b"0123456789abcdef", 10)
     assert topic == b"\0brigantine.welcome.0123456789abcdef.a"

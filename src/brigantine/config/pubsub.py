@@ -17,6 +17,8 @@ BATCH = 256
 MOVE_PAUSE, MOVE_PAUSE_MAX = 0.1, 5.0
 #: Topics whose last number one heartbeat tells, and bytes in all of these topics.
 TAILS, TAILS_BYTES = 256, 16 * 1024
+#: Heartbeats that tell the last number of a topic after it was used: some may be lost on their way.
+TAIL_REPEATS = 3
 #: Bytes of the longest topic, and of the longest subscription that a publisher reads.
 LONGEST_TOPIC = 64 * 1024 - 1
 #: Last values in one answer, and their bytes.

@@ -104,11 +104,12 @@ class Hearing:
             self._stats["drop_malformed"] += 1
             return None
         source = self.gaps.source(header, now)
-        if topic != BEAT:
+        if topic == BEAT:
+            self._stats["heartbeats"] += 1
+        else:
             self._welcomes.hear(topic, header)
-            return beat
-        self._stats["heartbeats"] += 1
-        for tail, epoch, number in beat.tails:
+        # What is not here yet may still come as a last value.
+        for tail, epoch, number in () if self._asking.busy else beat.tails:
             if self._interest.wants(tail):
                 self.gaps.tail(tail, epoch, number, source)
         return beat

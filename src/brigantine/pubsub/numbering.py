@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 
-from ..config.pubsub import TAILS, TAILS_BYTES
+from ..config.pubsub import TAIL_REPEATS, TAILS, TAILS_BYTES
 from ..wire.pubsub import LIFE_BITS, Origin
 
 __all__ = ["Numbering", "new_life"]
@@ -29,8 +29,8 @@ class Numbering:
         self._life = (new_life() if life is None else life) << LIFE_BITS
         #: Topic -> epoch and last number; the one used last comes last.
         self._known: OrderedDict[bytes, list[int]] = OrderedDict()
-        #: Topics used since their last number was told; see :meth:`tails`.
-        self._changed: dict[bytes, None] = {}
+        #: Topics used lately -> how many more times their last number is told; see :meth:`tails`.
+        self._changed: dict[bytes, int] = {}
         #: Topics that were forgotten.
         self.forgotten = 0
         self._beats = 0
@@ -46,7 +46,7 @@ class Numbering:
         else:
             self._known.move_to_end(topic)
         known[1] += 1
-        self._changed[topic] = None
+        self._changed[topic] = TAIL_REPEATS
         return self._origin.header(known[0], known[1])
 
     def _begin(self, topic: bytes) -> list[int]:
@@ -63,13 +63,31 @@ class Numbering:
         return self._origin.header(self._life, self._beats)
 
     def tails(self) -> list[tuple[bytes, int, int]]:
-        """Last numbers of topics that were used since theirs were told, as many as a heartbeat takes."""
+        """Last numbers of topics used lately, those not told yet first, as many as a heartbeat takes."""
         told: list[tuple[bytes, int, int]] = []
+        again: dict[bytes, int] = {}
         size = 0
         while self._changed and len(told) < TAILS and size < TAILS_BYTES:
             topic = next(iter(self._changed))
-            del self._changed[topic]
-            epoch, number = self._known[topic]
-            told.append((topic, epoch, number))
+            times = self._changed.pop(topic)
+            if times > 1:
+                again[topic] = times - 1
+            told.append(self._tail(topic))
+            size += len(topic)
+        self._changed.update(again)  # behind those that were not told yet
+        return told
+
+    def recent(self) -> list[tuple[bytes, int, int]]:
+        """Last numbers of the topics that were used last, for who comes back and has missed some."""
+        told: list[tuple[bytes, int, int]] = []
+        size = 0
+        for topic in reversed(self._known):
+            if len(told) >= TAILS or size >= TAILS_BYTES:
+                break
+            told.append(self._tail(topic))
             size += len(topic)
         return told
+
+    def _tail(self, topic: bytes) -> tuple[bytes, int, int]:
+        epoch, number = self._known[topic]
+        return topic, epoch, number

@@ -71,7 +71,7 @@ class PublisherIO:
         self.ends = PublisherEnds(ends, self._wakeup.set)
         self._departures = Departures()
         self._interval = config.heartbeat_interval
-        self._welcome = packed_beat(max(1, round(self._interval * 1000)))
+        self._interval_ms = max(1, round(self._interval * 1000))
         self._beat_at = 0.0
         self._thread = Background(self._run, "brigantine-publisher")
 
@@ -211,7 +211,8 @@ class PublisherIO:
             beats = self.subscribers.beats_wanted
             for topic in self.subscribers.hear(frames):
                 self._stats["welcomes"] += 1
-                self._say(socket, topic, self._welcome, self.numbering.beat())
+                welcome = packed_beat(self._interval_ms, self.numbering.recent())
+                self._say(socket, topic, welcome, self.numbering.beat())
             if self.subscribers.beats_wanted and not beats:
                 self._beat_at = time.monotonic()
         if self.subscribers.changed:
@@ -227,9 +228,9 @@ class PublisherIO:
             self._say_beat(socket)
 
     def _say_beat(self, socket: zmq.Socket[bytes]) -> None:
-        beat = packed_beat(max(1, round(self._interval * 1000)), self.numbering.tails())
+        beat = packed_beat(self._interval_ms, self.numbering.tails())
+        self._stats["heartbeats"] += 1  # counted first: whoever has it finds it in the stats
         self._say(socket, BEAT, beat, self.numbering.beat(), mark=True)
-        self._stats["heartbeats"] += 1
 
     def _send_some(self, socket: zmq.Socket[bytes]) -> bool:
         """Send up to BATCH messages; whether there were any."""
@@ -240,14 +241,14 @@ class PublisherIO:
             count += 1
             weight += len(topic) + len(body)
             header = numbering.header(topic)
+            self._stats["published"] += 1
+            self._stats["published_bytes"] += len(topic) + len(body)
             self._say(socket, topic, body, header, mark=self._departures.due or not queue)
             if self.keeper is not None:
                 self.keeper.values.keep([topic, body, header])
         if count:
             with self._lock:
                 self._bytes -= weight + count * MESSAGE_OVERHEAD
-            self._stats["published"] += count
-            self._stats["published_bytes"] += weight
             self.bells.ring()
         return count > 0
 

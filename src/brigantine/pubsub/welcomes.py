@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ..config.pubsub import MOST_PUBLISHERS
-from ..wire.pubsub import TOKEN, Header, life_of, welcome_topic
+from ..wire.pubsub import TOKEN, Header, life_of, welcome_topic, welcomed
 
 __all__ = ["Welcomes"]
 
@@ -77,7 +77,9 @@ class Welcomes:
         return self.topic
 
     def hear(self, topic: bytes, header: Header) -> None:
-        """A publisher has answered."""
+        """A publisher has answered, or somebody else's question: who takes everything hears these, too."""
+        if welcomed(topic) != self.token:
+            return
         who = header.publisher, life_of(header.epoch)
         before = self._answered.get(who)
         if before is None:

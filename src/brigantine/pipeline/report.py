@@ -1,4 +1,4 @@
-"""What came of a batch: a result, and the report of what did not come back."""
+"""The outcome of a batch: its results, and the report of what did not come back."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ MOST = 1 << 62
 
 @dataclass(frozen=True)
 class Result:
-    """One result, as the sink has it.
+    """One result at the sink.
 
-    ``number`` is the task's within its batch, from 0; -1 where a plain worker sent the result, which can't
-    say.  ``worker`` is the name of the worker, empty for a plain one.
+    - ``number``: the number of its task within the batch, from 0; -1 for the result of a plain worker,
+      which can't say.
+    - ``worker``: the name of the worker, empty for a plain one.
     """
 
     batch: str
@@ -38,7 +39,7 @@ class Result:
     def body(self) -> bytes | list[bytes]:
         """What the worker's function returned: ``bytes`` for one frame, else a list of them.
 
-        Raises :class:`~brigantine.errors.WorkerFailed` where it raised instead.
+        Raises :class:`~brigantine.errors.WorkerFailed` if it raised instead.
         """
         raise_if_error(self.frames)
         return from_frames(self.frames)
@@ -46,17 +47,19 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """How a batch is: what has come back, and what has not.
+    """The state of a batch: what has come back, and what has not.
 
-    ``tasks`` is how many tasks it has, ``None`` while its ventilator has not said so (it is still sending,
-    or was lost).  ``missing`` are the numbers of tasks whose results have not come; where ``tasks`` is not
-    known, of those below the highest that has.  ``failed`` are those on which a worker's function raised:
-    they have come back, as errors.  ``duplicates`` is how many results came again and were dropped.
-    ``lost`` names, for each worker that was lost, the missing tasks that it held.
-
-    Of tasks given to plain workers, whose results have no number, ``plain_tasks`` is how many there
-    were and ``plain_returned`` how many results came.  While these are fewer, ``unsure`` are the numbers of
-    all of them: which of them are missing nobody knows.
+    - ``tasks``: how many tasks it has, or ``None`` while its ventilator has not said so (it is still
+      sending, or was lost).
+    - ``missing``: the numbers of tasks whose results have not arrived; if ``tasks`` is unknown, of those
+      below the highest that has.
+    - ``failed``: the numbers of tasks on which a worker's function raised; they have come back, as errors.
+    - ``duplicates``: how many results arrived again and were dropped.
+    - ``lost``: for each lost worker, the missing tasks that it held.
+    - ``plain_tasks``, ``plain_returned``: how many tasks plain workers got, and how many results came from
+      them.  These results have no number.
+    - ``unsure``: while plain results are missing, the numbers of all plain tasks, since nobody knows which
+      of them are missing.
     """
 
     batch: str
@@ -104,7 +107,7 @@ def _named(numbers: tuple[int, ...]) -> str:
 
 
 def packed_lost(lost: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
-    """Whom a message names: not more than it has room for."""
+    """The lost workers that a message names: no more than it has room for."""
     return {
         worker: list(numbers[:MOST_NUMBERS])
         for worker, numbers in list(lost.items())[:MOST_WORKERS]
@@ -142,7 +145,7 @@ def packed(report: Report) -> list[bytes]:
 
 
 def unpacked(batch: bytes, frames: Sequence[bytes], ventilator: str) -> Report:
-    """A report, from what the sink has sent behind the batch."""
+    """A report, from the frames that the sink has sent after the batch."""
     assert len(batch) == BATCH_BYTES
     value = unpack(frames[0])
     missing, unsure, failed = (tuple(Numbers.unpacked(each)) for each in frames[1:4])

@@ -25,18 +25,18 @@ __all__ = ["ReceivedBatch", "Sink"]
 
 
 class ReceivedBatch(ReceivedShared):
-    """A batch of results; given by :meth:`Sink.next_batch`.  To iterate over it gives its results.
+    """A batch of results, from :meth:`Sink.next_batch`.  Iterate over it to get its results.
 
-    The iteration ends when all have come; when none has for ``batch_timeout`` seconds; or when the
-    ventilator waits for the rest no more.  Then :meth:`report` tells what is missing, and if the
-    batch is not complete it may be iterated over again: what comes later counts.
+    The iteration ends when all results have arrived, when none has for ``batch_timeout`` seconds, or when
+    the ventilator no longer waits for the rest.  Then :meth:`report` tells what is missing.  If the batch
+    is not complete, it may be iterated over again: later results count.
     """
 
     def recv(self, timeout: float | None = None) -> Result | None:
-        """The next result, as it comes; ``None`` when there is none.
+        """The next result as it arrives, or ``None`` if there is none.
 
-        That is after ``timeout`` seconds (``None``: ``batch_timeout`` without any result of this batch),
-        when the batch is complete, or when the ventilator waits for it no more.
+        There is none after ``timeout`` seconds (``None``: ``batch_timeout`` without any result of this
+        batch), when the batch is complete, or when the ventilator no longer waits for it.
         Raises :class:`~brigantine.errors.PipelineClosed` when the sink was closed.
         """
         io, record = self._io, self._record
@@ -63,24 +63,24 @@ class ReceivedBatch(ReceivedShared):
             yield result
 
     def collect(self) -> Report:
-        """Read all results, and keep none; returns the report.  For who counts only."""
+        """Read all results, keep none, and return the report."""
         while self.recv() is not None:
             pass
         return self.report()
 
     def report(self) -> Report:
-        """What has come, and what has not."""
+        """What has arrived, and what has not."""
         answer = self._io.report(self._record)
         self._io.changes.wait(lambda: answer or self._io.ended, None)
         return answer[0] if answer else self._record.report()
 
     def close(self) -> None:
-        """Wait for it no more: results that wait are dropped, and those that come."""
+        """Stop waiting for the batch: results that wait, and later ones, are dropped."""
         self._finish()
 
 
 class Sink(SinkShared, ForThreads):
-    """Takes the results of a pipeline's workers, batch by batch, each task's once.
+    """Receives the results of a pipeline's workers, batch by batch, each task's once.
 
     ``endpoint`` is where :class:`~brigantine.PipelineWorker` and :class:`~brigantine.Ventilator` connect:
     one or several, which are bound::
@@ -91,17 +91,19 @@ class Sink(SinkShared, ForThreads):
                     print(result.number, result.body)
                 print(batch.report())
 
-    A result counts for its own batch.  While ``high_water_mark`` results wait to be read, or
-    ``queue_bytes``, workers are told of theirs only as they are read, and so get no more tasks than
-    they may hold.
+    A result counts for its own batch.  While ``high_water_mark`` results or ``queue_bytes`` wait to be
+    read, workers get acknowledgements only as their results are read, and so no more tasks than they may
+    hold.
 
-    ``plain`` is an endpoint, or several, for programs that know nothing of this: a PULL socket, for the
-    guide's ``taskwork`` and ``taskvent``.  ``kill`` is one for a PUB socket, by which the guide's second
-    ``taskwork`` is told to end.  What is not known of them: docs/pipeline.md.
+    - ``plain``: one or several endpoints of PULL sockets, for programs that know nothing of brigantine,
+      such as the guide's ``taskwork`` and ``taskvent``.
+    - ``kill``: the endpoint of a PUB socket that tells the guide's second ``taskwork`` to end.
 
-    Options: :class:`~brigantine.PipelineConfig`, by name or as ``config``.  With ``context`` its sockets
+    docs/pipeline.md says what is unknown of such programs.
+
+    Options: :class:`~brigantine.PipelineConfig`, by name or as ``config``.  With ``context`` the sockets
     live in that ``zmq.Context``, which inproc endpoints need.
-    Raises :class:`~brigantine.errors.ConfigError` for what can't work and
+    Raises :class:`~brigantine.errors.ConfigError` for an argument that can't work and
     :class:`~brigantine.errors.BindError`.
     Source: ZeroMQ guide, chapter 1 "Divide and Conquer", chapter 2 "Handling Errors and ETERM".
     """
@@ -147,9 +149,9 @@ class Sink(SinkShared, ForThreads):
             yield batch
 
     def plain_batch(self, tasks: int, *, start: bool = True) -> ReceivedBatch:
-        """A batch of a ventilator that tells nothing, such as the guide's ``taskvent``: so many results.
+        """A batch of this many results from a plain ventilator, such as the guide's ``taskvent``.
 
-        Before them comes its start signal, one message; with ``start=False`` it sends none.
+        A start signal of one message precedes them, unless ``start=False``.
         Raises :class:`~brigantine.errors.WrongUse` for a sink without ``plain`` endpoints.
         """
         made = self._want_plain(tasks, start)
@@ -175,10 +177,10 @@ class Sink(SinkShared, ForThreads):
         return io.workers
 
     def kill(self, timeout: float | None = 0.0) -> int:
-        """Have all workers end, each once it has done what it holds; how many are still connected.
+        """Make all workers end once they have done what they hold; return how many are still connected.
 
         Waits ``timeout`` seconds for them (``None``: for ever).  Plain workers get ``KILL`` from the
-        ``kill`` endpoint, those that subscribe later, too.  A new batch takes it back.
+        ``kill`` endpoint, even if they subscribe later.  A new batch revokes the signal.
         """
         patience(timeout)
         io = self._io
@@ -189,7 +191,7 @@ class Sink(SinkShared, ForThreads):
         return io.workers
 
     def close(self) -> None:
-        """Close the sockets; results that wait are lost to it.  From any thread; may be called again."""
+        """Close the sockets; waiting results are lost.  Any thread may call it, and call it again."""
         self._io.stop()
         self._io.join(None)
         self._finalizer.detach()

@@ -22,7 +22,7 @@ __all__ = ["SentBatch", "Ventilator"]
 
 
 class SentBatch(SentShared):
-    """A batch of tasks on its way; made by :meth:`Ventilator.batch`.  One thread sends it."""
+    """A batch of tasks being sent, from :meth:`Ventilator.batch`.  One thread sends it."""
 
     def send(self, body: Body, timeout: float | None = None) -> int:
         """Send a task; returns its number, which counts from 0.
@@ -44,10 +44,10 @@ class SentBatch(SentShared):
         self._put(number, frames)
 
     def end(self, timeout: float | None = None) -> None:
-        """That were all tasks: the sink is told how many there are.  Returns when workers have them all.
+        """End the batch and tell the sink how many tasks it has.  Returns when workers have them all.
 
         Raises :class:`~brigantine.errors.NotReady` when they have not after ``timeout`` seconds; the
-        tasks go on waiting.
+        tasks keep waiting.
         """
         deadline = Deadline(timeout)
         self._set_end()
@@ -60,11 +60,11 @@ class SentBatch(SentShared):
             self._check()
 
     def wait(self, timeout: float | None = None) -> Report:
-        """Wait until all results are at the sink, or nothing more can come; returns how it is.
+        """Wait until all results are at the sink, or no more can come; return the report.
 
-        Nothing more can come when no worker holds a task: those whose results are missing were lost
-        with their workers, or with a sink that was restarted.  After ``timeout`` seconds it returns what
-        is known then.  It may be called again.
+        No more can come when no worker holds a task: tasks without results were lost with their workers,
+        or with a sink that was restarted.  After ``timeout`` seconds it returns what is known by then.
+        It may be called again.
         """
         patience(timeout)
         self._io.changes.wait(self._settled, timeout)
@@ -78,10 +78,10 @@ class SentBatch(SentShared):
     def resend(
         self, what: Report | Iterable[int], tasks: Tasks, timeout: float | None = None
     ) -> int:
-        """Send tasks again: what a report says is missing, or these numbers; returns how many.
+        """Send tasks again: the missing ones of a report, or these numbers; return how many.
 
         ``tasks`` has the bodies by number: the list that was sent, a mapping, or a function of the
-        number.  A result that comes after all is dropped at the sink as a duplicate.
+        number.  If the first result arrives after all, the sink drops the second as a duplicate.
         Raises as :meth:`send`.
         """
         deadline = Deadline(timeout)
@@ -93,15 +93,15 @@ class SentBatch(SentShared):
         return len(numbers)
 
     def close(self) -> None:
-        """Wait for it no more; tasks of it that wait for a worker are dropped, the sink is told."""
+        """Stop waiting for the batch: tasks that wait for a worker are dropped, and the sink is told."""
         self._close()
 
 
 class Ventilator(VentilatorShared, ForThreads):
-    """Sends batches of tasks to workers, to those that have room, and knows who has which.
+    """Sends batches of tasks to workers with room, and knows which worker has which task.
 
-    ``workers`` is the endpoint, or several, where :class:`~brigantine.PipelineWorker` connect: it is bound.
-    ``sink`` is that of a :class:`~brigantine.Sink`: it is connected to::
+    ``workers`` is the endpoint, or several, that it binds for :class:`~brigantine.PipelineWorker`.
+    ``sink`` is the endpoint of a :class:`~brigantine.Sink`, to which it connects::
 
         with Ventilator("tcp://*:5557", "tcp://localhost:5558", min_workers=4) as ventilator:
             batch = ventilator.send(tasks)
@@ -111,17 +111,19 @@ class Ventilator(VentilatorShared, ForThreads):
                 report = batch.wait()
             ventilator.kill()
 
-    No task leaves before ``min_workers`` workers and the sink are ready.  A worker has ``prefetch`` tasks
-    at most, its own number.  When one is lost the log and the report tell what it held.
+    No task is sent before ``min_workers`` workers and the sink are ready.  A worker has at most as many
+    tasks as its own ``prefetch`` says.  When one is lost, the log and the report tell what it held.
 
-    ``plain_workers`` are endpoints where workers connect that know nothing of this, such as the guide's
-    ``taskwork``: PULL sockets, which get each task as it is.  With ``plain_sink`` the sink is such a
-    program (``tasksink``, a PULL socket): it gets ``0`` at the start of a batch, and tells nothing.
-    What is not known then: docs/pipeline.md.
+    - ``plain_workers``: endpoints for workers that know nothing of brigantine, such as the guide's
+      ``taskwork``: PULL sockets, which get each task unchanged.
+    - ``plain_sink``: the sink is such a program (``tasksink``, a PULL socket): it gets ``0`` at the start
+      of a batch, and reports nothing.
 
-    Options: :class:`~brigantine.PipelineConfig`, by name or as ``config``.  With ``context`` its sockets
+    docs/pipeline.md says what is then unknown.
+
+    Options: :class:`~brigantine.PipelineConfig`, by name or as ``config``.  With ``context`` the sockets
     live in that ``zmq.Context``, which inproc endpoints need.
-    Raises :class:`~brigantine.errors.ConfigError` for what can't work and
+    Raises :class:`~brigantine.errors.ConfigError` for an argument that can't work and
     :class:`~brigantine.errors.BindError`.
     Source: ZeroMQ guide, chapter 1 "Divide and Conquer", chapter 2 "Handling Errors and ETERM".
     """
@@ -143,15 +145,15 @@ class Ventilator(VentilatorShared, ForThreads):
         self._make(workers, sink, plain_workers, plain_sink, name, context, settings)
 
     def batch(self) -> SentBatch:
-        """A new batch, to be sent task by task and ended."""
+        """A new batch, to send task by task and then end."""
         self._warn_in_coroutine("batch")
         return SentBatch(self._io)
 
     def send(self, tasks: Iterable[Body], timeout: float | None = None) -> SentBatch:
-        """Send a whole batch; returns it when workers have all its tasks, at most ``prefetch`` each.
+        """Send a whole batch, and return it when workers have all its tasks, at most ``prefetch`` each.
 
         Raises :class:`~brigantine.errors.NotReady` when they have not after ``timeout`` seconds.
-        Where ``tasks`` raises, the batch ends with what was sent.
+        If ``tasks`` raises, the batch ends with what was sent.
         """
         self._warn_in_coroutine("send")
         check_tasks(tasks)
@@ -168,7 +170,7 @@ class Ventilator(VentilatorShared, ForThreads):
         return batch
 
     def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
-        """Wait until so many workers are ready, plain ones included, and the sink is; how many are.
+        """Wait until the sink and this many workers, plain ones included, are ready; return how many are.
 
         One of our workers is ready when it has reached the sink as well.
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they are not after ``timeout``
@@ -188,11 +190,11 @@ class Ventilator(VentilatorShared, ForThreads):
         return io.ready
 
     def kill(self, timeout: float | None = 0.0) -> int:
-        """Have the workers end, each once it has done what it holds; how many are still connected.
+        """Make the workers end once they have done what they hold; return how many are still connected.
 
-        Waits ``timeout`` seconds for them (``None``: for ever).  The signal is after all tasks, goes to
-        workers that join later, too, and to the sink, which has plain workers end by its own.  A worker
-        of several ventilators ends when all have said so.  A new batch takes it back.
+        Waits ``timeout`` seconds for them (``None``: for ever).  The signal comes after all
+        tasks.  It also goes to workers that join later, and to the sink, which ends plain workers itself.
+        A worker of several ventilators ends when all have sent the signal.  A new batch revokes it.
         """
         patience(timeout)
         io = self._io
@@ -205,7 +207,8 @@ class Ventilator(VentilatorShared, ForThreads):
     def close(self) -> None:
         """Close the sockets; tasks that wait for a worker are dropped and counted.
 
-        What workers have goes on, and its results to the sink.  From any thread, and may be called again.
+        Workers finish their tasks and send the results to the sink.  Any thread may call it, and call it
+        again.
         """
         self._io.stop()
         self._io.join(None)

@@ -1,4 +1,4 @@
-"""The worker of a pipeline: who it is connected to, whatever calls its function."""
+"""The worker of a pipeline: its connections, whatever calls its function."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_RESULT = b""
 
 
 class PipelineBase(Worker[Job], Generic[Handles]):
-    """Whom a pipeline's worker serves."""
+    """The peers that a pipeline's worker serves."""
 
     @called_rightly
     def __init__(
@@ -90,7 +90,7 @@ class PipelineBase(Worker[Job], Generic[Handles]):
 
     @property
     def name(self) -> str:
-        """As reports have it."""
+        """The name of the worker in reports."""
         return self._name
 
     def stats(self) -> dict[str, int]:
@@ -131,7 +131,7 @@ TaskHandler = Callable[[Any], "Body | None"]
 
 
 class PipelineWorker(PipelineBase[TaskHandler], ThreadWorker[Job]):
-    """Calls ``handler(body)`` for each task of a ventilator, and sends what it returns to the sink.
+    """Calls ``handler(body)`` for each task of a ventilator, and sends its result to the sink.
 
     ``ventilators`` are the endpoints of one :class:`~brigantine.Ventilator` or several, ``sink`` that of
     their :class:`~brigantine.Sink`::
@@ -139,20 +139,22 @@ class PipelineWorker(PipelineBase[TaskHandler], ThreadWorker[Job]):
         PipelineWorker("tcp://localhost:5557", "tcp://localhost:5558", work).run()
 
     The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either, or
-    ``None`` for an empty result.  ``capacity`` handlers are at work at once, each in a thread.
-    ``prefetch`` is how many tasks a ventilator may have given it at once, those at work and those whose
-    results the sink has not taken included; by default twice the capacity.  What a handler raises goes to
-    the log ``brigantine.worker`` and to the sink, where the result raises it.
+    ``None`` for an empty result.  What a handler raises goes to the log ``brigantine.worker`` and to the
+    sink, where the result raises it.
 
-    It is ready at a ventilator when it has reached the sink.  A result is kept until the sink has
-    acknowledged it, and sent again after a lost connection.  Its end: :meth:`stop`, or the kill signal,
-    of all its ventilators, of the sink, or of a plain sink's PUB socket at ``kill``.  Then all that it
-    holds is done first.  ``orphan_timeout``: also when no ventilator was there for so many seconds, after
-    one was; ``linger`` is how long it waits for the sink to take its last results.
+    A worker is ready for a ventilator when it has reached the sink.  It keeps a result until the sink has
+    acknowledged it, and sends it again after a lost connection.  It ends after :meth:`stop`, or after the
+    kill signal of all its ventilators, of the sink, or of a plain sink's PUB socket at ``kill``.  It first
+    does all tasks that it holds.
 
-    ``plain_ventilator`` and ``plain_sink`` tell that the other side is a program that knows nothing of
-    this, such as the guide's ``taskvent`` (a PUSH socket) and ``tasksink`` (a PULL socket): see
-    docs/pipeline.md.
+    - ``capacity``: how many handlers run at once, each in a thread.
+    - ``prefetch``: how many tasks the worker may have at once, including running ones and those whose
+      results the sink has not taken; by default twice the capacity.
+    - ``orphan_timeout``: end, too, when there was no ventilator for this many seconds, after there was one.
+    - ``linger``: how long to wait at the end for the sink to take the last results.
+    - ``plain_ventilator``, ``plain_sink``: the other side is a program that knows nothing of brigantine,
+      such as the guide's ``taskvent`` (a PUSH socket) and ``tasksink`` (a PULL socket): see
+      docs/pipeline.md.
 
     A worker runs once.  Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that
     can't work and ``TypeError`` for a handler that can't be called.

@@ -1,4 +1,4 @@
-"""A message as a subscriber gets it."""
+"""A message, as a subscriber receives it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message, whose it is, and how many before it were missed.
+    """A message, its publisher, and how many messages before it were missed.
 
-    ``topic`` and ``body`` are its first two frames; one that has a single frame is all topic, and its body
-    is empty.  ``frames`` are all that the publisher gave, without the frame with the number.
+    ``topic`` and ``body`` are its first two frames; a single frame is the topic, and the body is then
+    empty.  ``frames`` are all that the publisher gave, without the frame with the number.
     """
 
     topic: bytes
@@ -39,7 +39,7 @@ class Message:
     def object(self) -> Any:
         """The object in the body, which is msgpack, as ``publish_object()`` sends it.
 
-        Raises :class:`~brigantine.ConfigError`, a ``ValueError``, for a body that is none.
+        Raises :class:`~brigantine.ConfigError`, a ``ValueError``, for any other body.
         """
         try:
             return msgpack.unpackb(self.body, strict_map_key=False)

@@ -35,7 +35,7 @@ _NAME_BYTES = 4
 
 
 class PublisherBase:
-    """What publishers for threads and for tasks have in common."""
+    """Base of the publishers for threads and for tasks."""
 
     def __init__(
         self,
@@ -66,12 +66,12 @@ class PublisherBase:
 
     @property
     def endpoint(self) -> str:
-        """The real endpoint (the first, when there are several); with ``>`` in front where it connects."""
+        """The actual endpoint (the first of several), with ``>`` in front if it is connected to."""
         return self.endpoints[0]
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """All of them, in the order they were given."""
+        """All actual endpoints, in the order they were given."""
         return self._io.ends.endpoints
 
     def stats(self) -> dict[str, int]:
@@ -140,13 +140,15 @@ class Publisher(PublisherBase, ForThreads):
         with Publisher("tcp://127.0.0.1:5556") as publisher:
             publisher.publish("weather.berlin", b"21 C")
 
-    ``endpoints`` are one or several, which are bound; with ``>`` in front it connects, to a
-    :class:`~brigantine.ForwarderDevice` for instance, or several.  ``name`` is how subscribers know it,
-    also after a restart; without one it makes a name up.  ``context`` is for inproc.  The options are
-    those of :class:`~brigantine.PublisherConfig`, one by one or as ``config``.
+    - ``endpoints``: one or several.  Each is bound, or connected to if it begins with ``>``, for instance
+      to a :class:`~brigantine.ForwarderDevice`.
+    - ``name``: the name by which subscribers know the publisher, also after a restart; by default one is
+      made up.
+    - ``context``: the ``zmq.Context`` of inproc endpoints.
+    - options: those of :class:`~brigantine.PublisherConfig`, one by one or as ``config``.
 
-    A subscriber that does not keep up misses messages and holds up nobody; it knows by their numbers how
-    many.  Any SUB socket can read them (docs/pubsub.md).  Any thread may call every method, and a
+    A subscriber that does not keep up misses messages and delays nobody; their numbers tell it how many.
+    Any SUB socket can read the messages (docs/pubsub.md).  Any thread may call every method, and a
     signal handler all but :meth:`wait_ready`.
 
     Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work,
@@ -169,8 +171,8 @@ class Publisher(PublisherBase, ForThreads):
     def publish(self, topic: bytes | str, body: bytes) -> None:
         """Publish a message.  Topics as ``str`` are sent as UTF-8.
 
-        Returns when the publisher's thread has it to send, which is at once unless ``queue_limit`` messages
-        or ``queue_bytes`` wait for that thread.
+        Returns once the publisher's thread has the message, which is at once unless ``queue_limit``
+        messages or ``queue_bytes`` wait for that thread.
 
         Raises :class:`~brigantine.errors.PublisherClosed`, and
         :class:`~brigantine.errors.ConfigError` for a topic or body that can't be sent.
@@ -191,7 +193,7 @@ class Publisher(PublisherBase, ForThreads):
         self.publish(topic, packed(obj))
 
     def wait_ready(self, timeout: float | None = None, subscribers: int = 1) -> int:
-        """Wait until so many subscribers of brigantine have subscribed, all their topics; how many have.
+        """Wait until this many brigantine subscribers have subscribed to all their topics; return how many.
 
         What is published after that reaches them.  Those connected through a forwarder count, too.
 
@@ -209,8 +211,8 @@ class Publisher(PublisherBase, ForThreads):
     def close(self, linger: float | None = None) -> int:
         """Send what was published, and give it ``linger`` seconds to leave (``None``: the option's).
 
-        Returns of how many messages it is not known that they have left for all subscribers: 0 if all
-        have.  May be called again.  In a forked child it does nothing.
+        Returns for how many messages it is unknown whether they have left for all subscribers: 0 if all
+        have left.  May be called again.  In a forked child it does nothing.
         """
         return self._close(linger)
 

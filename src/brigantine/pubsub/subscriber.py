@@ -1,4 +1,4 @@
-"""Subscribers: what is published under the topics they name, and how much of that they have missed."""
+"""Subscribers: receive what is published under their topics, and know how much they have missed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class SubscriberBase:
-    """What subscribers for threads and for tasks have in common."""
+    """Base of the subscribers for threads and for tasks."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class SubscriberBase:
             raise
 
     def subscribe(self, topic: bytes | str) -> None:
-        """Want topics that begin so, too; ``b""`` means all.  Once is enough, twice is the same.
+        """Also receive topics that begin with these bytes; ``b""`` means all.  Twice is the same as once.
 
         Returns at once; :meth:`wait_ready` waits until that has arrived.
         Raises :class:`~brigantine.errors.SubscriberClosed`.
@@ -68,7 +68,7 @@ class SubscriberBase:
         self._io.change(as_topic(topic), wanted=True)
 
     def unsubscribe(self, topic: bytes | str) -> None:
-        """Want them no more.  What waits for the reader already is still given.
+        """Stop receiving these.  Messages that already wait for the reader are still delivered.
 
         Raises :class:`~brigantine.errors.SubscriberClosed`.
         """
@@ -88,7 +88,7 @@ class SubscriberBase:
         }
 
     def missed(self) -> dict[str, int]:
-        """How many messages of each publisher never came, by its name, where there are any."""
+        """How many messages of each publisher were missed, by its name, if there are any."""
         return self._io.hearing.gaps.missed()
 
     def __repr__(self) -> str:
@@ -122,12 +122,12 @@ class SubscriberBase:
 
 
 def checked_count(name: str, value: int) -> int:
-    """``value`` unchanged, if so many can be waited for."""
+    """``value`` unchanged, if that many can be waited for."""
     return whole(name, value, 1, MOST_PUBLISHERS)
 
 
 class Subscriber(SubscriberBase, ForThreads):
-    """Gets what is published under topics that begin as it says::
+    """Receives messages whose topics begin with given bytes::
 
         with Subscriber("tcp://127.0.0.1:5556", "weather.") as subscriber:
             for message in subscriber:
@@ -138,9 +138,8 @@ class Subscriber(SubscriberBase, ForThreads):
     begin; ``b""`` takes all.  ``context`` is for inproc.  The options are those of
     :class:`~brigantine.SubscriberConfig`, one by one or as ``config``.
 
-    A thread of its own reads all the time into a bounded queue, so a reader that pauses neither holds up
-    anybody nor is taken for dead.  Any thread may call every method, and a signal handler
-    :meth:`close`.
+    A separate thread reads all the time into a bounded queue, so a reader that pauses delays nobody and is
+    not taken for dead.  Any thread may call every method, and a signal handler :meth:`close`.
 
     Raises :class:`~brigantine.errors.ConfigError` for an option, endpoint or topic that can't work.
     Source: ZeroMQ guide, chapters 1 "Getting the Message Out" and 5.
@@ -161,8 +160,8 @@ class Subscriber(SubscriberBase, ForThreads):
     def recv(self, timeout: float | None = None) -> Message | None:
         """The next message; ``None`` after ``timeout`` seconds without one: nothing was published.
 
-        Raises :class:`~brigantine.errors.NoPublisher` when nothing is heard of any publisher, once each
-        time that happens, and :class:`~brigantine.errors.SubscriberClosed`.
+        Raises :class:`~brigantine.errors.NoPublisher` when nothing is heard from any publisher, once for
+        each such silence, and :class:`~brigantine.errors.SubscriberClosed`.
         """
         self._warn_in_coroutine("recv")
         patience(timeout)
@@ -182,10 +181,10 @@ class Subscriber(SubscriberBase, ForThreads):
                 yield message
 
     def wait_ready(self, timeout: float | None = None, publishers: int = 1) -> int:
-        """Wait until so many publishers have read all that was subscribed by now; how many have.
+        """Wait until this many publishers have read all subscriptions made so far; return how many have.
 
-        What they publish after that comes.  Only publishers of brigantine say that they have read; behind
-        a forwarder they say it, too.
+        What they publish after that arrives.  Only publishers of brigantine say that they have read, also
+        through a forwarder.
 
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
         ``timeout`` seconds (``None``: it waits for ever), and
@@ -199,7 +198,7 @@ class Subscriber(SubscriberBase, ForThreads):
         return self._confirmed(publishers, timeout)
 
     def close(self) -> None:
-        """End.  Who waits in :meth:`recv` gets SubscriberClosed at once.  May be called again.
+        """Close.  Threads that wait in :meth:`recv` get SubscriberClosed at once.  May be called again.
 
         In a forked child it does nothing.
         """

@@ -13,7 +13,7 @@ import zmq
 
 from ..errors import ClientClosed, ConnectError
 from ..net.contexts import KnownSocket, Sockets
-from ..net.dialing import Dialing
+from ..net.dialing import MISMATCHED, Dialing
 from ..net.endpoints import connect
 from ..net.names import Lookup, is_numeric, look_up
 from ..net.receiving import message_if_there
@@ -148,6 +148,8 @@ def can_send(dialing: Dialing[Any], heard_at: float) -> bool:
 
 def seen_by(dialing: Dialing[Any]) -> tuple[Sight, str]:
     """What the way to a connection tells of the broker, and what is in that way, in words."""
+    if dialing.met == MISMATCHED:
+        return Sight.MISMATCHED, dialing.trouble
     if dialing.silent or (dialing.connected and not dialing.over):
         return Sight.UNKNOWN, ""
     if dialing.connected:

@@ -214,7 +214,8 @@ def _what_came(each: Try) -> str:
         return f"said {': '.join(each.said)}"
     sight = Sight(each.seen)
     # Where a name leads nowhere, why is more than that.
-    return each.trouble if sight in (Sight.UNRESOLVED, Sight.UNKNOWN) else words(sight)
+    told = sight in (Sight.UNRESOLVED, Sight.UNKNOWN, Sight.MISMATCHED) and each.trouble
+    return told or words(sight)
 
 
 def _times(count: int) -> str:

@@ -22,6 +22,8 @@ class Sight(Enum):
     MUTE = "mute"
     #: A connection is taken, and ended before the handshake was over.
     HUNG_UP = "hung_up"
+    #: What is bound there is of a type, or has a security, to which this client can't connect.
+    MISMATCHED = "mismatched"
     #: A connection that stood has ended.
     CUT = "cut"
     #: The connection stands, and nothing was heard.
@@ -42,7 +44,8 @@ class Sight(Enum):
 
 #: The broker can't be talked to now.
 OUT_OF_REACH = (
-    Sight.UNRESOLVED, Sight.REFUSED, Sight.UNREACHED, Sight.MUTE, Sight.HUNG_UP, Sight.CUT,
+    Sight.UNRESOLVED, Sight.REFUSED, Sight.UNREACHED, Sight.MUTE, Sight.HUNG_UP,
+    Sight.MISMATCHED, Sight.CUT,
 )  # fmt: skip
 
 _WORDS: dict[Sight, str] = {
@@ -51,6 +54,7 @@ _WORDS: dict[Sight, str] = {
     Sight.UNREACHED: "connecting was not answered",
     Sight.MUTE: "connections are accepted, but ZeroMQ's handshake is not answered",
     Sight.HUNG_UP: "connections are ended before ZeroMQ's handshake is over",
+    Sight.MISMATCHED: "what is bound there is not what this client can connect to",
     Sight.CUT: "the connection was ended",
     Sight.CONNECTED: "connected, but nothing was heard",
     Sight.UNHEARD: "connected, but nothing was heard, not even of the service's workers",
@@ -65,6 +69,7 @@ _TROUBLES: dict[str, Sight] = {
     "can't look up": Sight.UNRESOLVED,
     "nobody accepts connections": Sight.REFUSED,
     "nobody speaks ZMTP": Sight.HUNG_UP,
+    "wrong socket type": Sight.MISMATCHED,
 }
 
 _SLOW = (
@@ -85,6 +90,8 @@ _ADVICE: dict[Sight, str] = {
     Sight.UNREACHED: "Check the host's address, that it is up, and that no firewall drops connections",
     Sight.MUTE: "The broker's process is stopped or hangs, or something else than ZeroMQ listens there",
     Sight.HUNG_UP: "What listens there is no ZeroMQ socket, or none that takes clients: check the port",
+    Sight.MISMATCHED: "Connect to the clients' side of a broker or to a server: check the port "
+    "(brigantine check tells which types of sockets fit)",
     Sight.CUT: "The broker was stopped, or refuses what it is sent: a frame above its max_message_bytes, "
     "for one (the request has {size} bytes)",
     Sight.CONNECTED: _CONNECTED,

@@ -199,16 +199,16 @@ class Device(LoopHandle):
         return real
 
     def _followed(self) -> list[Followed]:
-        """The names that it connects to, and all where it makes each connection itself."""
+        """All that it connects to, but over inproc: libzmq does not always try again by itself."""
         found = []
         for side, ends in enumerate(self._wanted):
             once = self._sides[side] in ONE_CONNECTION_EACH
             for end in ends:
                 numeric = is_numeric(end.endpoint)
-                lasts = numeric and (not once or end.endpoint.startswith("inproc://"))
-                if end.connects and not lasts:
+                if end.connects and not end.endpoint.startswith("inproc://"):
                     address = end.endpoint if numeric else ""
-                    found.append(Followed(side, end.endpoint, once, address))
+                    kind = self._sides[side]
+                    found.append(Followed(side, kind, end.endpoint, once, address))
         return found
 
     def _connect(self, side: int, address: str) -> None:

@@ -13,6 +13,7 @@ import zmq
 from ..errors import BrokerStopped
 from ..net.descriptors import ConnectionWatch
 from ..net.monitor import monitor_event
+from ..net.mismatch import LOOK, Question, told_no_more
 from ..net.named_end import NamedEnd
 from ..net.names import name_in, port_in
 from ..system.background import Background
@@ -58,6 +59,8 @@ class Followed(NamedTuple):
     """An end, and where its socket has begun to connect already; see :class:`~.net.named_end.NamedEnd`."""
 
     side: int
+    #: The type of its socket.
+    kind: int
     endpoint: str
     once: bool
     address: str
@@ -67,13 +70,39 @@ class _Followed:
     """An end, and what the log has been told of it."""
 
     def __init__(self, what: Followed, wake: Callable[[], object]) -> None:
-        self.side = what.side
+        self.side, self._kind = what.side, what.kind
         self.end = NamedEnd(what.endpoint, wake, once=what.once, address=what.address)
         self.busy = 0
         self.told: set[str] = set()
+        #: Who is bound there, while that is asked.
+        self._question: Question | None = None
+
+    def heard(self, event: int, now: float) -> None:
+        """One of WATCHED has happened to a connection to its address."""
+        was_up = self.end.up
+        self.end.heard(event, now)
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._question = None
+            told_no_more(self._kind, self.end.endpoint)
+        elif event == zmq.EVENT_DISCONNECTED and not was_up:
+            self._question = Question(self._kind, self.end.endpoint, self.end.address)
+
+    def due(self) -> float | None:
+        """When something is to be done at the latest."""
+        due = self.end.due()
+        if self._question is None:
+            return due
+        look = time.monotonic() + LOOK
+        return look if due is None else min(due, look)
 
     def tell(self) -> None:
         """Each trouble once, until a connection is established."""
+        if self._question is not None:
+            if not self._question.answered(time.monotonic()):
+                return
+            question, self._question = self._question, None
+            if not self.end.up and question.tell():
+                self.told.add(self.end.trouble)  # that says less
         trouble = self.end.trouble
         if trouble and trouble not in self.told:
             self.told.add(trouble)
@@ -134,7 +163,7 @@ class NameFollower:
             if (address := each.end.turn(now)) is not None:
                 self._move(each, address, now)
             each.tell()
-        dues = [due for each in self._followed if (due := each.end.due()) is not None]
+        dues = [due for each in self._followed if (due := each.due()) is not None]
         wait = int(max(0.0, min(dues) - time.monotonic()) * 1000) + 1 if dues else None
         ready = dict(poller.poll(wait))
         if self._wakeup.fileno() in ready:
@@ -166,7 +195,7 @@ class NameFollower:
         where = frames[1].decode(errors="replace")
         for each in self._followed:
             if each.side == side and each.end.address and _same_place(each.end.address, where):
-                each.end.heard(event, time.monotonic())
+                each.heard(event, time.monotonic())
                 each.tell()
 
 

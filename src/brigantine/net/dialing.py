@@ -6,15 +6,18 @@ import contextlib
 import errno
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 import zmq
 
+from ..errors import ConnectError
 from ..system.forks import close_socket, leave_to_parent, socket_number
 from .backoff import Backoff
 from .endpoints import connect
+from .mismatch import HEAD, LOOK, Question, tell, told_no_more
 from .monitor import monitor_event
 from .names import Lookup, is_numeric, look_up, name_in
 
@@ -45,6 +48,8 @@ _WORDS = {
     "mute": "connections are accepted, but ZeroMQ's handshake is not answered",
     "hung_up": "no broker speaks ZMTP",
 }
+#: The word where what is bound there is asked, and is known not to fit.
+MISMATCHED = "mismatched"
 
 _numbers = itertools.count(1)
 
@@ -94,7 +99,8 @@ class Dialing(Generic[Made]):
         self.connected = self.over = False
         #: Why the last try has failed, in words; empty when none has.
         self.trouble = ""
-        #: What the last try has met, in a word: unresolved, refused, unreached, mute, or hung_up.
+        #: What the last try has met, in a word: unresolved, refused, unreached, mute, hung_up, or
+        #: mismatched.
         self.met = ""
         #: The descriptor of the connection, and what tells that it still is; see close_socket().
         self._descriptor = (-1, 0)
@@ -102,6 +108,9 @@ class Dialing(Generic[Made]):
         self.silent = endpoint.startswith("inproc://")
         self._addresses: deque[str] = deque()
         self._lookup: Lookup | None = None
+        #: Where this try connects to; who is bound there, while that is asked.
+        self._address = ""
+        self._question: Question | None = None
         #: When the next try may begin; when this one has failed.
         self._try_at = self._fails_at = 0.0
         self._tried = False
@@ -122,6 +131,8 @@ class Dialing(Generic[Made]):
         """When to call :meth:`turn` at the latest; ``None``: when the monitor or ``wake`` says so."""
         if self.connected or self.over:
             return None
+        if self._question is not None:
+            return time.monotonic() + LOOK
         if self._lookup is not None:
             return self._lookup.stale_at
         return self._try_at if self.socket is None else self._fails_at
@@ -133,12 +144,16 @@ class Dialing(Generic[Made]):
         """
         if self.socket is not None:
             self._read_events(now)
+        if self._question is not None and self._question.answered(now):
+            self._hung_up(self._question, now)
+        if self._question is not None:
+            return
         if self.socket is None and not self.over and now >= self._try_at:
             self._try_next(now)
 
     def at_once(self, now: float) -> None:
         """Begin the next try now, if none has begun: what the last one has met may be long past."""
-        if self.socket is None and not self.over:
+        if self.socket is None and not self.over and self._question is None:
             self._try_at = now
             self._try_next(now)
 
@@ -148,12 +163,14 @@ class Dialing(Generic[Made]):
             event, value = told
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.connected, self.trouble, self.met = True, "", ""
+                assert self.socket is not None
+                told_no_more(int(self.socket.type), self.endpoint)
             elif event == zmq.EVENT_CONNECTED:
                 self._descriptor = (value, socket_number(value))
                 self.met = "mute"
             elif event == zmq.EVENT_CONNECT_RETRIED:
                 failed = failed or "refused"
-            elif self.connected or not self._again:
+            elif self.connected:
                 self.over = True
             else:
                 failed = "hung_up"
@@ -162,8 +179,21 @@ class Dialing(Generic[Made]):
             self.over = True  # the pipe went with the broker's socket
         if self.connected or self.over:
             return
-        if failed or now >= self._fails_at:
+        if failed == "hung_up" and not self._addresses:
+            # Its type may not be of those that fit.  libzmq never says so.
+            assert self.socket is not None
+            self._question = Question(int(self.socket.type), self.endpoint, self._address)
+            self.met = failed
+            self._let_go()
+        elif failed or now >= self._fails_at:
             self._failed(failed or self.met or "unreached", now)
+
+    def _hung_up(self, question: Question, now: float) -> None:
+        """A connection has ended before its handshake was done, and who is bound there was asked."""
+        self._question = None
+        words = question.tell()
+        self._failed(MISMATCHED if words.startswith(HEAD) else "hung_up", now, words)
+        self.over = not self._again
 
     def _event(self) -> tuple[int, int] | None:
         """The next that waits, and its value.
@@ -205,6 +235,16 @@ class Dialing(Generic[Made]):
         first, self._tried = not self._tried, True
         try:
             self._open(address)
+        except ConnectError as error:
+            kind = 0 if self.socket is None else int(self.socket.type)
+            self._let_go()
+            if error.errno != errno.EPROTOTYPE:
+                raise
+            # Over inproc, where no connection even begins.
+            words = str(error.strerror)
+            tell(kind, self.endpoint, words)
+            self._failed(MISMATCHED, now, words)
+            return
         except zmq.ZMQError as error:
             self._let_go()
             if error.errno not in NO_FILES or (self._again and first):
@@ -238,6 +278,7 @@ class Dialing(Generic[Made]):
         return self._addresses.popleft()
 
     def _open(self, address: str) -> None:
+        self._address = address
         self.socket, self.monitor = self._make()
         # A host that does not answer at all: don't leave it to the system's two minutes.
         milliseconds = max(1, round(self._patience * 1000))
@@ -273,6 +314,7 @@ class Dialing(Generic[Made]):
         May be called again.
         """
         self.over = True
+        self._question = None
         if self._lookup is not None:
             self._lookup.cancel()
             self._lookup = None

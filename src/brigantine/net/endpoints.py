@@ -16,6 +16,7 @@ import zmq
 from ..errors import BindError, ConfigError, ConnectError, WrongUse
 from ..validation.values import shown
 from .binding import NOT_HERE, shown_as, ways_to_bind
+from .mismatch import inproc_bound, inproc_connected, tell
 
 __all__ = [
     "as_control_endpoints",
@@ -29,6 +30,7 @@ __all__ = [
     "wait_until_free",
 ]
 
+_INPROC = "inproc://"
 TRANSPORTS = ("tcp", "ipc", "inproc")
 #: What holds an endpoint's text, and is no string.
 _BYTES = (bytes, bytearray, memoryview)
@@ -156,6 +158,8 @@ def bind(socket: zmq.Socket[bytes], endpoint: str) -> str:
                 raise BindError(
                     error.errno, f"can't bind {endpoint}: {_reason(error, endpoint)}"
                 ) from None
+    if endpoint.startswith(_INPROC) and (words := inproc_bound(socket, endpoint)):
+        tell(int(socket.type), endpoint, words)
     return shown_as(endpoint, socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
 
@@ -205,7 +209,13 @@ def _taken(endpoint: str) -> bool:
 
 
 def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
-    """Start to connect.  Raises :class:`~brigantine.errors.ConnectError` when it can't be tried."""
+    """Start to connect.
+
+    Raises :class:`~brigantine.errors.ConnectError` when it can't be tried, or what is known to be bound
+    there over inproc is of a type that does not fit: libzmq would say nothing, for ever.
+    """
+    if endpoint.startswith(_INPROC) and (words := inproc_connected(socket, endpoint)):
+        raise ConnectError(errno.EPROTOTYPE, words)
     socket.ipv6 = _is_ipv6(endpoint)
     try:
         socket.connect(endpoint)

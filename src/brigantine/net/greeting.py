@@ -1,72 +1,160 @@
-"""What a bound socket says of itself before anybody has sent it a message.
+"""Who is bound at an endpoint: asked by the greeting of ZMTP, over a plain connection.
 
-ZMTP's handshake begins with a greeting, and with READY, which names the type of the socket and whatever
-properties it has.  A plain TCP or Unix connection that greets is answered so, and leaves again: to the
-application of the other side nothing has happened.  Source: ZeroMQ RFC 23/ZMTP.
+A ZeroMQ socket that is asked so answers with its security mechanism and, where that is NULL, with its
+type.  It does not take the one who asks for a peer.  Source: ZMTP 3.1 (RFC 37), "greeting", "READY".
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
+import struct
+import time
+from typing import NamedTuple
 
-__all__ = ["asked_for_ready", "read_ready"]
+from .names import name_in, port_in
 
-#: Signature, version 3.0, mechanism NULL, no server, filler.
-GREETING = b"\xff" + b"\0" * 8 + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" * 32
-_SIZE = 64
-#: A command in a frame of up to 255 bytes, and in a longer one.
+__all__ = ["ASK_LIMIT", "Bound", "ask_bound", "asked_for_ready", "read_ready"]
+
+_IPC = "ipc://"
+#: Seconds that asking takes at most.
+ASK_LIMIT = 1.0
+#: The greeting: signature, version 3.0, mechanism NULL, not as a server, filler.
+_SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
+_MECHANISM = slice(12, 32)
+_GREETING = _SIGNATURE + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31)
+#: Flags of a command whose size is one byte, and of one whose size is eight.
 _SHORT, _LONG = 0x04, 0x06
 _READY = b"\x05READY"
-#: The longest READY that is read.
-_MOST = 4096
+_TYPE = "socket-type"
+#: No READY is longer; nor is it of interest how something else goes on.
+_MOST_BYTES = 4096
+#: Bytes of a banner that are kept.
+_SHOWN = 40
 
 
-def asked_for_ready(endpoint: str, timeout: float) -> dict[str, bytes] | None:
-    """The properties in the READY of who is bound at an endpoint; ``None`` when that can't be known.
+class Bound(NamedTuple):
+    """What listens somewhere."""
 
-    ``endpoint`` is ``tcp://`` with a number for an address, or ``ipc://``.  Waits ``timeout`` seconds for
-    each step.  A peer that wants CURVE or PLAIN tells nothing.
+    #: The type of the socket, such as ``"REP"``; empty where it does not tell.
+    socket_type: str = ""
+    #: ``"NULL"``, ``"CURVE"`` and so on; empty for what does not speak ZMTP, or an old version of it.
+    mechanism: str = ""
+    #: How something begins that does not speak ZMTP.
+    banner: bytes = b""
+    #: The body of its READY, see :func:`read_ready`; empty where there is none.
+    ready: bytes = b""
+
+
+def ask_bound(endpoint: str, limit: float = ASK_LIMIT) -> Bound | None:
+    """Who is bound at a tcp endpoint of numbers, or an ipc one; ``None`` if nobody answers in time."""
+    deadline = time.monotonic() + limit
+    try:
+        with _connected(endpoint, limit) as connection:
+            connection.sendall(_GREETING[: _MECHANISM.start])
+            return _read(connection, deadline)
+    except (OSError, ValueError, struct.error):
+        return None
+
+
+def asked_for_ready(endpoint: str, limit: float = ASK_LIMIT) -> dict[str, bytes] | None:
+    """The properties in the READY of who is bound there; ``None`` when that can't be known.
+
+    Who wants CURVE or PLAIN tells nothing.
     """
-    transport, _, address = endpoint.partition("://")
-    with contextlib.suppress(OSError, ValueError):
-        if transport == "tcp":
-            host, _, port = address.rpartition(":")
-            made = socket.create_connection((host.strip("[]"), int(port)), timeout)
-        elif transport == "ipc":
-            made = socket.socket(socket.AF_UNIX)
-            made.settimeout(timeout)
-        else:
-            return None
-        with made:
-            if transport == "ipc":
-                made.connect("\0" + address[1:] if address.startswith("@") else address)
-            made.sendall(GREETING)
-            return _answer(made)
-    return None
+    bound = ask_bound(endpoint, limit)
+    return None if bound is None else read_ready(bound.ready)
 
 
-def _answer(made: socket.socket) -> dict[str, bytes] | None:
-    greeting = _read(made, _SIZE)
-    if greeting[0] != 0xFF or greeting[12:16] != b"NULL":
-        return None
-    flags, size = _read(made, 2)
-    if flags == _LONG:
-        size = int.from_bytes(bytes((size,)) + _read(made, 7), "big")
-    if flags not in (_SHORT, _LONG) or size > _MOST:
-        return None
-    return read_ready(_read(made, size))
+def _connected(endpoint: str, limit: float) -> socket.socket:
+    family, address = _address(endpoint)
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.settimeout(limit)
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
-def _read(made: socket.socket, size: int) -> bytes:
-    """Just so many bytes.  Raises ``OSError`` where the connection ends before."""
-    found = b""
-    while len(found) < size:
-        more = made.recv(size - len(found))
+def _address(endpoint: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
+    if endpoint.startswith(_IPC):
+        path = endpoint.removeprefix(_IPC)
+        return socket.AF_UNIX, "\0" + path[1:] if path.startswith("@") else path
+    host = name_in(endpoint).strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return family, (host, int(port_in(endpoint)))
+
+
+def _read(connection: socket.socket, deadline: float) -> Bound | None:
+    """The answer as far as it comes in time.
+
+    One with other security hangs up at our mechanism, and tells its own before, if it is waited for.
+    """
+    got, rest = b"", _GREETING[_MECHANISM.start :]
+    while len(got) < _MOST_BYTES:
+        if rest and len(got) >= _MECHANISM.stop and _mechanism(got) == "NULL":
+            connection.sendall(rest)
+            rest = b""
+        if (known := _parsed(got)) is not None:
+            return known
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        connection.settimeout(left)
+        try:
+            more = connection.recv(_MOST_BYTES)
+        except OSError:
+            break
         if not more:
-            raise ConnectionResetError
-        found += more
-    return found
+            break
+        got += more
+    return _as_far_as(got)
+
+
+def _parsed(got: bytes) -> Bound | None:
+    """What is told by the bytes up to now; ``None`` if more may tell more."""
+    if not _may_be_zmtp(got):
+        return Bound(banner=got[:_SHOWN])
+    if len(got) < _MECHANISM.stop:
+        return None
+    mechanism = _mechanism(got)
+    if mechanism != "NULL":
+        return Bound(mechanism=mechanism)
+    if len(got) < len(_GREETING):
+        return None
+    command = got[len(_GREETING) :]
+    if not command:
+        return None
+    if command[0] == _SHORT:
+        begin, size = 2, command[1] if len(command) > 1 else _MOST_BYTES
+    elif command[0] == _LONG:
+        begin = 9
+        size = struct.unpack_from(">Q", command, 1)[0] if len(command) >= begin else _MOST_BYTES
+    else:
+        return Bound(mechanism=mechanism)
+    body = command[begin : begin + size]
+    if len(body) < size:
+        return None
+    found = {name.lower(): value for name, value in (read_ready(body) or {}).items()}
+    return Bound(found.get(_TYPE, b"").decode("ascii", "replace"), mechanism, ready=body)
+
+
+def _as_far_as(got: bytes) -> Bound | None:
+    """The same where nothing more comes."""
+    if not got:
+        return None
+    if len(got) >= _MECHANISM.stop:
+        return Bound(mechanism=_mechanism(got))
+    return Bound() if _may_be_zmtp(got) else Bound(banner=got[:_SHOWN])
+
+
+def _may_be_zmtp(got: bytes) -> bool:
+    return got[:1] in (b"", b"\xff") and (len(got) < len(_SIGNATURE) or got[9] & 1 == 1)
+
+
+def _mechanism(got: bytes) -> str:
+    return got[_MECHANISM].rstrip(b"\0").decode("ascii", "replace")
 
 
 def read_ready(body: bytes) -> dict[str, bytes] | None:

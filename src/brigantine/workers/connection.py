@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from ..net.dialing import Dialing
+from ..net.dialing import MISMATCHED, Dialing
 from ..net.sockets import one_connection
 from ..wire.req import WORKER_ANNOUNCEMENT
 from .readiness import REFUSED
@@ -144,9 +144,16 @@ class Connection:
         trouble = self._dialing.trouble
         return REFUSED if self._dialing.met == "refused" else trouble
 
+    @property
+    def mismatched(self) -> bool:
+        """Whether what is bound there is known to be of a type that does not fit; the log was told."""
+        return self._dialing.met == MISMATCHED
+
     def tell_trouble(self, log: logging.Logger) -> None:
         """Say once what keeps it from connecting: the endpoint may be a wrong one."""
         trouble = self._dialing.trouble
+        if self.mismatched or self._dialing.over:
+            return  # that is told already, or is about to be
         if trouble and trouble not in self._told:
             self._told.add(trouble)
             log.warning("%s; trying again", trouble)

@@ -60,9 +60,9 @@ class Readiness:
             self._known[endpoint] = None
             self._wake()
 
-    def lose(self, endpoint: str, known: str = UNREACHED) -> None:
-        """A broker has not, or no longer."""
-        self._known[endpoint] = known
+    def lose(self, endpoint: str, known: str = "") -> None:
+        """A broker has not, or no longer; ``known`` is why, as far as that is known."""
+        self._known[endpoint] = known or UNREACHED
 
     def connect(self, endpoint: str) -> None:
         """The connection to a broker stands."""

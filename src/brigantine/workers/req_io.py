@@ -163,10 +163,10 @@ class REQWorkerIO(WorkerIO[Request, "list[bytes]"]):
         while self._receive(connection):
             pass  # what the broker had sent before is void with the connection, and counted
         self._stats["disconnects"] += 1
-        self._readiness.lose(self._endpoint)
+        self._readiness.lose(self._endpoint, connection.trouble)
         if connection.connected:
             _log.warning("lost the connection to %s; connecting again", self._endpoint)
-        else:
+        elif not connection.mismatched:
             _log.warning("no broker speaks ZMTP at %s; trying again", self._endpoint)
         self._stats["discarded_requests"] += len(connection.waiting)
         connection.close()

@@ -112,8 +112,10 @@ class Session:
             if self.connection is not connection:
                 return
             words = "lost the connection to" if connection.connected else "no broker speaks ZMTP at"
-            _log.warning("%s %s; connecting again", words, self.endpoint)
+            if not connection.mismatched:
+                _log.warning("%s %s; connecting again", words, self.endpoint)
             self._end(connection, now)
+            self._readiness.lose(self.endpoint, connection.trouble)
         elif connection.socket in ready:
             self._read(connection, now)
 

@@ -12,8 +12,8 @@ import zmq
 
 from ..errors import BrokerStopped
 from ..net.descriptors import ConnectionWatch
-from ..net.monitor import monitor_event
 from ..net.mismatch import LOOK, Question, told_no_more
+from ..net.monitor import monitor_event
 from ..net.named_end import NamedEnd
 from ..net.names import name_in, port_in
 from ..system.background import Background

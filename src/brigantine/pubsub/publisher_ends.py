@@ -53,16 +53,19 @@ class PublisherEnds:
 
     def open(self, socket: zmq.Socket[bytes]) -> None:
         """Bind and connect.  Raises BindError and ConnectError."""
-        names = [end.endpoint for end in self._wanted if self._is_name(end)]
-        if names or not all(end.connects for end in self._wanted):
+        kind = int(socket.type)
+        followed = [
+            Followed(0, kind, end.endpoint, False, "" if self._is_name(end) else end.endpoint)
+            for end in self._wanted
+            if end.connects and not end.endpoint.startswith("inproc://")
+        ]
+        if followed or not all(end.connects for end in self._wanted):
             self._watch = ConnectionWatch(socket, self._reserve, more=WATCHED)
         for end in self._wanted:
             self._attach(socket, end)
-        if names:
+        if followed:
             assert self._watch is not None
-            self._follower = NameFollower(
-                [Followed(0, name, False, "") for name in names], [self._watch], self._ask
-            )
+            self._follower = NameFollower(followed, [self._watch], self._ask)
         elif self._watch is not None:
             self.monitor = self._watch.monitor
 

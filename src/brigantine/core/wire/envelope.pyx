@@ -257,12 +257,16 @@ cdef class Envelope:
     def wrap(self, address, *, delimiter=True):
         """A new envelope around this one, which is its body: ``address [] this envelope's frames``.
 
-        So a broker sends a client's request on to a worker, and :meth:`~brigantine.Envelope.unwrap` undoes it.
+        So a broker sends a client's request on to a worker.
+        :meth:`~brigantine.Envelope.unwrap` undoes it.
         """
         return type(self)(address, self.frames(), delimiter=delimiter)
 
     def unwrap(self, *, delimiter=True, int max_frames=MAX_FRAMES, int max_depth=MAX_DEPTH):
-        """The envelope that is the body of this one.  Arguments and errors: :meth:`~brigantine.Envelope.parse`."""
+        """The envelope that is the body of this one.
+
+        Arguments and errors: :meth:`~brigantine.Envelope.parse`.
+        """
         return self.parse(
             self.body, delimiter=delimiter, max_frames=max_frames, max_depth=max_depth
         )

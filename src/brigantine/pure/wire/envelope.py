@@ -107,7 +107,8 @@ class Envelope:
     def wrap(self, address: bytes | Sequence[bytes], *, delimiter: bool = True) -> Self:
         """A new envelope around this one, which is its body: ``address [] this envelope's frames``.
 
-        So a broker sends a client's request on to a worker, and :meth:`~brigantine.Envelope.unwrap` undoes it.
+        So a broker sends a client's request on to a worker.
+        :meth:`~brigantine.Envelope.unwrap` undoes it.
         """
         return type(self)(address, self.frames(), delimiter=delimiter)
 
@@ -118,7 +119,10 @@ class Envelope:
         max_frames: int = BrokerConfig.max_frames,
         max_depth: int = BrokerConfig.max_depth,
     ) -> Self:
-        """The envelope that is the body of this one.  Arguments and errors: :meth:`~brigantine.Envelope.parse`."""
+        """The envelope that is the body of this one.
+
+        Arguments and errors: :meth:`~brigantine.Envelope.parse`.
+        """
         return self.parse(
             self.body, delimiter=delimiter, max_frames=max_frames, max_depth=max_depth
         )

@@ -34,7 +34,7 @@ from brigantine import (
     aio,
 )
 from brigantine.net import mismatch
-from brigantine.net.greeting import Bound, ask_bound
+from brigantine.net.greeting import Bound, ask_bound, asked_for_ready
 from brigantine.pairs import TYPES, partners
 
 TCP = "tcp://127.0.0.1:*"
@@ -71,17 +71,25 @@ def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list
     return [r.getMessage() for r in caplog.records if r.name == LOG and r.levelno == level]
 
 
+def ask(endpoint: str, limit: float = SOON) -> Bound | None:
+    """What is known of who is bound there, but for its READY as such."""
+    answer = ask_bound(endpoint, limit)
+    return None if answer is None else answer._replace(ready=b"")
+
+
 # -- who is bound is asked ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_bound_socket_tells_its_type(peers: Peers, place: str, kind: str) -> None:
-    assert ask_bound(at(bound(peers, getattr(zmq, kind), place))) == Bound(kind, "NULL")
+    endpoint = at(bound(peers, getattr(zmq, kind), place))
+    assert ask(endpoint) == Bound(kind, "NULL")
+    assert asked_for_ready(endpoint, 5.0)["Socket-Type"] == kind.encode()  # type: ignore[index]
 
 
 def test_asking_makes_nobody_a_peer(peers: Peers) -> None:
     push = bound(peers, zmq.PUSH, sndtimeo=0)
-    assert ask_bound(at(push)) is not None
+    assert ask(at(push)) is not None
     with pytest.raises(zmq.Again):
         push.send(b"a task that would be lost")
 
@@ -89,8 +97,8 @@ def test_asking_makes_nobody_a_peer(peers: Peers) -> None:
 def test_a_socket_with_security_tells_which(peers: Peers) -> None:
     _, secret = zmq.curve_keypair()
     server = bound(peers, zmq.ROUTER, curve_server=1, curve_secretkey=secret)
-    assert ask_bound(at(server)) == Bound("", "CURVE")
-    assert ask_bound(at(bound(peers, zmq.ROUTER, plain_server=1))) == Bound("", "PLAIN")
+    assert ask(at(server)) == Bound("", "CURVE")
+    assert ask(at(bound(peers, zmq.ROUTER, plain_server=1))) == Bound("", "PLAIN")
 
 
 @contextlib.contextmanager
@@ -125,7 +133,7 @@ def listening(say: bytes | None, *, reads: bool = True) -> Iterator[str]:
 
 def test_what_is_no_zeromq_socket_is_known_by_what_it_says() -> None:
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as endpoint:
-        assert ask_bound(endpoint) == Bound(banner=b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        assert ask(endpoint) == Bound(banner=b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with listening(b"SSH-2.0-OpenSSH_9.6\r\n" + b"x" * 1000, reads=False) as endpoint:
         answer = ask_bound(endpoint)
         assert answer is not None
@@ -166,7 +174,7 @@ GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + byt
 )  # fmt: skip
 def test_a_hostile_answer_does_no_harm(answer: bytes, known: Bound | None) -> None:
     with listening(answer) as endpoint:
-        got = ask_bound(endpoint, 0.2)
+        got = ask(endpoint, 0.2)
     # A size that never comes to an end is as good as none.
     assert got == known or (got is None and known == Bound(mechanism="NULL"))
 
@@ -233,7 +241,7 @@ def test_a_client_says_both_types_and_the_cure(
 ) -> None:  # fmt: skip
     endpoint = at(bound(peers, getattr(zmq, other), place))
     with pytest.raises(NoReply) as raised:
-        ask(endpoint, timeout=0.5, retries=0)
+        ask(endpoint, timeout=1.0, retries=0)
     [tried] = raised.value.tries
     assert tried.seen == "mismatched"
     verdict = brigantine.check(own, other)
@@ -308,7 +316,7 @@ def test_security_is_named(peers: Peers, caplog: pytest.LogCaptureFixture) -> No
     _, secret = zmq.curve_keypair()
     server = bound(peers, zmq.ROUTER, curve_server=1, curve_secretkey=secret)
     with pytest.raises(NoReply, match="asks for CURVE security"):
-        lazy(at(server), timeout=0.6, retries=0)
+        lazy(at(server), timeout=1.0, retries=0)
     [line] = told(caplog)
     assert "CURVE" in line
 
@@ -318,7 +326,7 @@ def test_what_is_no_zeromq_is_named_with_what_it_says(caplog: pytest.LogCaptureF
         listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as endpoint,
         pytest.raises(NoReply) as raised,
     ):
-        lazy(endpoint, timeout=0.6, retries=0)
+        lazy(endpoint, timeout=1.0, retries=0)
     assert raised.value.tries[0].seen == "hung_up"
     [line] = told(caplog)
     assert "it says b'HTTP/1.1 400 Bad Request" in line

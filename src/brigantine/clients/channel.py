@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import time
@@ -198,7 +199,9 @@ class Channel:
     def _opened(self, socket: zmq.Socket[bytes]) -> None:
         self._forget_poller()
         if self._frames:
-            socket.send_multipart(self._frames, zmq.DONTWAIT)
+            # Who hangs up at once has ended the connection by now: it is sent in the next try.
+            with contextlib.suppress(zmq.Again):
+                socket.send_multipart(self._frames, zmq.DONTWAIT)
 
     def send(self, frames: list[bytes]) -> bool:
         """Send a message; ``False`` if an inproc broker went away since the socket was made."""

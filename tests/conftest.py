@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import zmq
+from commands import Commands, started
+from doubles import RawBroker
 from figures import measured, table
 from harness import Peers
 from name_doubles import Names
@@ -154,3 +156,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     )  # fmt: skip
     if exitstatus == 0 and not filtered and not all(_ran[name] for name in IMPLEMENTATIONS):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def run() -> Iterator[Commands]:
+    """Starts commands."""
+    yield from started()
+
+
+@pytest.fixture
+def raw(peers: Peers) -> RawBroker:
+    return RawBroker(peers)

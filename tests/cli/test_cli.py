@@ -6,11 +6,11 @@ import argparse
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import PATIENCE, Peers, wait_until
 
 from brigantine import BrokerConfig
@@ -20,12 +20,6 @@ from brigantine.cli.options import HELP, add_config_options, options_from
 ANY = "tcp://127.0.0.1:*"
 #: Must never be what ends a test.
 NEVER = "3600"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import SOURCE, Command, Commands, started
+from commands import SOURCE, Command, Commands
 
 import brigantine
 
@@ -18,12 +18,6 @@ FILE = Path(__file__).parents[2] / "bin" / "brigantine"
 SCRIPT = f"import runpy; runpy.run_path({str(FILE)!r}, run_name='__main__')"
 
 both = pytest.mark.parametrize("program", [SCRIPT, None], ids=["script", "python -m"])
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgpack
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import Peers, wait_until
 
 from brigantine import COUNTERS, MajordomoBroker
@@ -16,12 +16,6 @@ from brigantine import COUNTERS, MajordomoBroker
 ANY = "tcp://127.0.0.1:*"
 #: Must never be what ends a test.
 NEVER = "3600"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
 
 import pytest
-from commands import Commands, started
+from commands import Commands
 from harness import wait_until
 
 ANY = "tcp://127.0.0.1:*"
@@ -16,12 +15,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (100, 400))
 from brigantine.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.mark.parametrize(

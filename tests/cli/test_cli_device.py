@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import Peers, wait_until
 
 ANY = "tcp://127.0.0.1:*"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 def served(run: Commands, pattern: str, *options: str) -> tuple[Command, dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands, started
+from commands import Commands
 from forked_cli import ForkedCLI
 from harness import PATIENCE, Peers
 
@@ -79,12 +79,6 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         "--broker: 'tcp://127.0.0.1:*' can be bound",
     ),
 }
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture(scope="module")

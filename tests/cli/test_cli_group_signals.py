@@ -7,12 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import Peers, wait_until
 
 #: ``gate`` says when it is at work, and answers when the file "go" is there.
@@ -31,12 +30,6 @@ NEVER = "3600"
 IN_HAND, ALL_IN_HAND = "finishing the request in hand", "the workers finish what they have in hand"
 SECOND = "; a second Ctrl-C"
 ANY = "tcp://127.0.0.1:*"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 class Service:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import PATIENCE, Peers, wait_until
 
 from brigantine import LRUBroker
@@ -20,12 +20,6 @@ from brigantine.cli import main
 from brigantine.core.structures.histogram import Histogram
 
 ANY = "tcp://127.0.0.1:*"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

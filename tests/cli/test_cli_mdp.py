@@ -8,19 +8,13 @@ from collections.abc import Iterator
 
 import msgpack
 import pytest
-from commands import Command, Commands, started
+from commands import Command, Commands
 from doubles import RawBroker
 from harness import PATIENCE, Peers, wait_until
 from mdp_doubles import FINAL, HEADS, PARTIAL, asked, mdp_broker, raw_worker, say
 
 from brigantine import MajordomoBroker
 from brigantine.wire.req import error_reply
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

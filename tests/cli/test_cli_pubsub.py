@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from dataclasses import fields
 
 import pytest
-from commands import Commands, started
+from commands import Commands
 from harness import Peers, wait_until
 
 from brigantine import Publisher, PublisherConfig, Subscriber, SubscriberConfig
@@ -17,12 +16,6 @@ from brigantine.cli import main
 from brigantine.cli.pubsub_options import HELP
 
 ANY = "tcp://127.0.0.1:*"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 def free_endpoint(peers: Peers) -> str:

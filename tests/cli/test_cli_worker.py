@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import Peers, wait_until
 
 from brigantine.cli import main
@@ -36,12 +35,6 @@ async def leave_task(body):
 def zeros(body):
     return bytes(int(body))
 """
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Commands, started
+from commands import Command, Commands
 from doubles import RawBroker
 from harness import PATIENCE, Peers, wait_until
 from heartbeat_doubles import HeartbeatBroker
@@ -42,12 +41,6 @@ PATTERNS = {
     "ppp": ("ppp",),
     "0.2": ("mdp", "--service", "service"),
 }
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

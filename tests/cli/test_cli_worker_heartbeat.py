@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from doubles import EMPTY, RawBroker
 from harness import Peers, wait_until
 from heartbeat_doubles import HeartbeatBroker
@@ -38,12 +37,6 @@ PATTERNS = {
     "0.1": ("mdp", "--service", "service", "--mdp-version", "0.1"),
     "0.2": ("mdp", "--service", "service"),
 }
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
 from doubles import RawBroker, settled
-from harness import PATIENCE, Peers
+from harness import PATIENCE
 from mdp_doubles import (
     FINAL,
     FINALS,
     HEADS,
     PARTIAL,
     asked,
-    mdp_broker,
     raw_worker,
     say,
 )
@@ -35,17 +34,6 @@ ENDLESS = 3600.0
 
 EMPTY = b""
 Result = TypeVar("Result")
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def running(impl: str) -> Iterator[MajordomoBroker]:
-    with mdp_broker(impl) as broker:
-        yield broker
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import pytest
 from doubles import RawBroker, free_endpoint, open_files, outcome, program
-from harness import PATIENCE, Peers, wait_until
+from harness import PATIENCE, wait_until
 from mdp_doubles import (
     PARTIAL,
     asked,
-    mdp_broker,
     raw_worker,
     say,
 )
@@ -32,17 +31,6 @@ ENDLESS = 3600.0
 
 EMPTY = b""
 Result = TypeVar("Result")
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def running(impl: str) -> Iterator[MajordomoBroker]:
-    with mdp_broker(impl) as broker:
-        yield broker
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:

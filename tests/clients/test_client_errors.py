@@ -37,11 +37,6 @@ protocols = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
 @pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
 def threads() -> Any:
     with ThreadPoolExecutor(8) as pool:
         yield pool

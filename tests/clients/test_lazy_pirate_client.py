@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
-from doubles import EMPTY, RawBroker, client_maker, free_endpoint, settled, started_again
+from doubles import EMPTY, RawBroker, free_endpoint, settled, started_again
 from harness import PATIENCE, Peers, wait_until
 
 from brigantine import LRUBroker, NoReply, WorkerFailed, ledger_holds
-from brigantine.clients.lazy_pirate import LazyPirateClient
 from brigantine.net.backoff import Backoff
 from brigantine.wire.req import ERROR_MARK
 from brigantine.workers.lru import LRUWorker
@@ -21,23 +20,6 @@ from brigantine.workers.lru import LRUWorker
 SHORT = 0.5
 #: Seconds for a try whose message need not arrive.
 SHORTEST = 0.02
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def clients() -> Iterator[Callable[..., LazyPirateClient]]:
-    with client_maker() as make:
-        yield make
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as pool:
-        yield pool
 
 
 # -- the wire -------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -18,7 +17,6 @@ import zmq
 from doubles import (
     EMPTY,
     RawBroker,
-    client_maker,
     free_endpoint,
     open_files,
     outcome,
@@ -39,23 +37,6 @@ from brigantine.system.wakeup import Wakeup
 SHORTEST = 0.02
 #: A timeout that no test lives to see.
 ENDLESS = 3600.0
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def clients() -> Iterator[Callable[..., LazyPirateClient]]:
-    with client_maker() as make:
-        yield make
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as pool:
-        yield pool
 
 
 # -- close and signals ----------------------------------------------------------------------------

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgpack
 import pytest
 from doubles import RawBroker, settled
-from harness import PATIENCE, Peers, wait_until
+from harness import PATIENCE, wait_until
 from mdp_doubles import (
     CLIENT_02,
     EMPTY,
@@ -20,8 +19,6 @@ from mdp_doubles import (
     HEADS,
     PARTIAL,
     asked,
-    client_maker,
-    mdp_broker,
     raw_worker,
     say,
 )
@@ -38,29 +35,6 @@ SHORTEST = 0.02
 ENDLESS = 3600.0
 
 
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def running(impl: str) -> Iterator[MajordomoBroker]:
-    with mdp_broker(impl) as broker:
-        yield broker
-
-
-@pytest.fixture
-def clients() -> Iterator[Callable[..., MajordomoClient]]:
-    with client_maker() as make:
-        yield make
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as pool:
-        yield pool
-
-
 # -- the wire -------------------------------------------------------------------------------------
 
 
@@ -69,9 +43,9 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     ("body", "frames"), [(b"one", [b"one"]), (b"", [b""]), ([b"a", b"", b"\0"], [b"a", b"", b"\0"])]
 )
 def test_request_and_reply_are_the_frames_of_the_rfc(
-    raw: RawBroker, clients: Any, threads: Any, version: str, body: Any, frames: list[bytes]
+    raw: RawBroker, mdp_clients: Any, threads: Any, version: str, body: Any, frames: list[bytes]
 ) -> None:
-    future = threads.submit(clients(raw.endpoint, version=version).request, "grüße", body)
+    future = threads.submit(mdp_clients(raw.endpoint, version=version).request, "grüße", body)
     peer, received = raw.receive()
     name = "grüße".encode()
     assert received == [*HEADS[version], name, *frames]
@@ -80,9 +54,9 @@ def test_request_and_reply_are_the_frames_of_the_rfc(
 
 
 def test_a_reply_in_parts_is_joined_or_given_part_by_part(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
-    client = clients(raw.endpoint)
+    client = mdp_clients(raw.endpoint)
     for ask, expected in (
         (client.request, [b"1", b"2", b"3", b"4"]),
         (lambda *words: list(client.stream(*words)), [b"1", [b"2", b"3"], b"4"]),
@@ -97,8 +71,10 @@ def test_a_reply_in_parts_is_joined_or_given_part_by_part(
     assert (stats["parts"], stats["replies"], stats["idle"]) == (4, 2, 1)
 
 
-def test_a_part_is_given_as_soon_as_it_comes(raw: RawBroker, clients: Any, threads: Any) -> None:
-    parts = clients(raw.endpoint).stream(b"svc", b"q")
+def test_a_part_is_given_as_soon_as_it_comes(
+    raw: RawBroker, mdp_clients: Any, threads: Any
+) -> None:
+    parts = mdp_clients(raw.endpoint).stream(b"svc", b"q")
     first = threads.submit(next, parts)
     peer = asked(raw, b"svc", b"q")
     say(raw, peer, PARTIAL, b"svc", b"1")
@@ -108,9 +84,9 @@ def test_a_part_is_given_as_soon_as_it_comes(raw: RawBroker, clients: Any, threa
 
 
 def test_an_empty_end_of_parts_is_not_given_but_a_reply_of_one_empty_frame_is(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
-    client = clients(raw.endpoint)
+    client = mdp_clients(raw.endpoint)
     asking: list[tuple[Any, list[bytes], Any]] = [
         (lambda: list(client.stream(b"svc", b"q")), [b"1", b""], [b"1", b""]),
         (lambda: list(client.stream(b"svc", b"q")), [], [b""]),
@@ -130,9 +106,9 @@ def test_an_empty_end_of_parts_is_not_given_but_a_reply_of_one_empty_frame_is(
 
 
 def test_junk_and_replies_of_other_services_are_counted_and_waited_past(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
-    client = clients(raw.endpoint)
+    client = mdp_clients(raw.endpoint)
     future = threads.submit(client.request, b"svc", b"q")
     peer = asked(raw, b"svc", b"q")
     raw.send(peer, b"junk")
@@ -146,8 +122,8 @@ def test_junk_and_replies_of_other_services_are_counted_and_waited_past(
     assert (stats["drop_malformed"], stats["drop_unexpected"], stats["tries"]) == (3, 2, 1)
 
 
-def test_junk_without_end_is_silence(raw: RawBroker, clients: Any, threads: Any) -> None:
-    client = clients(raw.endpoint, timeout=SHORT, retries=0)
+def test_junk_without_end_is_silence(raw: RawBroker, mdp_clients: Any, threads: Any) -> None:
+    client = mdp_clients(raw.endpoint, timeout=SHORT, retries=0)
     future = threads.submit(client.request, b"svc", b"q")
     peer = asked(raw, b"svc", b"q")
     raw.socket.router_mandatory = 0
@@ -164,9 +140,9 @@ def test_junk_without_end_is_silence(raw: RawBroker, clients: Any, threads: Any)
 
 @pytest.mark.parametrize("version", ["0.1", "0.2"])
 def test_a_late_reply_never_answers_the_next_request(
-    raw: RawBroker, clients: Any, threads: Any, version: str
+    raw: RawBroker, mdp_clients: Any, threads: Any, version: str
 ) -> None:
-    client = clients(raw.endpoint, retries=0, version=version)
+    client = mdp_clients(raw.endpoint, retries=0, version=version)
     with pytest.raises(NoReply):
         threads.submit(client.request, b"svc", b"first", timeout=SHORT).result()
     late, frames = raw.receive()
@@ -182,9 +158,9 @@ def test_a_late_reply_never_answers_the_next_request(
 
 
 def test_a_second_reply_never_answers_the_next_request(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
-    client = clients(raw.endpoint)
+    client = mdp_clients(raw.endpoint)
     future = threads.submit(client.request, b"svc", b"1")
     peer = asked(raw, b"svc", b"1")
     say(raw, peer, FINAL, b"svc", b"reply")
@@ -205,11 +181,11 @@ def _readable(client: MajordomoClient) -> bool:
 
 
 def test_many_threads_get_each_their_own_reply(
-    running: MajordomoBroker, clients: Any, threads: ThreadPoolExecutor
+    running: MajordomoBroker, mdp_clients: Any, threads: ThreadPoolExecutor
 ) -> None:
     at_once, each = 12, 20
     dice = random.Random(7)
-    client = clients(running.frontend)
+    client = mdp_clients(running.frontend)
 
     def slow(body: list[bytes]) -> list[list[bytes]]:
         time.sleep(dice.random() * 0.002)
@@ -237,11 +213,11 @@ def test_many_threads_get_each_their_own_reply(
 
 
 def test_what_the_workers_function_raised_comes_after_its_parts(
-    running: MajordomoBroker, clients: Any
+    running: MajordomoBroker, mdp_clients: Any
 ) -> None:
     report = error_reply(LookupError("no such part"))
     for version in ("0.1", "0.2"):
-        client = clients(running.frontend, version=version)
+        client = mdp_clients(running.frontend, version=version)
         with raw_worker(running, b"svc", lambda _: [[b"part"], report]):
             with pytest.raises(WorkerFailed, match="LookupError: no such part"):
                 client.request(b"svc", b"q")
@@ -255,9 +231,9 @@ def test_what_the_workers_function_raised_comes_after_its_parts(
 
 
 def test_a_stream_that_falls_silent_is_told_and_not_tried_again(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
-    client = clients(raw.endpoint)
+    client = mdp_clients(raw.endpoint)
     parts = client.stream(b"svc", b"q", timeout=SHORT)
     first = threads.submit(next, parts)
     say(raw, asked(raw, b"svc", b"q"), PARTIAL, b"svc", b"1")
@@ -268,11 +244,11 @@ def test_a_stream_that_falls_silent_is_told_and_not_tried_again(
     assert settled(client.stats())
 
 
-def test_call_speaks_msgpack_both_ways(running: MajordomoBroker, clients: Any) -> None:
+def test_call_speaks_msgpack_both_ways(running: MajordomoBroker, mdp_clients: Any) -> None:
     def total(body: list[bytes]) -> list[list[bytes]]:
         return [[msgpack.packb({"sum": sum(msgpack.unpackb(body[0])), 1: b"\xff"})]]
 
-    client = clients(running.frontend)
+    client = mdp_clients(running.frontend)
     with raw_worker(running, b"sum", total):
         assert client.call("sum", [1, 2, 3]) == {"sum": 6, 1: b"\xff"}
     with (
@@ -289,8 +265,8 @@ def test_call_speaks_msgpack_both_ways(running: MajordomoBroker, clients: Any) -
         client.call("sum", object())
 
 
-def test_the_brokers_own_services_answer(running: MajordomoBroker, clients: Any) -> None:
-    client = clients(running.frontend)
+def test_the_brokers_own_services_answer(running: MajordomoBroker, mdp_clients: Any) -> None:
+    client = mdp_clients(running.frontend)
     with raw_worker(running, b"svc"):
         assert client.request("mmi.service", b"svc") == b"200"
         assert client.request("mmi.service", b"none") == b"404"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from harness import PATIENCE, Peers, wait_until
 from mdp_doubles import (
     PARTIAL,
     asked,
-    client_maker,
     mdp_broker,
     raw_worker,
     say,
@@ -33,37 +30,14 @@ SHORTEST = 0.02
 ENDLESS = 3600.0
 
 
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def running(impl: str) -> Iterator[MajordomoBroker]:
-    with mdp_broker(impl) as broker:
-        yield broker
-
-
-@pytest.fixture
-def clients() -> Iterator[Callable[..., MajordomoClient]]:
-    with client_maker() as make:
-        yield make
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as pool:
-        yield pool
-
-
 # -- ends -----------------------------------------------------------------------------------------
 
 
 def test_close_ends_requests_and_streams_whoever_reads_them(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
     before = open_files()
-    client = clients(raw.endpoint, timeout=ENDLESS)
+    client = mdp_clients(raw.endpoint, timeout=ENDLESS)
     waiting = [threads.submit(client.request, b"svc", b"q") for _ in range(3)]
     for _ in waiting:
         asked(raw, b"svc", b"q")
@@ -87,9 +61,9 @@ def test_close_ends_requests_and_streams_whoever_reads_them(
 
 
 def test_a_stream_that_is_left_gives_its_socket_back(
-    raw: RawBroker, clients: Any, threads: Any
+    raw: RawBroker, mdp_clients: Any, threads: Any
 ) -> None:
-    client = clients(raw.endpoint)
+    client = mdp_clients(raw.endpoint)
     baseline = 0
     for turn in range(20):
         parts = client.stream(b"svc", b"q")
@@ -107,15 +81,15 @@ def test_a_stream_that_is_left_gives_its_socket_back(
     assert client.stats()["idle"] == 0
 
 
-def test_a_stream_that_was_never_read_asks_nothing(raw: RawBroker, clients: Any) -> None:
-    client = clients(raw.endpoint)
+def test_a_stream_that_was_never_read_asks_nothing(raw: RawBroker, mdp_clients: Any) -> None:
+    client = mdp_clients(raw.endpoint)
     client.stream(b"svc", b"q").close()
     assert client.stats()["requests"] == 0
     assert not raw.socket.poll(0)
 
 
-def test_files_stay_even_over_many_tries(clients: Any) -> None:
-    client = clients(free_endpoint(), timeout=SHORTEST, retries=1, backoff=0.0)
+def test_files_stay_even_over_many_tries(mdp_clients: Any) -> None:
+    client = mdp_clients(free_endpoint(), timeout=SHORTEST, retries=1, backoff=0.0)
     with pytest.raises(NoReply):
         client.request(b"svc", b"q")
     before = open_files()
@@ -159,9 +133,9 @@ def test_a_forked_child_asks_with_sockets_of_its_own(running: MajordomoBroker, i
 
 
 def test_the_next_broker_is_asked_when_one_is_silent_and_kept(
-    running: MajordomoBroker, clients: Any, raw: RawBroker
+    running: MajordomoBroker, mdp_clients: Any, raw: RawBroker
 ) -> None:
-    client = clients((raw.endpoint, running.frontend), timeout=SHORT)
+    client = mdp_clients((raw.endpoint, running.frontend), timeout=SHORT)
     with raw_worker(running, b"svc"):
         assert client.request(b"svc", b"1", timeout=SHORT) == b"1"
         assert list(client.stream(b"svc", b"2", timeout=PATIENCE)) == [b"2"]
@@ -170,9 +144,9 @@ def test_the_next_broker_is_asked_when_one_is_silent_and_kept(
     assert client.stats()["tries"] == 3
 
 
-def test_a_broker_that_goes_costs_no_request(impl: str, clients: Any) -> None:
+def test_a_broker_that_goes_costs_no_request(impl: str, mdp_clients: Any) -> None:
     with mdp_broker(impl) as first, mdp_broker(impl) as second:
-        client = clients((first.frontend, second.frontend), timeout=SHORT)
+        client = mdp_clients((first.frontend, second.frontend), timeout=SHORT)
         with raw_worker(second, b"svc"):
             with raw_worker(first, b"svc"):
                 assert client.request(b"svc", b"1") == b"1"
@@ -185,8 +159,8 @@ def test_a_broker_that_goes_costs_no_request(impl: str, clients: Any) -> None:
 # -- mistakes -------------------------------------------------------------------------------------
 
 
-def test_mistakes_are_named_before_anything_is_sent(raw: RawBroker, clients: Any) -> None:
-    client = clients(raw.endpoint)
+def test_mistakes_are_named_before_anything_is_sent(raw: RawBroker, mdp_clients: Any) -> None:
+    client = mdp_clients(raw.endpoint)
     for ask in (client.request, client.stream):
         with pytest.raises(TypeError, match="service must be bytes or str, not int"):
             ask(7, b"q")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Commands, started
-from demo_tree import CHUNK, plant_tree
+from commands import Command, Commands
+from demo_tree import CHUNK
 from harness import wait_until
 
 #: A worker and a broker need to start Python; a busy machine takes its time.
@@ -27,18 +26,6 @@ if ctypes.CDLL(None, use_errno=True).capset(header, (ctypes.c_uint32 * 6)()):
 from brigantine.cli import main
 sys.exit(main())
 """
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A small folder with all that a folder may hold."""
-    return plant_tree(tmp_path)
 
 
 @pytest.fixture

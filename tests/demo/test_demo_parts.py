@@ -5,29 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Commands, started
-from demo_tree import CHUNK, plant_tree
+from commands import Commands
+from demo_tree import CHUNK
 
 from brigantine.demo.corpus import ChunkReader, scan
 from brigantine.demo.work import Digest, digest, local_digest, read_answer
 from brigantine.errors import ConfigError
 from brigantine.system import process_cpu as cpu
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A small folder with all that a folder may hold."""
-    return plant_tree(tmp_path)
 
 
 def test_files_are_found_in_order_and_symlinks_are_not_followed(tree: Path) -> None:

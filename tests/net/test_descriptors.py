@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import Peers, wait_until
 
 import brigantine.net.descriptors
@@ -66,12 +66,6 @@ SIDES: dict[tuple[str, str], dict[str, int]] = {
     ("device", "forwarder"): {"frontend": zmq.PUB, "backend": zmq.SUB},
     ("device", "streamer"): {"frontend": zmq.PUSH, "backend": zmq.PULL},
 }
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import PATIENCE, Peers, wait_until
 from models import needs_plain_fork
 
@@ -101,12 +101,6 @@ ANSWERS = {
     "process_pool": b"6",
 }  # fmt: skip
 REQUESTS = 8
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @contextmanager

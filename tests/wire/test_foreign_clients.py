@@ -6,7 +6,6 @@ workers, and expects replies without the service.  Frames are written out by han
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -43,18 +42,6 @@ BODIES = [[b"x"], [b""], [b"a", b"", b"b"], [b"", b"MDPC02", b"\x02", b"s", b"x"
 def spoken(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
-    """``log(*words)``: the lines of the broker that have all of them."""
-    caplog.set_level(logging.INFO, "brigantine.broker")
-
-    def lines(*words: str) -> list[str]:
-        said = [each.getMessage() for each in caplog.records if each.name == "brigantine.broker"]
-        return [line for line in said if all(word in line for word in words)]
-
-    return lines
 
 
 @pytest.mark.parametrize("hops", [[], [b"hop"], [b"hop", b"another"]])

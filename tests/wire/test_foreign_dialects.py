@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -39,18 +38,6 @@ WORKERS_SAY = {
     "heartbeat, led": [b"", b"MDPW02", b"\x05"],
 }
 HERE = Here(("tcp://127.0.0.1:1",), ("tcp://127.0.0.1:2",), ALL)
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
-    """``log(*words)``: the lines of the broker that have all of them."""
-    caplog.set_level(logging.INFO, "brigantine.broker")
-
-    def lines(*words: str) -> list[str]:
-        said = [each.getMessage() for each in caplog.records if each.name == "brigantine.broker"]
-        return [line for line in said if all(word in line for word in words)]
-
-    return lines
 
 
 # -- workers where clients are --------------------------------------------------------------------

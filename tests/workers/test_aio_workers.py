@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,7 +16,6 @@ from heartbeat_doubles import SERVICE, HeartbeatBroker
 
 from brigantine import (
     LRUBroker,
-    MajordomoBroker,
     ParanoidPirateBroker,
     WorkerFailed,
     aio,
@@ -28,21 +26,6 @@ WIRES = ("ppp", "0.1", "0.2")
 #: Seconds between heartbeats, where silence is to be noticed soon; how many make a silence.
 BEAT, LIVENESS = 0.05, 8
 ANY_PORT = "tcp://127.0.0.1:*"
-
-
-@pytest.fixture
-def brokers(impl: str) -> Iterator[Callable[..., MajordomoBroker]]:
-    """``brokers(**options)`` starts a broker with short intervals; all are stopped at the end."""
-    running: list[MajordomoBroker] = []
-
-    def start(frontend: str = ANY_PORT, **options: Any) -> MajordomoBroker:
-        options = {"heartbeat_interval": BEAT, "liveness": LIVENESS, **options}
-        running.append(MajordomoBroker(frontend, impl=impl, **options))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.stop()
 
 
 def worker(endpoints: Any, handler: Any, **options: Any) -> aio.MajordomoWorker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ from harness import PATIENCE, Peers
 from heartbeat_doubles import SERVICE, HeartbeatBroker
 
 from brigantine import (
-    MajordomoBroker,
     WorkerFailed,
     aio,
 )
@@ -23,21 +22,6 @@ WIRES = ("ppp", "0.1", "0.2")
 #: Seconds between heartbeats, where silence is to be noticed soon; how many make a silence.
 BEAT, LIVENESS = 0.05, 8
 ANY_PORT = "tcp://127.0.0.1:*"
-
-
-@pytest.fixture
-def brokers(impl: str) -> Iterator[Callable[..., MajordomoBroker]]:
-    """``brokers(**options)`` starts a broker with short intervals; all are stopped at the end."""
-    running: list[MajordomoBroker] = []
-
-    def start(frontend: str = ANY_PORT, **options: Any) -> MajordomoBroker:
-        options = {"heartbeat_interval": BEAT, "liveness": LIVENESS, **options}
-        running.append(MajordomoBroker(frontend, impl=impl, **options))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.stop()
 
 
 def worker(endpoints: Any, handler: Any, **options: Any) -> aio.MajordomoWorker:

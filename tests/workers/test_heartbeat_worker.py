@@ -5,85 +5,73 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
 import pytest
 from doubles import free_endpoint
 from harness import Peers, wait_until
-from heartbeat_doubles import BEAT, Gate, HeartbeatBroker, heartbeat_worker_maker
+from heartbeat_doubles import BEAT, Gate, HeartbeatBroker
 
 from brigantine.wire.req import ERROR_MARK
 from brigantine.workers.heartbeat_io import EXCESS
-
-WIRES = ("ppp", "0.1", "0.2")
-
-
-@pytest.fixture(params=WIRES)
-def wire(request: pytest.FixtureRequest) -> str:
-    """The protocol that the worker speaks."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def raw(peers: Peers, wire: str) -> HeartbeatBroker:
-    return HeartbeatBroker(peers, wire=wire)
-
-
-@pytest.fixture
-def workers() -> Iterator[Callable[..., Any]]:
-    with heartbeat_worker_maker() as make:
-        yield make
-
 
 # -- the wire -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [[b"one"], [b""], [b"one", b"", b"three"], [b"", b""], [b"\x02"]])
 def test_ready_comes_first_and_a_reply_has_the_ticket_of_its_request(
-    raw: HeartbeatBroker, workers: Any, wire: str, body: list[bytes]
+    double: HeartbeatBroker, start_worker: Any, wire: str, body: list[bytes]
 ) -> None:
-    workers(wire, raw.endpoint, lambda frames: frames)
-    peer = raw.ready()
+    start_worker(wire, double.endpoint, lambda frames: frames)
+    peer = double.ready()
     for ticket in (b"ticket", b"\x02", b"\0\xff"):
-        raw.request(peer, *body, ticket=ticket)
-        assert raw.reply(peer, ticket=ticket) == body
+        double.request(peer, *body, ticket=ticket)
+        assert double.reply(peer, ticket=ticket) == body
 
 
-def test_ready_announces_the_capacity(raw: HeartbeatBroker, workers: Any, wire: str) -> None:
-    workers(wire, raw.endpoint, bytes.upper, capacity=3)
-    raw.request(raw.ready("ready-3"), b"q")
+def test_ready_announces_the_capacity(
+    double: HeartbeatBroker, start_worker: Any, wire: str
+) -> None:
+    start_worker(wire, double.endpoint, bytes.upper, capacity=3)
+    double.request(double.ready("ready-3"), b"q")
 
 
 def test_an_error_is_the_reply_and_the_worker_goes_on(
-    raw: HeartbeatBroker, workers: Any, wire: str
+    double: HeartbeatBroker, start_worker: Any, wire: str
 ) -> None:
     def handler(body: bytes) -> Any:
         return {b"raise": lambda: 1 // 0, b"wrong": lambda: "text"}.get(body, lambda: body)()
 
-    worker = workers(wire, raw.endpoint, handler)
-    peer = raw.ready()
+    worker = start_worker(wire, double.endpoint, handler)
+    peer = double.ready()
     for body, kind in ((b"raise", "ZeroDivisionError"), (b"wrong", "TypeError")):
-        raw.request(peer, body)
-        mark, report = raw.reply(peer)
+        double.request(peer, body)
+        mark, report = double.reply(peer)
         assert mark == ERROR_MARK
         assert msgpack.unpackb(report)["type"] == kind
-    raw.request(peer, b"good")
-    assert raw.reply(peer) == [b"good"]
+    double.request(peer, b"good")
+    assert double.reply(peer) == [b"good"]
     assert (worker.stats()["errors"], worker.stats()["replies"]) == (2, 3)
 
 
 def test_malformed_messages_are_dropped_and_counted(
-    raw: HeartbeatBroker, workers: Any, wire: str, caplog: pytest.LogCaptureFixture
+    double: HeartbeatBroker,
+    start_worker: Any,
+    wire: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    worker = workers(wire, raw.endpoint, lambda body: body)
-    peer = raw.ready()
-    for junk in ([b""], [b"junk"], [b"", b"", b""], [*raw.wire["request"], b"ticket", b""]):
-        raw.send(peer, *junk)
-    raw.request(peer, b"still there")
-    assert raw.reply(peer) == [b"still there"]
+    worker = start_worker(wire, double.endpoint, lambda body: body)
+    peer = double.ready()
+    for junk in (
+        [b""],
+        [b"junk"],
+        [b"", b"", b""],
+        [*double.wire["request"], b"ticket", b""],
+    ):
+        double.send(peer, *junk)
+    double.request(peer, b"still there")
+    assert double.reply(peer) == [b"still there"]
     assert worker.stats()["drop_malformed"] == 4
     assert sum("sent a message that is not of" in each.message for each in caplog.records) == 1
 
@@ -92,53 +80,53 @@ def test_malformed_messages_are_dropped_and_counted(
 
 
 def test_the_worker_heartbeats_into_silence_also_while_its_handler_computes(
-    raw: HeartbeatBroker, workers: Any, wire: str
+    double: HeartbeatBroker, start_worker: Any, wire: str
 ) -> None:
     gate = Gate()
     started = time.monotonic()
-    worker = workers(wire, raw.endpoint, gate, heartbeat_interval=BEAT)
-    peer = raw.ready()
-    raw.request(peer, b"long work")
+    worker = start_worker(wire, double.endpoint, gate, heartbeat_interval=BEAT)
+    peer = double.ready()
+    double.request(peer, b"long work")
     gate.entered()
     before = worker.stats()["heartbeats"]
     for _ in range(5):
-        assert raw.receive() == (peer, raw.wire["heartbeat"])
+        assert double.receive() == (peer, double.wire["heartbeat"])
     assert worker.stats()["heartbeats"] >= before + 4
     # Before each lies a silence of an interval, however late they are read here.
     sent = worker.stats()["heartbeats"]
     assert time.monotonic() - started >= 0.9 * sent * BEAT
     gate.go.set()
-    assert raw.reply(peer) == [b"long work"]
+    assert double.reply(peer) == [b"long work"]
 
 
 def test_no_heartbeat_is_sent_while_replies_flow(
-    raw: HeartbeatBroker, workers: Any, wire: str
+    double: HeartbeatBroker, start_worker: Any, wire: str
 ) -> None:
-    worker = workers(wire, raw.endpoint, lambda body: body, heartbeat_interval=0.5)
-    peer = raw.ready()
+    worker = start_worker(wire, double.endpoint, lambda body: body, heartbeat_interval=0.5)
+    peer = double.ready()
     end = time.monotonic() + 0.75
     longest = 0.0
     while (started := time.monotonic()) < end:
-        raw.request(peer, b"q")
-        assert raw.receive()[0] == peer
+        double.request(peer, b"q")
+        assert double.receive()[0] == peer
         longest = max(longest, time.monotonic() - started)
     if longest < 0.25:  # else this machine stood still, and the connection was silent
         assert worker.stats()["heartbeats"] == 0
 
 
 def test_a_silent_broker_is_left_and_told_ready_anew_after_growing_pauses(
-    raw: HeartbeatBroker, workers: Any, wire: str
+    double: HeartbeatBroker, start_worker: Any, wire: str
 ) -> None:
     beat = BEAT / 2
     started = time.monotonic()
-    worker = workers(wire, raw.endpoint, bytes.upper, heartbeat_interval=beat, liveness=2)
-    peers = [raw.ready()]
+    worker = start_worker(wire, double.endpoint, bytes.upper, heartbeat_interval=beat, liveness=2)
+    peers = [double.ready()]
     # Two intervals of silence and a pause of one, two, four intervals; all since the start, for
     # what is read late here would make the time to the next one short.
     for intervals in itertools.accumulate((3, 4, 6)):
-        if raw.wire["disconnect"] is not None:
-            assert raw.next() == (peers[-1], raw.wire["disconnect"])
-        peers.append(raw.ready())
+        if double.wire["disconnect"] is not None:
+            assert double.next() == (peers[-1], double.wire["disconnect"])
+        peers.append(double.ready())
         assert time.monotonic() - started > 0.9 * intervals * beat
     assert len(set(peers)) == 4  # a new socket each time
     assert worker.stats()["expired"] >= 3
@@ -146,14 +134,14 @@ def test_a_silent_broker_is_left_and_told_ready_anew_after_growing_pauses(
 
 
 def test_a_broker_that_heartbeats_is_not_left(
-    raw: HeartbeatBroker, workers: Any, wire: str
+    double: HeartbeatBroker, start_worker: Any, wire: str
 ) -> None:
-    worker = workers(wire, raw.endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=10)
-    peer = raw.ready()
+    worker = start_worker(wire, double.endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=10)
+    peer = double.ready()
     end = time.monotonic() + 1.2  # longer than the worker's patience of a second
     while time.monotonic() < end:
-        raw.say(peer, "heartbeat")
-        raw.receive()
+        double.say(peer, "heartbeat")
+        double.receive()
     assert worker.stats()["expired"] == 0
     assert worker.stats()["readies"] == 1
 
@@ -161,9 +149,11 @@ def test_a_broker_that_heartbeats_is_not_left(
 # -- the connection -------------------------------------------------------------------------------
 
 
-def test_ready_again_after_the_broker_was_restarted(peers: Peers, workers: Any, wire: str) -> None:
+def test_ready_again_after_the_broker_was_restarted(
+    peers: Peers, start_worker: Any, wire: str
+) -> None:
     first = HeartbeatBroker(peers, wire=wire)
-    worker = workers(wire, first.endpoint, bytes.upper, reconnect_min=BEAT)
+    worker = start_worker(wire, first.endpoint, bytes.upper, reconnect_min=BEAT)
     first.ready()
     first.stop()
     second = HeartbeatBroker(peers, first.endpoint, wire=wire)
@@ -173,19 +163,21 @@ def test_ready_again_after_the_broker_was_restarted(peers: Peers, workers: Any, 
     assert (worker.stats()["readies"], worker.stats()["expired"]) == (2, 0)
 
 
-def test_it_waits_for_a_broker_that_is_not_up_yet(peers: Peers, workers: Any, wire: str) -> None:
+def test_it_waits_for_a_broker_that_is_not_up_yet(
+    peers: Peers, start_worker: Any, wire: str
+) -> None:
     endpoint = free_endpoint()
-    workers(wire, endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=3)
+    start_worker(wire, endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=3)
     late = HeartbeatBroker(peers, endpoint, wire=wire)
     late.request(late.ready(), b"q")
 
 
 def test_a_reply_to_a_connection_that_is_over_is_discarded(
-    peers: Peers, workers: Any, wire: str
+    peers: Peers, start_worker: Any, wire: str
 ) -> None:
     gate = Gate()
     first = HeartbeatBroker(peers, wire=wire)
-    worker = workers(wire, first.endpoint, gate, reconnect_min=BEAT)
+    worker = start_worker(wire, first.endpoint, gate, reconnect_min=BEAT)
     peer = first.ready()
     first.request(peer, b"at work", ticket=b"old 1")
     gate.entered()
@@ -204,9 +196,9 @@ def test_a_reply_to_a_connection_that_is_over_is_discarded(
     assert stats["discarded_requests"] == EXCESS
 
 
-def test_two_brokers_at_once(peers: Peers, workers: Any, wire: str) -> None:
+def test_two_brokers_at_once(peers: Peers, start_worker: Any, wire: str) -> None:
     one, two = (HeartbeatBroker(peers, wire=wire) for _ in range(2))
-    workers(wire, [one.endpoint, two.endpoint], bytes.upper, reconnect_min=BEAT)
+    start_worker(wire, [one.endpoint, two.endpoint], bytes.upper, reconnect_min=BEAT)
     at_one, at_two = one.ready(), two.ready()
     one.request(at_one, b"a")
     two.request(at_two, b"b")
@@ -225,11 +217,11 @@ def test_two_brokers_at_once(peers: Peers, workers: Any, wire: str) -> None:
 
 
 def test_capacity_requests_are_handled_at_once_over_all_brokers_and_never_more(
-    peers: Peers, workers: Any, wire: str
+    peers: Peers, start_worker: Any, wire: str
 ) -> None:
     gate = Gate()
     brokers = [HeartbeatBroker(peers, wire=wire) for _ in range(2)]
-    worker = workers(wire, [each.endpoint for each in brokers], gate, capacity=3)
+    worker = start_worker(wire, [each.endpoint for each in brokers], gate, capacity=3)
     at = [each.ready("ready-3") for each in brokers]
     for broker, peer in zip(brokers, at, strict=True):
         for n in (b"0", b"1", b"2"):
@@ -253,7 +245,7 @@ def test_capacity_requests_are_handled_at_once_over_all_brokers_and_never_more(
 
 
 def test_no_more_handlers_than_the_capacity_run_at_any_moment(
-    raw: HeartbeatBroker, workers: Any, wire: str
+    double: HeartbeatBroker, start_worker: Any, wire: str
 ) -> None:
     lock, running, most = threading.Lock(), 0, 0
 
@@ -267,11 +259,11 @@ def test_no_more_handlers_than_the_capacity_run_at_any_moment(
             running -= 1
         return body
 
-    workers(wire, raw.endpoint, handler, capacity=3)
-    peer = raw.ready("ready-3")
+    start_worker(wire, double.endpoint, handler, capacity=3)
+    peer = double.ready("ready-3")
     for n in range(60):
-        raw.request(peer, b"q", ticket=b"%d" % n)
-    tickets = {raw.next()[1][-3] for _ in range(60)}
+        double.request(peer, b"q", ticket=b"%d" % n)
+    tickets = {double.next()[1][-3] for _ in range(60)}
     assert tickets == {b"%d" % n for n in range(60)}
     assert most == 3
 
@@ -280,11 +272,11 @@ def test_no_more_handlers_than_the_capacity_run_at_any_moment(
 
 
 def test_a_worker_says_once_that_nobody_is_there(
-    peers: Peers, workers: Any, wire: str, caplog: pytest.LogCaptureFixture
+    peers: Peers, start_worker: Any, wire: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A mistyped endpoint shows in the log; and once it was reached there is nothing more to say."""
     endpoint = free_endpoint()
-    worker = workers(wire, endpoint, bytes.upper)
+    worker = start_worker(wire, endpoint, bytes.upper)
     said = f"nobody accepts connections at {endpoint}; trying again"
     wait_until(lambda: said in caplog.messages, "the word in the log")
     late = HeartbeatBroker(peers, endpoint, wire=wire)

@@ -5,43 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
 import pytest
 import zmq
 from doubles import free_endpoint, open_files, outcome, program
-from harness import PATIENCE, Peers, wait_until
-from heartbeat_doubles import Gate, HeartbeatBroker, heartbeat_worker_maker, unstarted
+from harness import PATIENCE, wait_until
+from heartbeat_doubles import Gate, HeartbeatBroker, unstarted
 
 from brigantine.wire.req import ERROR_MARK
 
-WIRES = ("ppp", "0.1", "0.2")
 
-
-@pytest.fixture(params=WIRES)
-def wire(request: pytest.FixtureRequest) -> str:
-    """The protocol that the worker speaks."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def raw(peers: Peers, wire: str) -> HeartbeatBroker:
-    return HeartbeatBroker(peers, wire=wire)
-
-
-@pytest.fixture
-def workers() -> Iterator[Callable[..., Any]]:
-    with heartbeat_worker_maker() as make:
-        yield make
-
-
-def gone(raw: HeartbeatBroker, peer: bytes) -> bool:
+def gone(double: HeartbeatBroker, peer: bytes) -> bool:
     """Whether the peer has left."""
     try:
-        raw.say(peer, "heartbeat")
+        double.say(peer, "heartbeat")
     except zmq.ZMQError as error:
         return error.errno == zmq.EHOSTUNREACH
     return False
@@ -50,23 +29,23 @@ def gone(raw: HeartbeatBroker, peer: bytes) -> bool:
 # -- the end --------------------------------------------------------------------------------------
 
 
-def test_stop_finishes_what_is_in_hand_and_says_goodbye(raw: HeartbeatBroker, wire: str) -> None:
+def test_stop_finishes_what_is_in_hand_and_says_goodbye(double: HeartbeatBroker, wire: str) -> None:
     gate = Gate()
-    worker = unstarted(wire, raw.endpoint, gate, capacity=3)
+    worker = unstarted(wire, double.endpoint, gate, capacity=3)
     serving = threading.Thread(target=worker.run)
     serving.start()
-    peer = raw.ready("ready-3")
+    peer = double.ready("ready-3")
     for n in (b"0", b"1"):
-        raw.request(peer, n, ticket=n)
+        double.request(peer, n, ticket=n)
     gate.entered(2)
     worker.stop()
-    raw.request(peer, b"too late", ticket=b"late")
+    double.request(peer, b"too late", ticket=b"late")
     wait_until(lambda: worker.stats()["discarded_requests"] == 1, "the refusal")
     gate.go.set()
-    assert {raw.next()[1][-1] for _ in range(2)} == {b"0", b"1"}
-    if raw.wire["disconnect"] is not None:
-        assert raw.next() == (peer, raw.wire["disconnect"])
-    wait_until(lambda: gone(raw, peer), "the end of the connection")
+    assert {double.next()[1][-1] for _ in range(2)} == {b"0", b"1"}
+    if double.wire["disconnect"] is not None:
+        assert double.next() == (peer, double.wire["disconnect"])
+    wait_until(lambda: gone(double, peer), "the end of the connection")
     serving.join(PATIENCE)
     assert not serving.is_alive()
     assert sorted(gate.seen) == [b"0", b"1"]
@@ -75,20 +54,20 @@ def test_stop_finishes_what_is_in_hand_and_says_goodbye(raw: HeartbeatBroker, wi
 
 @pytest.mark.parametrize("there", [True, False], ids=["idle", "no broker"])
 def test_stop_is_prompt_and_leaves_nothing_behind(
-    raw: HeartbeatBroker, workers: Any, wire: str, there: bool
+    double: HeartbeatBroker, start_worker: Any, wire: str, there: bool
 ) -> None:
-    endpoint = raw.endpoint if there else free_endpoint()
+    endpoint = double.endpoint if there else free_endpoint()
 
     def use() -> None:
-        worker = workers(wire, [endpoint, free_endpoint()], bytes.upper, capacity=3)
+        worker = start_worker(wire, [endpoint, free_endpoint()], bytes.upper, capacity=3)
         if there:
-            peer = raw.ready("ready-3")
-            raw.request(peer, b"q")
-            assert raw.reply(peer) == [b"Q"]
+            peer = double.ready("ready-3")
+            double.request(peer, b"q")
+            assert double.reply(peer) == [b"Q"]
         worker.stop()
         worker.stop()
-        if there and raw.wire["disconnect"] is not None:
-            assert raw.next() == (peer, raw.wire["disconnect"])
+        if there and double.wire["disconnect"] is not None:
+            assert double.next() == (peer, double.wire["disconnect"])
 
     use()
     files, running = open_files(), threading.active_count()
@@ -98,7 +77,7 @@ def test_stop_is_prompt_and_leaves_nothing_behind(
     wait_until(lambda: open_files() <= files, "the closing of all sockets")
 
 
-def test_what_ends_one_handlers_thread_ends_the_worker(raw: HeartbeatBroker, wire: str) -> None:
+def test_what_ends_one_handlers_thread_ends_the_worker(double: HeartbeatBroker, wire: str) -> None:
     barrier = threading.Barrier(3)
 
     def handler(body: bytes) -> bytes:
@@ -107,7 +86,7 @@ def test_what_ends_one_handlers_thread_ends_the_worker(raw: HeartbeatBroker, wir
             raise SystemExit(3)
         return body
 
-    worker = unstarted(wire, raw.endpoint, handler, capacity=3)
+    worker = unstarted(wire, double.endpoint, handler, capacity=3)
     ended: list[BaseException] = []
 
     def serve() -> None:
@@ -118,9 +97,9 @@ def test_what_ends_one_handlers_thread_ends_the_worker(raw: HeartbeatBroker, wir
 
     serving = threading.Thread(target=serve)
     serving.start()
-    peer = raw.ready("ready-3")
+    peer = double.ready("ready-3")
     for body in (b"a", b"exit", b"b"):
-        raw.request(peer, body)
+        double.request(peer, body)
     serving.join(PATIENCE)
     assert not serving.is_alive()
     assert [type(error) for error in ended] == [SystemExit]
@@ -150,10 +129,12 @@ print(worker.stats()["requests"], worker.stats()["replies"])
 """
 
 
-def test_a_signal_handler_lets_the_request_in_hand_finish(raw: HeartbeatBroker, wire: str) -> None:
-    with program(SERVES, [wire, raw.endpoint]) as process:
-        peer = raw.ready()
-        raw.request(peer, b"body")
+def test_a_signal_handler_lets_the_request_in_hand_finish(
+    double: HeartbeatBroker, wire: str
+) -> None:
+    with program(SERVES, [wire, double.endpoint]) as process:
+        peer = double.ready()
+        double.request(peer, b"body")
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.readline() == "working\n"
@@ -161,23 +142,23 @@ def test_a_signal_handler_lets_the_request_in_hand_finish(raw: HeartbeatBroker, 
             process.terminate()
         process.stdin.write("\n")
         process.stdin.flush()
-        assert raw.reply(peer) == [b"BODY"]
+        assert double.reply(peer) == [b"BODY"]
         assert outcome(process) == (0, "1 1\n", "")
 
 
 def test_ctrl_c_ends_a_worker_in_its_handler_without_a_reply(
-    raw: HeartbeatBroker, wire: str
+    double: HeartbeatBroker, wire: str
 ) -> None:
-    with program(SERVES, [wire, raw.endpoint]) as process:
-        peer = raw.ready()
-        raw.request(peer, b"body")
+    with program(SERVES, [wire, double.endpoint]) as process:
+        peer = double.ready()
+        double.request(peer, b"body")
         assert process.stdout is not None
         assert process.stdout.readline() == "working\n"
         process.send_signal(signal.SIGINT)
         assert outcome(process) == (0, "interrupted\n1 0\n", "")
-    if raw.wire["disconnect"] is not None:
-        assert raw.next() == (peer, raw.wire["disconnect"])
-    wait_until(lambda: gone(raw, peer), "the end of the connection")
+    if double.wire["disconnect"] is not None:
+        assert double.next() == (peer, double.wire["disconnect"])
+    wait_until(lambda: gone(double, peer), "the end of the connection")
 
 
 # -- a pause --------------------------------------------------------------------------------------
@@ -187,25 +168,25 @@ IMPATIENT = SERVES.replace("liveness=1000", "heartbeat_interval=0.1, liveness=5"
 
 
 def test_a_worker_that_was_stopped_does_not_take_that_for_the_brokers_silence(
-    raw: HeartbeatBroker, wire: str
+    double: HeartbeatBroker, wire: str
 ) -> None:
-    with program(IMPATIENT, [wire, raw.endpoint]) as process:
-        peer = raw.ready()
-        raw.say(peer, "heartbeat")
-        assert raw.receive() == (peer, raw.wire["heartbeat"])
+    with program(IMPATIENT, [wire, double.endpoint]) as process:
+        peer = double.ready()
+        double.say(peer, "heartbeat")
+        assert double.receive() == (peer, double.wire["heartbeat"])
         process.send_signal(signal.SIGSTOP)
-        while raw.socket.poll(800):  # what was under way, then more than its patience
-            raw.socket.recv_multipart()
+        while double.socket.poll(800):  # what was under way, then more than its patience
+            double.socket.recv_multipart()
         process.send_signal(signal.SIGCONT)
         for _ in range(2):  # it lives, and has stayed
-            assert raw.receive() == (peer, raw.wire["heartbeat"])
-            raw.say(peer, "heartbeat")
+            assert double.receive() == (peer, double.wire["heartbeat"])
+            double.say(peer, "heartbeat")
         process.terminate()
         assert outcome(process) == (0, "0 0\n", "")
 
 
 def test_what_is_cancelled_in_a_handlers_own_event_loop_is_an_error_like_others(
-    raw: HeartbeatBroker, wire: str
+    double: HeartbeatBroker, wire: str
 ) -> None:
     async def cancelled() -> None:
         task = asyncio.current_task()
@@ -218,10 +199,10 @@ def test_what_is_cancelled_in_a_handlers_own_event_loop_is_an_error_like_others(
             asyncio.run(cancelled())
         return body
 
-    with unstarted(wire, raw.endpoint, handler):
-        peer = raw.ready()
-        raw.request(peer, b"cancel")
-        mark, report = raw.reply(peer)
+    with unstarted(wire, double.endpoint, handler):
+        peer = double.ready()
+        double.request(peer, b"cancel")
+        mark, report = double.reply(peer)
         assert (mark, msgpack.unpackb(report)["type"]) == (ERROR_MARK, "CancelledError")
-        raw.request(peer, b"next")
-        assert raw.reply(peer) == [b"next"]
+        double.request(peer, b"next")
+        assert double.reply(peer) == [b"next"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import pytest
-from doubles import EMPTY, RawBroker, client_maker, worker_maker
+from doubles import EMPTY, RawBroker
 from harness import Peers, wait_until
 
 from brigantine import ConfigError, LRUBroker, WorkerFailed
@@ -16,23 +16,6 @@ from brigantine.wire.req import ERROR_MARK
 from brigantine.workers.lru import LRUWorker
 
 LOGGER = "brigantine.worker"
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def workers() -> Iterator[Callable[..., LRUWorker]]:
-    with worker_maker() as make:
-        yield make
-
-
-@pytest.fixture
-def clients() -> Iterator[Callable[..., Any]]:
-    with client_maker() as make:
-        yield make
 
 
 def echo(body: Any) -> Any:

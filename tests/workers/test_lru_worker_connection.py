@@ -6,37 +6,19 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import zmq
-from doubles import EMPTY, RawBroker, client_maker, free_endpoint, started_again, worker_maker
+from doubles import EMPTY, RawBroker, free_endpoint, started_again
 from harness import PATIENCE, Peers, wait_until
 from relay import Relay
 
 from brigantine import LRUBroker, ledger_holds
-from brigantine.workers.lru import LRUWorker
 
 #: Seconds between heartbeats where silence is to be noticed soon.
 BEAT = 0.1
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def workers() -> Iterator[Callable[..., LRUWorker]]:
-    with worker_maker() as make:
-        yield make
-
-
-@pytest.fixture
-def clients() -> Iterator[Callable[..., Any]]:
-    with client_maker() as make:
-        yield make
 
 
 class Gate:

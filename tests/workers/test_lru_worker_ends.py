@@ -10,23 +10,12 @@ from typing import Any
 
 import pytest
 import zmq
-from doubles import EMPTY, RawBroker, free_endpoint, open_files, outcome, program, worker_maker
+from doubles import EMPTY, RawBroker, free_endpoint, open_files, outcome, program
 from harness import PATIENCE, Peers, wait_until
 
 from brigantine import LRUBroker
 from brigantine.clients.lazy_pirate import LazyPirateClient
 from brigantine.workers.lru import LRUWorker
-
-
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
-def workers() -> Iterator[Callable[..., LRUWorker]]:
-    with worker_maker() as make:
-        yield make
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from harness import Peers, wait_until
-from heartbeat_doubles import BEAT, HeartbeatBroker, heartbeat_worker_maker
+from heartbeat_doubles import BEAT, HeartbeatBroker
 
 from brigantine import (
     LRUBroker,
@@ -29,13 +29,6 @@ BROKERS: dict[str, Callable[..., Any]] = {
 NAMES = {"ppp": "PPP", "0.1": "MDP 0.1", "0.2": "MDP 0.2"}
 
 
-@pytest.fixture
-def workers() -> Iterator[Callable[..., Any]]:
-    """``workers(wire, brokers, handler, **options)`` starts a worker."""
-    with heartbeat_worker_maker() as make:
-        yield make
-
-
 @pytest.mark.parametrize(
     ("wire", "broker"),
     [
@@ -49,13 +42,13 @@ def workers() -> Iterator[Callable[..., Any]]:
 )
 @pytest.mark.parametrize("side", ["frontend", "backend"])
 def test_a_worker_at_a_broker_of_another_protocol_says_so(
-    impl: str, workers: Callable[..., Any], caplog: pytest.LogCaptureFixture, wire: str,
+    impl: str, start_worker: Callable[..., Any], caplog: pytest.LogCaptureFixture, wire: str,
     broker: str, side: str,
 ) -> None:  # fmt: skip
     caplog.set_level("WARNING", "brigantine.worker")
     with BROKERS[broker](ANY, ANY, impl=impl) as running:
         endpoint = getattr(running, side)
-        worker = workers(wire, endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=2)
+        worker = start_worker(wire, endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=2)
         wait_until(lambda: "Is it the workers' endpoint of a broker" in caplog.text, "the hint")
         assert f"speaks {NAMES[wire]}" in caplog.text
         assert endpoint in caplog.text
@@ -64,11 +57,11 @@ def test_a_worker_at_a_broker_of_another_protocol_says_so(
 
 @pytest.mark.parametrize("wire", ["0.1", "0.2"])
 def test_a_broker_that_is_given_up_is_told_disconnect_on_that_connection(
-    peers: Peers, workers: Callable[..., Any], caplog: pytest.LogCaptureFixture, wire: str
+    peers: Peers, start_worker: Callable[..., Any], caplog: pytest.LogCaptureFixture, wire: str
 ) -> None:
     caplog.set_level("WARNING", "brigantine.worker")
     raw = HeartbeatBroker(peers, wire=wire)
-    workers(wire, raw.endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=2)
+    start_worker(wire, raw.endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=2)
     peer = raw.ready()
     raw.say(peer, "heartbeat")
     assert raw.next() == (peer, raw.wire["disconnect"])
@@ -77,11 +70,11 @@ def test_a_broker_that_is_given_up_is_told_disconnect_on_that_connection(
 
 
 def test_a_broker_that_is_given_up_with_a_request_in_hand_is_told_so_too(
-    peers: Peers, workers: Callable[..., Any]
+    peers: Peers, start_worker: Callable[..., Any]
 ) -> None:
     wire = "0.2"
     raw = HeartbeatBroker(peers, wire=wire)
-    worker = workers(wire, raw.endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=2)
+    worker = start_worker(wire, raw.endpoint, bytes.upper, heartbeat_interval=BEAT, liveness=2)
     peer = raw.ready()
     raw.request(peer, b"q")
     assert raw.reply(peer) == [b"Q"]

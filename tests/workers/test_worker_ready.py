@@ -18,7 +18,7 @@ import pytest
 from commands import Commands, started
 from dialects import DIALECTS, TalkRig
 from harness import Peers, wait_until
-from heartbeat_doubles import BEAT, HeartbeatBroker, heartbeat_worker_maker, unstarted
+from heartbeat_doubles import BEAT, HeartbeatBroker, unstarted
 from models import BACKEND
 
 from brigantine import (
@@ -37,7 +37,7 @@ from brigantine import (
 ANY = "tcp://127.0.0.1:*"
 OURS = b"brigantine/1:0123456789abcdef"
 TIMES = 50
-#: Seconds after which a client is told at once that a service has no workers.
+#: Seconds after which a client is told at once that a service has no start_worker.
 GRACE = 0.1
 NEVER = 60.0
 
@@ -46,13 +46,6 @@ def nobody() -> str:
     """An endpoint at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.fixture
-def workers() -> Iterator[Callable[..., Any]]:
-    """``workers(wire, brokers, handler, **options)`` starts a worker."""
-    with heartbeat_worker_maker() as make:
-        yield make
 
 
 @pytest.fixture
@@ -183,10 +176,10 @@ def test_one_broker_of_several_is_enough_to_begin(
 
 @pytest.mark.parametrize("wire", ["ppp", "0.1", "0.2"])
 def test_a_foreign_broker_confirms_by_anything_but_disconnect(
-    peers: Peers, workers: Callable[..., Any], wire: str
+    peers: Peers, start_worker: Callable[..., Any], wire: str
 ) -> None:
     raw = HeartbeatBroker(peers, wire=wire)
-    worker = workers(wire, raw.endpoint, bytes.upper, reconnect_min=0.01)
+    worker = start_worker(wire, raw.endpoint, bytes.upper, reconnect_min=0.01)
     peer = raw.ready()
     wait_until(lambda: worker.stats()["connects"], "the connection")
     with pytest.raises(NotReady, match="connected, but READY was not answered"):

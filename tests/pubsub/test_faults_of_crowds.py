@@ -67,7 +67,12 @@ def test_what_a_slow_subscriber_misses_is_counted_and_others_are_not_held_up(
     out.publish("a", b"last")
     assert slow.recv(10).missed == pending
     assert slow.missed() == ({"p": stats["missed"]} if stats["missed"] else {})
-    record(50, missed=stats["missed"] + stats["shed"], counted=told + pending, stall_ms=stalls)
+    record(
+        "subscribers slow at times",
+        missed=stats["missed"] + stats["shed"],
+        counted=told + pending,
+        stall_ms=stalls,
+    )
 
 
 def settled(subscriber: Any, sent: int) -> bool:
@@ -114,7 +119,7 @@ def test_everybody_gets_what_it_asked_for_and_the_last_to_go_ends_it(
                 each.close()
         wait_until(lambda: out.stats()["subscribers"] == 0)
         wait_until(lambda: quiet(out, chain[0], topics), timeout=20)
-        record(51, wrong_topic=wrong, bytes_to_nobody=0)
+        record("subscribers leave one by one", wrong_topic=wrong, bytes_to_nobody=0)
 
 
 def quiet(out: Any, forwarder: ForwarderDevice, topics: list[str]) -> bool:
@@ -147,7 +152,7 @@ def test_topics_that_come_and_go_without_end_leave_nothing(
     grown = rss() - before
     assert grown < 16 << 20
     assert out.stats()["subscribers"] == 1
-    record(51, subscriptions=100_000, grown_kib=grown // 1024)
+    record("subscribers leave one by one", subscriptions=100_000, grown_kib=grown // 1024)
 
 
 # -- threads and ends -------------------------------------------------------------------------
@@ -185,7 +190,7 @@ def test_many_threads_publish_while_another_closes(subscriber: Maker, record: Ma
         assert message.body == b"%d" % counts[thread]
         counts[thread] += 1
     assert counts == accepted
-    record(52, torn=0, tail_lost=sum(accepted) - sum(counts))
+    record("publish while it is closed", torn=0, tail_lost=sum(accepted) - sum(counts))
 
 
 def test_the_tail_of_a_program_that_returns_arrives(subscriber: Maker, record: Maker) -> None:
@@ -198,7 +203,7 @@ def test_the_tail_of_a_program_that_returns_arrives(subscriber: Maker, record: M
         assert program.wait() == 0
         found = bodies(into, 900)
     assert found == [b"%d" % each for each in range(900)]
-    record(52, tail_lost=900 - len(found))
+    record("publish while it is closed", tail_lost=900 - len(found))
 
 
 def test_close_tells_how_many_may_not_have_left(peers: Peers, record: Maker) -> None:
@@ -220,7 +225,7 @@ def test_close_tells_how_many_may_not_have_left(peers: Peers, record: Maker) -> 
     assert took < 5
     assert out.stats()["unsent"] == unsent
     assert out.close() == unsent
-    record(52, told=unsent, seconds=took)
+    record("publish while it is closed", told=unsent, seconds=took)
 
 
 def test_a_forked_child_does_nothing_of_its_parents() -> None:
@@ -345,7 +350,12 @@ def test_a_forwarder_killed_under_load_loses_what_the_numbers_tell(
         wait_until(lambda: settled(into, sent), timeout=20)
         stats = into.stats()
         assert stats["duplicates"] == stats["restarts"] == 0
-        record(45, sent=sent, missed=stats["missed"], uncounted=0)
+        record(
+            "publisher or forwarder killed and restarted",
+            sent=sent,
+            missed=stats["missed"],
+            uncounted=0,
+        )
     finally:
         device.kill()
         device.wait()

@@ -140,7 +140,7 @@ def can_send(dialing: Dialing[Any], heard_at: float) -> bool:
     # One that is not watched may have lost its connection.
     if now - heard_at >= IDLE_MAX or not (dialing.monitor or dialing.silent):
         return False
-    dialing.turn(now)
+    dialing.advance(now)
     if dialing.over or not dialing.connected or dialing.socket is None:
         return False
     events = cast(int, dialing.socket.getsockopt(zmq.EVENTS))
@@ -184,7 +184,7 @@ class Channel:
             opened=self._opened, closing=self._forget_poller, again=True,
         )  # fmt: skip
         try:
-            self._dialing.turn(self._heard_at)
+            self._dialing.advance(self._heard_at)
         except BaseException:
             self.close()
             raise
@@ -242,7 +242,7 @@ class Channel:
             elif dialing.monitor in ready or not dialing.connected:
                 if self._bell is not None:
                     self._bell.clear()
-                dialing.turn(time.monotonic())
+                dialing.advance(time.monotonic())
             if left <= 0:
                 return None
 

@@ -61,7 +61,7 @@ class AsyncChannel:
         self._heard_at = time.monotonic()
         self._frames: list[bytes] = []
         self._closed = False
-        #: What has gone wrong in a turn that nobody waited for.
+        #: What has gone wrong in a step that nobody waited for.
         self._error: BaseException | None = None
         #: Who waits for something to happen to the connection.
         self._changed: asyncio.Future[None] | None = None
@@ -72,7 +72,7 @@ class AsyncChannel:
             endpoint, make, self._wake, patience=CONNECT_PATIENCE,
             opened=self._send, closing=self._unwatch, again=True,
         )  # fmt: skip
-        self._turn()
+        self._advance()
         if self._error is not None:
             self.close()
             raise self._error
@@ -82,14 +82,14 @@ class AsyncChannel:
     def _wake(self) -> None:
         """From another thread: a name was looked up."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._turn)
+            self._loop.call_soon_threadsafe(self._advance)
 
-    def _turn(self) -> None:
+    def _advance(self) -> None:
         """Something has happened to the connection, or is due."""
         if self._closed:
             return
         try:
-            self._dialing.turn(time.monotonic())
+            self._dialing.advance(time.monotonic())
             self._watch()
         except BaseException as error:
             self._error = error
@@ -104,14 +104,14 @@ class AsyncChannel:
         monitor = self._dialing.monitor
         if monitor is not None and self._watched < 0:
             self._watched = cast(int, monitor.getsockopt(zmq.FD))
-            self._loop.add_reader(self._watched, self._turn)
+            self._loop.add_reader(self._watched, self._advance)
             # Its descriptor tells of nothing before it was once found empty.
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._advance)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if (due := self._dialing.due()) is not None:
-            self._timer = self._loop.call_later(due - time.monotonic(), self._turn)
+            self._timer = self._loop.call_later(due - time.monotonic(), self._advance)
 
     def _unwatch(self) -> None:
         watched, self._watched = self._watched, -1

@@ -66,7 +66,7 @@ class Witness:
             patience=CONNECT_PATIENCE, opened=self._say, again=True,
         )  # fmt: skip
         try:
-            dialing.turn(time.monotonic())
+            dialing.advance(time.monotonic())
         except BaseException:
             dialing.close()
             raise
@@ -121,7 +121,7 @@ class Witness:
 
     def _read(self) -> None:
         dialing = self._dialing
-        dialing.turn(time.monotonic())
+        dialing.advance(time.monotonic())
         if dialing.connected and not dialing.over:
             self._cut = False
             assert dialing.socket is not None

@@ -160,7 +160,7 @@ class NameFollower:
     def _turn(self, poller: zmq.Poller) -> None:
         for each in self._followed:
             now = time.monotonic()
-            if (address := each.end.turn(now)) is not None:
+            if (address := each.end.advance(now)) is not None:
                 self._move(each, address, now)
             each.tell()
         dues = [due for each in self._followed if (due := each.due()) is not None]

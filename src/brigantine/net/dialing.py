@@ -66,7 +66,7 @@ class Dialing(Generic[Made]):
     ``make`` gives a socket with its options and the PAIR that will watch it, or ``None`` to do without:
     then there is one try, and how it ends is not known.  ``opened`` is told of each socket that begins
     to connect, ``closing`` before one is closed.  ``wake`` may be called from any thread: it is time for
-    another :meth:`turn`.  With ``again`` a connection that ends before its handshake was done is a try
+    another :meth:`advance`.  With ``again`` a connection that ends before its handshake was done is a try
     that has failed, otherwise it is over; and when files are used up the first try raises what it met.
     """
 
@@ -104,7 +104,7 @@ class Dialing(Generic[Made]):
         self.met = ""
         #: The descriptor of the connection, and what tells that it still is; see close_socket().
         self._descriptor = (-1, 0)
-        #: Over inproc there are no events: call :meth:`turn` from time to time.
+        #: Over inproc there are no events: call :meth:`advance` from time to time.
         self.silent = endpoint.startswith("inproc://")
         self._addresses: deque[str] = deque()
         self._lookup: Lookup | None = None
@@ -128,7 +128,7 @@ class Dialing(Generic[Made]):
         return bool(self.trouble) and self.socket is None and not (self._addresses or self._lookup)
 
     def due(self) -> float | None:
-        """When to call :meth:`turn` at the latest; ``None``: when the monitor or ``wake`` says so."""
+        """When to call :meth:`advance` at the latest; ``None``: when the monitor or ``wake`` says so."""
         if self.connected or self.over:
             return None
         if self._question is not None:
@@ -137,7 +137,7 @@ class Dialing(Generic[Made]):
             return self._lookup.stale_at
         return self._try_at if self.socket is None else self._fails_at
 
-    def turn(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Do what is to be done now.
 
         Raises :class:`~brigantine.errors.ConnectError` when connecting can't be tried.

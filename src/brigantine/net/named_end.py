@@ -35,8 +35,8 @@ class NamedEnd:
     """A name that is looked up until a connection is established, and again when one is lost for some time.
 
     libzmq goes on trying to reach the address that it was given meanwhile.  ``wake`` may be called from
-    any thread: it is time for another :meth:`turn`.  With ``once`` libzmq connects once, as the socket's
-    routing id is for one connection: then a name is looked up for each, and :meth:`turn` asks for each,
+    any thread: it is time for another :meth:`advance`.  With ``once`` libzmq connects once, as the socket's
+    routing id is for one connection: then a name is looked up for each, and :meth:`advance` asks for each,
     also for those to an endpoint of numbers.  ``address`` is where it has begun to connect already.
     """
 
@@ -71,14 +71,14 @@ class NamedEnd:
         self._at = 0.0
 
     def due(self) -> float | None:
-        """When to call :meth:`turn` at the latest; ``None``: when ``wake`` or what is heard says so."""
+        """When to call :meth:`advance` at the latest; ``None``: when ``wake`` or what is heard says so."""
         if self.up:
             return None
         if self._lookup is None:
             return self._at
         return self._lookup.stale_at if self.trouble else min(self._at, self._lookup.stale_at)
 
-    def turn(self, now: float) -> str | None:
+    def advance(self, now: float) -> str | None:
         """The address to move to now, if there is one; :meth:`moved` or :meth:`later` is to follow."""
         if self._lookup is not None:
             self._take_answer(self._lookup, now)
@@ -116,7 +116,7 @@ class NamedEnd:
             self._at = self._look_again(now)
 
     def moved(self, now: float, trouble: str = "") -> None:
-        """The socket is told to connect to what :meth:`turn` has answered, or why that can't be."""
+        """The socket is told to connect to what :meth:`advance` has answered, or why that can't be."""
         address = self._addresses.popleft()
         if trouble:
             self.address, self.trouble = "", trouble

@@ -33,7 +33,7 @@ class Caller:
     ``kind`` is DEALER towards one of ours; PULL, PUSH and SUB towards plain programs, which have no
     heartbeats.  ``up`` is called when a connection is established, ``down`` when it has ended, after
     all that it had brought was read by ``heard``.  ``wake`` may be called by other threads: it is time
-    for a :meth:`turn`.
+    for a :meth:`advance`.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Caller:
         self._dialing = Dialing(
             self.endpoint, self._make, self._wake, patience=PATIENCE, again=True
         )
-        self.turn(now)
+        self.advance(now)
 
     def _make(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes] | None]:
         assert self._context is not None
@@ -112,12 +112,12 @@ class Caller:
             socket.close()
             raise
 
-    def turn(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Look after the connection, and send what time makes due."""
         dialing = self._dialing
         if dialing is None:
             return
-        dialing.turn(now)
+        dialing.advance(now)
         self._tell_trouble(dialing)
         if dialing.connected and not self.connected and not dialing.over:
             self.connected = True
@@ -212,7 +212,7 @@ class Caller:
             poller.register(dialing.socket, wanted | (zmq.POLLOUT if waits_for_room else 0))
 
     def due(self) -> float | None:
-        """When :meth:`open` or :meth:`turn` is due at the latest."""
+        """When :meth:`open` or :meth:`advance` is due at the latest."""
         dialing = self._dialing
         if dialing is None:
             return self._open_at

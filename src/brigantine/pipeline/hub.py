@@ -244,7 +244,7 @@ class Hub(ABC):
         self._watch.read()
         more = behind = self._read_router()
         for caller in self._callers:
-            caller.turn(self._now)
+            caller.advance(self._now)
             more = caller.read(BATCH) or more
         more = self._work(self._now) or more
         self._look_at_peers(behind=behind)

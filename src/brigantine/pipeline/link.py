@@ -165,7 +165,7 @@ class PipelineLink(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
         self._wakeup.clear()
         more = self._collect()
         for caller in self._callers:
-            caller.turn(self._now)
+            caller.advance(self._now)
             if caller.kind != zmq.PULL or self._may_take():
                 more = caller.read(BATCH if caller.kind != zmq.PULL else 1) or more
         self._count_callers()

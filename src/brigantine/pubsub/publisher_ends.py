@@ -28,7 +28,7 @@ _log = logging.getLogger("brigantine.publisher")
 
 
 class PublisherEnds:
-    """The ends of one socket, used by the thread that has it.  ``wake`` has that call :meth:`turn`."""
+    """The ends of one socket, used by the thread that has it.  ``wake`` has that call :meth:`advance`."""
 
     def __init__(self, wanted: tuple[End, ...], wake: Callable[[], object]) -> None:
         self._wanted, self._wake = wanted, wake
@@ -83,7 +83,7 @@ class PublisherEnds:
         self.bound += (real,)
         self.endpoints += (real,)
 
-    def turn(self, socket: zmq.Socket[bytes]) -> None:
+    def advance(self, socket: zmq.Socket[bytes]) -> None:
         """Do what the follower has asked for, and read what has happened to connections."""
         while self._moves:
             frame, answer = self._moves.popleft()

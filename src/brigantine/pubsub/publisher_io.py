@@ -180,7 +180,7 @@ class PublisherIO:
         self._beat_at = time.monotonic() + self._interval
         while not self._sealed:
             self._wait(poller)
-            self.ends.turn(socket)
+            self.ends.advance(socket)
             self._read(socket)
             self._beat(socket)
             if not self._send_some(socket) and self._stopping:

@@ -258,7 +258,7 @@ class SubscriberIO:
         if dialing is None:
             return
         try:
-            dialing.turn(now)
+            dialing.advance(now)
         except ConnectError as error:
             self._leave(now, str(error.strerror or error))
             return

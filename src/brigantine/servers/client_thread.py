@@ -159,7 +159,7 @@ class ClientThread:
         now = time.monotonic()
         self._obey(now)
         if dialing.monitor is not None or not dialing.connected:
-            dialing.turn(now)
+            dialing.advance(now)
         self._look(dialing, now)
         self._receive(dialing, now)
         self.talk.tick(now, dialing.trouble)
@@ -175,7 +175,7 @@ class ClientThread:
                 self.endpoint, partial(_make, context), self.wakeup.set, patience=CONNECT_PATIENCE,
                 again=True,
             )  # fmt: skip
-            self._dialing.turn(now)
+            self._dialing.advance(now)
         return self._dialing
 
     def _poll(self, dialing: Dialing[zmq.Socket[bytes]], now: float) -> None:

@@ -63,7 +63,7 @@ class Connection:
         #: Over inproc there are no events: call :meth:`read_events` from time to time.
         self.silent = self._dialing.silent
         try:
-            self._dialing.turn(time.monotonic())
+            self._dialing.advance(time.monotonic())
         except BaseException:
             self.close()
             raise
@@ -132,7 +132,7 @@ class Connection:
         """What has happened since the last call: (has connected, is over)."""
         dialing = self._dialing
         before = dialing.connected
-        dialing.turn(time.monotonic())
+        dialing.advance(time.monotonic())
         has_connected = dialing.connected and not before and not self.silent
         self.connected = self.connected or has_connected
         self._say_greeting()

@@ -7,6 +7,7 @@ from ._impl import implementation
 from ._version import __version__
 from .broker.event_reader import Events
 from .broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from .clients.balancing import BalancingClient
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
@@ -78,6 +79,7 @@ __all__ = [
     "AsyncClient",
     "AsyncServer",
     "BadEnvelope",
+    "BalancingClient",
     "BindError",
     "BrigantineError",
     "BrokerConfig",

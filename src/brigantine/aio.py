@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import zmq
 
+from .clients.balancing_aio import BalancingClient
 from .clients.base_aio import AsyncClientBase
 from .clients.codec import REQCodec, mdp_codec
 from .clients.counters import MDP_STATS, STATS
@@ -31,6 +32,7 @@ from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
 __all__ = [
     "AsyncClient",
     "AsyncServer",
+    "BalancingClient",
     "LRUWorker",
     "LazyPirateClient",
     "MajordomoClient",

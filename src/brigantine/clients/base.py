@@ -19,6 +19,7 @@ from ..validation.calls import ForThreads, public_name
 from ..wire.body import from_frames
 from .codec import ClientCodec, Reply, Says
 from .counters import STATS, ending
+from .failover import Failover
 from .failure import checked
 from .limits import Limits
 from .pending import PendingRequest
@@ -37,6 +38,10 @@ class ClientBase(ForThreads):
     _kind: ClassVar[int]
     #: Counter -> meaning.
     _stats: ClassVar[dict[str, str]] = STATS
+    #: Which broker is asked.
+    _failover: ClassVar[type[Failover]] = Failover
+    #: What its brokers are called.
+    _what: ClassVar[str] = "brokers"
     #: How a service is asked, where the protocol has any.
     _service_codec: Callable[[bytes], ClientCodec] | None = None
 
@@ -47,7 +52,7 @@ class ClientBase(ForThreads):
         context: zmq.Context[Any] | None,
     ) -> None:
         refuse_patched(public_name(type(self)))
-        self._brokers = as_targets(brokers, "brokers", shared=context is not None)
+        self._brokers: Sequence[str] = as_targets(brokers, self._what, shared=context is not None)
         self._limits = limits
         self._closed = False
         # A context and its sockets don't survive a fork: each process gets a pool of its own.
@@ -62,6 +67,7 @@ class ClientBase(ForThreads):
             kind=self._kind,
             codec=self._service_codec,
             closed=self._closed,
+            failover=self._failover,
         )
 
     def _pool(self) -> SocketPool:
@@ -242,7 +248,7 @@ class ClientBase(ForThreads):
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {state} brokers={','.join(self._brokers)}>"
+        return f"<{type(self).__name__} {state} {self._what}={','.join(self._brokers)}>"
 
 
 def _close(pools: dict[int, SocketPool]) -> None:

@@ -21,6 +21,7 @@ from ..wire.body import from_frames
 from .channel import CONTEXT_GONE
 from .codec import ClientCodec, Reply, Says
 from .counters import ending
+from .failover import Failover
 from .failure import checked
 from .limits import Limits
 from .pending import PendingRequest
@@ -39,6 +40,10 @@ class AsyncClientBase(ForTasks):
     _kind: ClassVar[int]
     #: Counter -> meaning.
     _names: ClassVar[dict[str, str]]
+    #: Which broker is asked.
+    _failover: ClassVar[type[Failover]] = Failover
+    #: What its brokers are called.
+    _what: ClassVar[str] = "brokers"
     #: How a service is asked, where the protocol has any.
     _service_codec: Callable[[bytes], ClientCodec] | None = None
 
@@ -46,7 +51,7 @@ class AsyncClientBase(ForTasks):
         self, brokers: str | Sequence[str], limits: Limits, context: zmq.Context[Any] | None
     ) -> None:
         refuse_patched(public_name(type(self)))
-        self._brokers = as_targets(brokers, "brokers", shared=context is not None)
+        self._brokers: Sequence[str] = as_targets(brokers, self._what, shared=context is not None)
         self._limits = limits
         self._context = plain_context(context)
         self._stats = dict.fromkeys(self._names, 0)
@@ -89,7 +94,7 @@ class AsyncClientBase(ForTasks):
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<aio.{type(self).__name__} {state} brokers={','.join(self._brokers)}>"
+        return f"<aio.{type(self).__name__} {state} {self._what}={','.join(self._brokers)}>"
 
     # -- driving a pending ---------------------------------------------------------------------
 
@@ -135,10 +140,13 @@ class AsyncClientBase(ForTasks):
                 self._pools.pop(0).close()
         # A context doesn't survive a fork.
         context = self._context if process == self._process else None
-        self._pools.insert(
-            0, LoopPool(self._brokers, context, self._stats, self._kind, self._service_codec)
-        )
+        self._pools.insert(0, self._new_pool(context))
         return self._pools[0]
+
+    def _new_pool(self, context: zmq.Context[Any] | None) -> LoopPool:
+        return LoopPool(
+            self._brokers, context, self._stats, self._kind, self._service_codec, self._failover
+        )
 
     async def _ask(self, pending: PendingRequest) -> bytes | list[bytes]:
         """The one reply to a request that is no stream."""

@@ -26,7 +26,7 @@ from typing import Protocol
 
 from .pending import PendingRequest
 
-__all__ = ["HALF_OPEN_AFTER", "HALF_OPEN_AFTER_MAX", "Failover", "Probe"]
+__all__ = ["HALF_OPEN_AFTER", "HALF_OPEN_AFTER_MAX", "Balancer", "Failover", "Probe"]
 
 #: Seconds that a silent broker must be connected before it is half-open and gets one request: at first,
 #: and at most after requests that it let wait in vain.
@@ -113,6 +113,16 @@ class Failover:
         #: How many brokers are silent.
         self._silent = 0
 
+    def began(self, broker: int) -> None:
+        """A try is under way at that broker."""
+
+    def ended(self, broker: int) -> None:
+        """It is over."""
+
+    def may_keep(self, _broker: int) -> bool:
+        """Whether idle sockets to that broker are of use."""
+        return True
+
     def next_broker(self, pending: PendingRequest, now: float) -> float:
         """Choose the broker of a request's next try; seconds to pause before it.
 
@@ -179,3 +189,69 @@ class Failover:
             if health.probe is not None:
                 health.probe.close()
                 health.probe = None
+
+
+class Balancer(Failover):
+    """Requests spread over services that are all alike; services come and go while it is in use.
+
+    Of the services that are well, the one with the fewest requests in hand is next, in turn where several
+    have as few.  What is known of the others is as in :class:`Failover`.
+    """
+
+    def __init__(self, services: int, watch: Callable[[int], Probe | None]) -> None:
+        super().__init__(services, watch)
+        self._in_hand = [0] * services
+        #: How often each was chosen: turns are taken by that.
+        self._turns = [0] * services
+
+    def add(self, service: int) -> None:
+        """One more, the next number or one that was removed."""
+        if service == len(self._health):
+            self._health.append(BrokerHealth())
+            self._in_hand.append(0)
+            self._turns.append(0)
+        self._all = tuple(sorted({*self._all, service}))
+        self._takes_turns(service)
+
+    def _takes_turns(self, service: int) -> None:
+        """From now on: what it has missed is not made up for, or it would get all for a while."""
+        self._turns[service] = max(self._turns[each] for each in self._all)
+
+    def answered(self, broker: int, now: float) -> None:
+        was_silent = self._health[broker].silent_at is not None
+        super().answered(broker, now)
+        if was_silent and broker in self._all:
+            self._takes_turns(broker)
+
+    def remove(self, service: int) -> None:
+        """It gets no request any more."""
+        self._all = tuple(each for each in self._all if each != service)
+        health = self._health[service]
+        if health.silent_at is not None:
+            self._silent -= 1
+        health.recovered()
+
+    def may_keep(self, broker: int) -> bool:
+        return broker in self._all
+
+    def began(self, broker: int) -> None:
+        self._in_hand[broker] += 1
+
+    def ended(self, broker: int) -> None:
+        self._in_hand[broker] -= 1
+
+    def next_broker(self, pending: PendingRequest, now: float) -> float:
+        pause = super().next_broker(pending, now)
+        self._turns[pending.broker] += 1
+        return pause
+
+    def order(self, now: float) -> Sequence[int]:
+        return sorted(self._all, key=lambda each: self._place(each, now))
+
+    def _place(self, service: int, now: float) -> tuple[int, int, int]:
+        rank = self._health[service].rank(now) if self._silent else 0
+        return rank, self._in_hand[service], self._turns[service]
+
+    def silent(self, broker: int, began: float, now: float) -> None:
+        if broker in self._all:
+            super().silent(broker, began, now)

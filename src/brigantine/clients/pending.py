@@ -63,7 +63,7 @@ class PendingRequest:
         self._codec = codec
         #: What to send at each try.
         self.frames = codec.request(body)
-        self._brokers = brokers
+        self._brokers = tuple(brokers)
         self._several = len(brokers) > 1
         self.timeout = timeout
         self._retries = retries
@@ -107,7 +107,9 @@ class PendingRequest:
         a pause only before a broker that this request has tried already.
         Raises :class:`~brigantine.errors.NoReply`, or the subclass that says why, when no try is left.
         """
-        willing = [broker for broker in order if broker not in self._refused]
+        # One that was added since the request was made is for those after it.
+        known = range(len(self._brokers))
+        willing = [each for each in order if each in known and each not in self._refused]
         if not willing or self._failed > self._retries or self._delivered:
             raise failure(
                 self._tries,

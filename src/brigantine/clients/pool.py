@@ -25,7 +25,7 @@ from .channel import (
     unreachable,
 )
 from .codec import ClientCodec
-from .failover import Failover
+from .failover import Balancer, Failover
 from .pending import PendingRequest
 from .sight import Sight
 from .witness import Witnesses, better_leave
@@ -65,6 +65,7 @@ class SocketPool:
         kind: int = zmq.REQ,
         codec: Callable[[bytes], ClientCodec] | None = None,
         closed: bool = False,
+        failover: type[Failover] = Failover,
     ) -> None:
         self._endpoints = endpoints
         #: The type of the sockets: REQ, or DEALER.
@@ -84,7 +85,7 @@ class SocketPool:
         self._make: Maker | None = None
         self._wakeup: Wakeup | None = None
         self._known: Sockets = set()
-        self._failover = Failover(len(endpoints), self._watch)
+        self._failover = failover(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[Channel]] = [[] for _ in endpoints]
@@ -139,6 +140,25 @@ class SocketPool:
             if not self._closed:
                 self._failover.silent(pending.broker, pending.waiting_since, now)
 
+    def held(self) -> contextlib.AbstractContextManager[Any]:
+        """The time of a change of what is asked."""
+        return self._lock
+
+    def add(self, broker: int) -> None:
+        """One more to be asked: the next of ``endpoints``, or one that was removed."""
+        with self._lock:
+            if broker == len(self._idle):
+                self._idle.append([])
+            assert isinstance(self._failover, Balancer)
+            self._failover.add(broker)
+
+    def remove(self, broker: int) -> None:
+        """That one is not asked any more; requests that it has in hand run on."""
+        with self._lock:
+            assert isinstance(self._failover, Balancer)
+            self._failover.remove(broker)
+        self.drop_idle(broker)
+
     def _watch(self, broker: int) -> SocketProbe | None:
         """Watch a silent broker from outside."""
         context = self._given_context or self._own_context
@@ -177,11 +197,16 @@ class SocketPool:
 
         To be called by a thread that has :meth:`entered`, and followed by :meth:`give_back`.
         """
-        channel = None if fresh else self._take_idle(broker)
-        return channel or self._open(broker)
+        channel = (None if fresh else self._take_idle(broker)) or self._open(broker)
+        with self._lock:
+            self._failover.began(broker)
+        return channel
 
     def give_back(self, broker: int, channel: Channel, *, clean: bool) -> None:
         """The request has ended; ``clean`` when its channel has nothing more to say."""
+        with self._lock:
+            self._failover.ended(broker)
+            clean = clean and self._failover.may_keep(broker)
         if clean:
             self._keep(broker, channel)
             return

@@ -27,7 +27,7 @@ from .channel import (
     unreachable,
 )
 from .codec import ClientCodec
-from .failover import Failover
+from .failover import Balancer, Failover
 from .pending import PendingRequest
 from .pool import MAX_IDLE
 from .sight import Sight
@@ -218,6 +218,7 @@ class LoopPool:
         stats: dict[str, int],
         kind: int,
         codec: Callable[[bytes], ClientCodec] | None,
+        failover: type[Failover] = Failover,
     ) -> None:
         #: The loop and the process that its sockets belong to.
         self.loop = asyncio.get_running_loop()
@@ -231,7 +232,7 @@ class LoopPool:
         self._stats = stats
         self._known: Sockets = set()
         self._make = Maker(self._context, kind, self._known, _KnownAsyncSocket)
-        self._failover = Failover(len(endpoints), self._watch)
+        self._failover = failover(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[AsyncChannel]] = [[] for _ in endpoints]
@@ -283,6 +284,19 @@ class LoopPool:
             if not self._closed:
                 self._failover.silent(pending.broker, pending.waiting_since, now)
 
+    def add(self, broker: int) -> None:
+        """One more to be asked: the next of ``endpoints``, or one that was removed."""
+        if broker == len(self._idle):
+            self._idle.append([])
+        assert isinstance(self._failover, Balancer)
+        self._failover.add(broker)
+
+    def remove(self, broker: int) -> None:
+        """That one is not asked any more; requests that it has in hand run on."""
+        assert isinstance(self._failover, Balancer)
+        self._failover.remove(broker)
+        self.drop_idle(broker)
+
     def _watch(self, broker: int) -> SocketProbe | None:
         """Watch a silent broker from outside."""
         try:
@@ -313,6 +327,7 @@ class LoopPool:
         channel = None if fresh else self._take_idle(broker)
         channel = channel or self._open(broker)
         self._busy.add(channel)
+        self._failover.began(broker)
         return channel
 
     def _take_idle(self, broker: int) -> AsyncChannel | None:
@@ -336,6 +351,8 @@ class LoopPool:
     def give_back(self, broker: int, channel: AsyncChannel, *, clean: bool) -> None:
         """The request has ended; ``clean`` when its channel has nothing more to say."""
         self._busy.discard(channel)
+        self._failover.ended(broker)
+        clean = clean and self._failover.may_keep(broker)
         if clean and not self._closed and len(self._idle[broker]) < MAX_IDLE:
             self._idle[broker].append(channel)
         else:
@@ -355,7 +372,7 @@ class LoopPool:
         for end in self._pauses:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 end.cancel()
-        for broker in range(len(self._endpoints)):
+        for broker in range(len(self._idle)):
             self.drop_idle(broker)
         self._failover.close()
         self._witnesses.close()

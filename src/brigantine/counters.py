@@ -114,6 +114,8 @@ DEVICE_COUNTERS: dict[str, str] = {
     "last_values_evicted": "topics dropped to stay within last_values and last_values_bytes",
     "last_values_asked": "requests for last values that were answered",
     "last_values_sent": "messages in these answers",
+    "captured": "copies handed to libzmq for the capture endpoint",
+    "drop_capture": "copies that a PUSH had no room for; of a PUB: times an observer began to miss copies",
     "connections_rejected": COUNTERS["connections_rejected"],
     "accepts_failed": COUNTERS["accepts_failed"],
     # with a control endpoint

@@ -7,7 +7,7 @@ import logging
 
 from ..config import BrokerConfig
 from ..config.pubsub import PublisherConfig
-from ..devices.base import Device, ForwarderDevice, QueueDevice, StreamerDevice
+from ..devices.base import CAPTURE_KINDS, Device, ForwarderDevice, QueueDevice, StreamerDevice
 from ..devices.ends import BIND, CONNECT
 from ..devices.keeper import KEEPS
 from .as_typed import as_typed
@@ -40,7 +40,8 @@ EP is bound. With > in front the device connects to it instead (quote it in the 
 
 Prints one line on standard output once it can be used:
   ready frontend=ENDPOINT[,ENDPOINT...] backend=ENDPOINT[,ENDPOINT...]
-followed, with --control, by control=ENDPOINT[,ENDPOINT...]; with that endpoint brigantine ctl shows
+followed, with --capture, by capture=ENDPOINT[,ENDPOINT...], and with --control by
+control=ENDPOINT[,ENDPOINT...]; with that endpoint brigantine ctl shows
 the counters, pauses, resumes and stops the device.
 
 SIGTERM, however often it comes, or Ctrl-C (SIGINT) stops it: messages already passed on are sent, for
@@ -77,6 +78,7 @@ def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: 
     parser.set_defaults(run=_run, kind=kind)
     add_side(parser, "--frontend", front)
     add_side(parser, "--backend", back)
+    _add_capture(parser)
     add_control(parser)
     add_impl(parser)
     add_log_level(parser, "info")
@@ -88,8 +90,27 @@ def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: 
         add_option(limits, name, default, words or LAST_VALUES_HELP[name])
 
 
+def _add_capture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--capture",
+        action="append",
+        metavar="EP",
+        help="endpoint where a copy of all that is passed on can be had, for a SUB socket; may be given "
+        "several times",
+    )
+    parser.add_argument(
+        "--capture-as",
+        choices=tuple(CAPTURE_KINDS),
+        default="pub",
+        help="the socket of copies: pub for any number of SUB sockets, push for one PULL (default pub)",
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    for option, values in (("--frontend", arguments.frontend), ("--backend", arguments.backend)):
+    for option, values in (
+        ("--frontend", arguments.frontend), ("--backend", arguments.backend),
+        ("--capture", arguments.capture or ()),
+    ):  # fmt: skip
         reachable([value.removeprefix(CONNECT).removeprefix(BIND) for value in values], option)
     control = control_from(arguments)
     log_to_stderr(arguments.log_level)
@@ -113,5 +134,11 @@ def _made(arguments: argparse.Namespace, control: tuple[str, ...] | None) -> Dev
     kind: type[Device] = arguments.kind
     given = {name: getattr(arguments, name) for name in kind.options() if hasattr(arguments, name)}
     return kind(
-        arguments.frontend, arguments.backend, impl=arguments.impl, control=control, **given
+        arguments.frontend,
+        arguments.backend,
+        impl=arguments.impl,
+        control=control,
+        capture=arguments.capture,
+        capture_as=arguments.capture_as,
+        **given,
     )

@@ -84,9 +84,10 @@ def finish(handle: LoopHandle, why: int, log: logging.Logger, *, idle: str) -> N
 def _say_ready(handle: LoopHandle, log: logging.Logger) -> None:
     """Print the ready line, with the endpoints that the system has chosen."""
     frontend, backend = ",".join(handle.frontends), ",".join(handle.backends or handle.frontends)
-    control = f" control={','.join(handle.controls)}" if handle.controls else ""
+    more = {"capture": getattr(handle, "captures", ()), "control": handle.controls}
+    rest = "".join(f" {what}={','.join(ends)}" for what, ends in more.items() if ends)
     try:
-        write(f"ready frontend={frontend} backend={backend}{control}\n".encode())
+        write(f"ready frontend={frontend} backend={backend}{rest}\n".encode())
     except BrokenPipeError:
         log.warning("nobody reads standard output; going on without the ready line")
         abandon_stdout()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import zmq
 
@@ -20,11 +20,11 @@ from ..net.endpoints import bind, connect, disconnect
 from ..net.named_end import PATIENCE, WATCHED
 from ..net.names import is_numeric
 from ..net.overlap import check_distinct, leads_to
-from ..net.sockets import ONE_CONNECTION_EACH, device_socket, one_connection
+from ..net.sockets import ONE_CONNECTION_EACH, capture_socket, device_socket, one_connection
 from ..notices.lookalikes import Here
 from ..runtime.handle import LoopHandle
 from ..validation.calls import called_rightly
-from ..validation.values import whole
+from ..validation.values import shown, whole
 from ..wire.loop import MOVE, PAUSE, RESUME, STOP
 from .ends import CONNECT, End, as_ends, check_loop
 from .keeper import KEEPS, Keeper, check_keeps, made_keeper, subscribe_to_all
@@ -35,6 +35,8 @@ __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
 #: Options of a device, which are fields of BrokerConfig with the same defaults and bounds.
 OPTIONS = ("high_water_mark", "max_message_bytes", "io_threads")
 _DEFAULTS = BrokerConfig()
+#: What copies go to -> the type of its socket.
+CAPTURE_KINDS = {"pub": int(zmq.PUB), "push": int(zmq.PUSH)}
 
 
 class Device(LoopHandle):
@@ -43,6 +45,9 @@ class Device(LoopHandle):
     ``frontend`` and ``backend`` are an endpoint or several each, which are bound; with ``>`` in front
     the device connects to it (``@`` stands for bind): a bridge between two networks does one on one side.
     ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.
+    ``capture`` is an endpoint, or several, where a copy of all that is passed on can be had: of a PUB
+    socket, or of a PUSH with ``capture_as="push"``.  Copies never hold up the device: who does not
+    read misses some.
     ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
     ``max_message_bytes`` the largest frame: who sends a larger one is disconnected.  ``io_threads`` are
     those of the device's own context.  ``peer_bytes`` is for a queue alone: the memory that replies handed
@@ -77,6 +82,8 @@ class Device(LoopHandle):
         peer_bytes: int | None = None,
         last_values: int | None = None,
         last_values_bytes: int | None = None,
+        capture: str | Sequence[str] | None = None,
+        capture_as: Literal["pub", "push"] = "pub",
     ) -> None:
         forwards = self._sides[0] == zmq.XSUB
         self._keeps = check_keeps(type(self), last_values, last_values_bytes, forwards=forwards)
@@ -103,7 +110,14 @@ class Device(LoopHandle):
             as_ends(backend, "backend", shared=shared),
         )
         front, back = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
-        check_distinct(frontend=front, backend=back, control=self._controls_wanted)
+        self._capture_kind, self._capture_wanted = _captured(capture, capture_as, shared=shared)
+        captures = [end.endpoint for end in self._capture_wanted if not end.connects]
+        check_distinct(
+            frontend=front, backend=back, control=self._controls_wanted, capture=captures
+        )
+        check_loop("capture", self._capture_wanted, [*front, *back])
+        #: Real endpoints of copies, in the order they were given.
+        self.captures: tuple[str, ...] = ()
         check_loop("frontend", self._wanted[0], [*front, *back])
         check_loop("backend", self._wanted[1], [*front, *back])
         self._keeper: Keeper | None = None
@@ -171,6 +185,7 @@ class Device(LoopHandle):
         self.frontends, self.backends = (
             tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
         )
+        capture = self._open_capture() if self._capture_wanted else None
         self._bind_control(_DEFAULTS)
         if followed:
             self._follower = NameFollower(
@@ -182,7 +197,29 @@ class Device(LoopHandle):
         self._keeper = made_keeper(self.impl, *self._keeps, backend)
         if self._keeper is not None:
             subscribe_to_all(frontend)
-        return self._relay_class(*self._made, self._peer_bytes, self._move, watches, self._keeper)
+        return self._relay_class(
+            *self._made[:3], self._peer_bytes, self._move, watches, self._keeper, capture
+        )
+
+    def _open_capture(self) -> zmq.Socket[bytes]:
+        mark = self._socket_options["high_water_mark"]
+        capture = capture_socket(self._context, self._capture_kind, high_water_mark=mark)
+        self._made.append(capture)
+        if not all(end.connects for end in self._capture_wanted):
+            self._watches.append(ConnectionWatch(capture, self._reserve, more=WATCHED))
+        self.captures = tuple(self._attach_capture(capture, end) for end in self._capture_wanted)
+        return capture
+
+    def _attach_capture(self, capture: zmq.Socket[bytes], end: End) -> str:
+        if end.connects:
+            connect(capture, end.endpoint)
+            return CONNECT + end.endpoint
+        real = bind(capture, end.endpoint)
+        self._bound.append((capture, real))
+        return real
+
+    def _endpoints(self) -> tuple[str, ...]:
+        return (*super()._endpoints(), *self.captures)
 
     def _here(self) -> Here:
         return Here(self.frontends, self.backends, Protocol(0))
@@ -268,6 +305,25 @@ class Device(LoopHandle):
             b"resume": lambda: ask(RESUME),
             b"stop": lambda: Answer(pack(self.stats()), lambda: self._end_with(STOP)),
         }
+
+
+def _captured(
+    capture: str | Sequence[str] | None, capture_as: str, *, shared: bool
+) -> tuple[int, tuple[End, ...]]:
+    """The type of socket that copies go to, and its endpoints, if there are any."""
+    if capture_as not in CAPTURE_KINDS:
+        raise ConfigError(f"capture_as must be 'pub' or 'push', not {shown(capture_as)}")
+    kind = CAPTURE_KINDS[capture_as]
+    if capture is None:
+        return kind, ()
+    ends = as_ends(capture, "capture", shared=shared)
+    for end in ends:
+        if end.connects and not is_numeric(end.endpoint):
+            raise ConfigError(
+                f"capture: {CONNECT}{end.endpoint} has a name: copies go to addresses of numbers. Bind an "
+                "endpoint for the observer to connect to, or name its address"
+            )
+    return kind, ends
 
 
 class QueueDevice(Device):

@@ -14,6 +14,7 @@ from ..config.protocols import Protocol
 
 __all__ = [
     "backend_router",
+    "capture_socket",
     "check_sides",
     "control_router",
     "device_socket",
@@ -138,6 +139,29 @@ def device_socket(
             socket.sndhwm = 0
         elif kind == zmq.XPUB:
             socket.rcvhwm = 0
+        keep_alive(socket)
+    except BaseException:
+        socket.close()
+        raise
+    return socket
+
+
+def capture_socket(
+    context: zmq.Context[Any], kind: int, *, high_water_mark: int
+) -> zmq.Socket[bytes]:
+    """Where copies of what a device passes on go: PUB or PUSH, neither bound nor connected.
+
+    NODROP, so that libzmq says when somebody misses a copy; IMMEDIATE for a PUSH, so that none waits for
+    somebody who is still to come.
+    """
+    socket: zmq.Socket[bytes] = context.socket(kind)
+    try:
+        socket.linger = _milliseconds(LINGER)
+        socket.sndhwm = high_water_mark
+        if kind == zmq.PUB:
+            socket.setsockopt(zmq.XPUB_NODROP, 1)
+        else:
+            socket.immediate = 1
         keep_alive(socket)
     except BaseException:
         socket.close()

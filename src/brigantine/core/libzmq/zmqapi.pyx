@@ -32,6 +32,7 @@ SLOTS = (
     "zmq_msg_get",
     "zmq_msg_gets",
     "zmq_getsockopt",
+    "zmq_setsockopt",
     "zmq_poll",
 )
 

@@ -5,6 +5,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_t, zmq_pollitem_t
 
 from ..structures.last_values cimport LastValues
 from .accounts cimport Accounts
+from .capture cimport Capture
 from ..structures.seqlock cimport SeqLock
 
 cdef enum:
@@ -15,8 +16,10 @@ cdef enum:
     CONTROL = 2
     HANDLES = 3
     WAYS = 2
-    # What tells of connections is polled by its descriptor, which costs no look at a socket.
-    MOST_ITEMS = HANDLES + WAYS
+    # What tells of connections, of both sides and where copies go, is polled by its descriptor: that
+    # costs no look at a socket.
+    WATCHES = WAYS + 1
+    MOST_ITEMS = HANDLES + WATCHES
 
 cpdef enum:
     # In the order of brigantine.counters.DEVICE_COUNTERS.
@@ -38,6 +41,8 @@ cpdef enum:
     LAST_VALUES_EVICTED
     LAST_VALUES_ASKED
     LAST_VALUES_SENT
+    COPIES
+    DROP_CAPTURE
     CONNECTIONS_REJECTED  # counted by brigantine.net.descriptors, outside of the core
     ACCEPTS_FAILED  # counted by brigantine.net.accepting, outside of the core
     CONTROL_REQUESTS  # counted by the control endpoint, outside of the core
@@ -54,8 +59,10 @@ cdef class Relay:
     cdef zmq_msg_t frames[WAYS]       # owned: the frame that is on its way
     cdef bint held[WAYS]              # it is the first of a message that has found no room
     cdef list watches                 # ConnectionWatch of the sides that are bound
-    cdef int signals[WAYS]            # their descriptors: readable when there is news
+    cdef int signals[WATCHES]         # their descriptors: readable when there is news
     cdef int items                    # what is polled in all
+    cdef bint captures                # copies are wanted
+    cdef Capture capture
     cdef Accounts accounts            # of the peers behind a ROUTER
     cdef object keeper                # who answers questions for last values, if anybody does
     cdef LastValues values            # and what it has; None without one
@@ -84,6 +91,8 @@ cdef class Relay:
     cdef bint pass_on(self, int way) except -1 nogil
     # The frames behind the first, which was sent; whether all of them were.
     cdef bint pass_rest(self, int way, int64_t size) except -1 nogil
+    # A frame was sent, or not: so its copy.
+    cdef int copied(self, int result, bint first, bint more) except -1 nogil
     cdef void passed_on(self, int way, int64_t size) noexcept nogil
     # Throw away the rest of a message, and count why.
     cdef int drop(self, int way, int reason) except -1 nogil

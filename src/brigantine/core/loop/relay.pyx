@@ -30,6 +30,7 @@ from zmq.backend.cython.libzmq cimport (
 
 from ..libzmq cimport zmqapi
 from .accounts cimport Accounts
+from .capture cimport CAPTURED, MISSED, Capture
 from ..structures.clock cimport monotonic
 from ..structures.expiry cimport nanoseconds
 from .commands cimport is_word
@@ -68,7 +69,7 @@ cdef size_t TAG_BYTES = _TAG_BYTES
 
 
 cdef class Relay:
-    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=(), keeper=None)\n--\n
+    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=(), keeper=None, capture=None)\n--\n
     Passes messages between two sides until told to stop, without the GIL.
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
@@ -82,13 +83,15 @@ cdef class Relay:
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
     ``brigantine.net.descriptors.ConnectionWatch``, and read here.  ``keeper``, for XSUB and XPUB, is a
     ``brigantine.devices.keeper.Keeper``: its values keep what passes, and it answers who asks for them.
+    ``capture`` is a PUB with XPUB_NODROP, or a PUSH, that gets a copy of what is passed on, as far as it
+    has room.
 
     Raises ``TypeError`` for any other pair of sockets.
     """
 
     def __cinit__(
         self, frontend, backend, control, int64_t peer_bytes=PEER_BYTES, move=None, watches=(),
-        keeper=None
+        keeper=None, capture=None,
     ):
         cdef int way, index
         self.accounts = Accounts(peer_bytes)
@@ -98,6 +101,8 @@ cdef class Relay:
         check_sides(frontend, backend)
         self.sockets = (frontend, backend, control)
         self.move = move
+        self.captures = capture is not None
+        self.capture = Capture(capture) if capture is not None else None
         self.handles[FRONTEND] = handle_of(frontend)
         self.handles[BACKEND] = handle_of(backend)
         self.handles[CONTROL] = handle_of(control)
@@ -219,7 +224,11 @@ cdef class Relay:
         if self.routes[way] and not self.accounts.admits(way, frame, 0):
             self.drop(way, DROP_PEER_BEHIND)
             return True
+        if self.captures:
+            self.capture.keep(frame)
         result = self.send(way, more)
+        if self.captures:
+            self.copied(result, True, more)
         if result == EAGAIN and not self.routes[way]:
             if not self.held[way]:
                 self.held[way] = True
@@ -253,11 +262,15 @@ cdef class Relay:
             if self.values is not None and way == FRONTEND:
                 self.values.add(<const char *>zmq_msg_data(frame), zmq_msg_size(frame))
             weight += FRAME_OVERHEAD + <int64_t>zmq_msg_size(frame)
+            if self.captures:
+                self.capture.keep(frame)
             if not more and weight >= LIGHT and self.routes[way]:
                 self.accounts.charge(frame, weight)
             # The peer may go in the middle: then libzmq takes what is left, and throws it away.
             if self.send(way, more):
                 whole = False
+            if self.captures:
+                self.copied(0, False, more)
         if self.values is not None and way == FRONTEND:
             self.values.end()
         if whole:
@@ -275,6 +288,18 @@ cdef class Relay:
                 self.receive_rest(way)
             self.empty(way)
         return dealt_with
+
+    cdef int copied(self, int result, bint first, bint more) except -1 nogil:
+        cdef int done
+        if result:
+            self.capture.forget()
+            return 0
+        done = self.capture.passed(first, more)
+        if done & CAPTURED:
+            self.note(COPIES, 1)
+        if done & MISSED:
+            self.note(DROP_CAPTURE, 1)
+        return 0
 
     cdef void passed_on(self, int way, int64_t size) noexcept nogil:
         self.lock.begin()

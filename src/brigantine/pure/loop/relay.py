@@ -17,6 +17,7 @@ from ...net.descriptors import ConnectionWatch
 from ...net.sockets import check_sides
 from ...wire.loop import MOVE, PAUSE, RESUME, STOP, TAG_BYTES
 from .accounts import Accounts, weigh
+from .capture import Capture
 
 __all__ = ["Relay"]
 
@@ -52,6 +53,8 @@ class Relay:
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
     ``ConnectionWatch`` of ``brigantine.net.descriptors``, and read here.  ``keeper``, for XSUB and XPUB, is
     a ``brigantine.devices.keeper.Keeper``: its values keep what passes, and it answers who asks for them.
+    ``capture`` is a PUB with XPUB_NODROP, or a PUSH, that gets a copy of what is passed on, as far as it
+    has room.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Relay:
         move: Callable[[bytes], bytes] | None = None,
         watches: Sequence[ConnectionWatch] = (),
         keeper: Any = None,
+        capture: zmq.Socket[bytes] | None = None,
     ) -> None:
         """Raises ``TypeError`` for any other pair of sockets."""
         check_sides(frontend, backend)
@@ -73,6 +77,7 @@ class Relay:
         self._move = move
         self._watches = watches
         self._keeper = keeper
+        self._capture = None if capture is None else Capture(capture)
         #: Of the peers behind a ROUTER.
         self._accounts = Accounts(peer_bytes)
         self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
@@ -205,6 +210,11 @@ class Relay:
             else:
                 self._count[way.counter] += 1
                 self._count[f"{way.counter}_bytes"] += sum(map(len, frames))
+        if self._capture is not None and not dropped:
+            captured, missed = self._capture.copy(frames)
+            with self._lock:
+                self._count["captured"] += captured
+                self._count["drop_capture"] += missed
         return True
 
     def _send_rest(self, way: _Way, frames: list[bytes]) -> str:

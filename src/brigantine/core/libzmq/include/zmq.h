@@ -30,6 +30,7 @@
 #define ZMQ_RCVMORE 13
 #define ZMQ_FD 14
 #define ZMQ_EVENTS 15
+#define ZMQ_XPUB_NODROP 69
 #define ZMQ_POLLIN 1
 #define ZMQ_POLLOUT 2
 #define ZMQ_DONTWAIT 1
@@ -87,6 +88,7 @@ typedef struct brigantine_zmq_table {
     int (*msg_get)(const zmq_msg_t *msg, int property);
     const char *(*msg_gets)(const zmq_msg_t *msg, const char *property);
     int (*getsockopt)(void *socket, int option, void *value, size_t *size);
+    int (*setsockopt)(void *socket, int option, const void *value, size_t size);
     int (*poll)(zmq_pollitem_t *items, int count, long timeout);
 } brigantine_zmq_table;
 
@@ -109,6 +111,7 @@ static const brigantine_zmq_table *brigantine_zmq;
 #define zmq_msg_get brigantine_zmq->msg_get
 #define zmq_msg_gets brigantine_zmq->msg_gets
 #define zmq_getsockopt brigantine_zmq->getsockopt
+#define zmq_setsockopt brigantine_zmq->setsockopt
 #define zmq_poll brigantine_zmq->poll
 
 #endif

@@ -107,11 +107,14 @@ def _add_capture(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    for option, values in (
-        ("--frontend", arguments.frontend), ("--backend", arguments.backend),
-        ("--capture", arguments.capture or ()),
-    ):  # fmt: skip
-        reachable([value.removeprefix(CONNECT).removeprefix(BIND) for value in values], option)
+    given = {
+        "--frontend": arguments.frontend, "--backend": arguments.backend,
+        "--capture": arguments.capture,
+    }  # fmt: skip
+    for option, values in given.items():
+        if values is not None:
+            bare = [value.removeprefix(CONNECT).removeprefix(BIND) for value in values]
+            reachable(bare, option)
     control = control_from(arguments)
     log_to_stderr(arguments.log_level)
     raise_file_limit()

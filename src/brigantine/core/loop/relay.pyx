@@ -69,7 +69,8 @@ cdef size_t TAG_BYTES = _TAG_BYTES
 
 
 cdef class Relay:
-    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=(), keeper=None, capture=None)\n--\n
+    """Relay(frontend, backend, control, peer_bytes=67108864, move=None, watches=(), keeper=None, \
+capture=None)\n--\n
     Passes messages between two sides until told to stop, without the GIL.
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL

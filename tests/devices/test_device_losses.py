@@ -186,7 +186,7 @@ def test_while_nobody_is_there_nothing_is_lost(device: Any, impl: str, peers: Pe
 
     last = send_all_there_is_room_for()
     assert last >= 0
-    assert device.stats()["held"] == 1
+    wait_until(lambda: device.stats()["held"] == 1)
     target = peers.socket(zmq.PULL, device.backend)
     got = [int(target.recv().rstrip(b"\0")) for _ in range(last + 1)]
     assert got == list(range(last + 1)), impl

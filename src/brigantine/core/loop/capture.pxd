@@ -4,8 +4,8 @@ from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 cdef enum:
     # What has become of a copy: all its frames have been taken, or somebody has missed it.
-    CAPTURED = 1
-    MISSED = 2
+    COPY_TAKEN = 1
+    COPY_MISSED = 2
 
 
 cdef class Capture:
@@ -17,7 +17,7 @@ cdef class Capture:
 
     # Keep a copy of a frame, before it is passed on.
     cdef int keep(self, zmq_msg_t *frame) except -1 nogil
-    # That frame was passed on, the first of its message or a later one: CAPTURED, MISSED, both or neither.
+    # That frame was passed on, the first of its message or a later one: COPY_TAKEN, COPY_MISSED, both or neither.
     cdef int passed(self, bint first, bint more) except -1 nogil
     # It was not.
     cdef void forget(self) noexcept nogil

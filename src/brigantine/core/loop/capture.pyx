@@ -57,7 +57,7 @@ cdef class Capture:
                 zmq_getsockopt(self.handle, ZMQ_EVENTS, &events, &size)
                 sent = self.send(more) == 0
             if not sent:
-                done = MISSED
+                done = COPY_MISSED
             if not sent and self.lossy:
                 # Somebody has no room: libzmq takes him off its list until he has, and the others get it.
                 zmq_setsockopt(self.handle, ZMQ_XPUB_NODROP, &not_now, sizeof(int))
@@ -67,7 +67,7 @@ cdef class Capture:
         if not sent:
             self.forget()
         elif not more:
-            done |= CAPTURED
+            done |= COPY_TAKEN
         return done
 
     cdef void forget(self) noexcept nogil:

@@ -41,7 +41,7 @@ cpdef enum:
     LAST_VALUES_EVICTED
     LAST_VALUES_ASKED
     LAST_VALUES_SENT
-    COPIES
+    CAPTURED
     DROP_CAPTURE
     CONNECTIONS_REJECTED  # counted by brigantine.net.descriptors, outside of the core
     ACCEPTS_FAILED  # counted by brigantine.net.accepting, outside of the core

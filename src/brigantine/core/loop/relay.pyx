@@ -30,7 +30,7 @@ from zmq.backend.cython.libzmq cimport (
 
 from ..libzmq cimport zmqapi
 from .accounts cimport Accounts
-from .capture cimport CAPTURED, MISSED, Capture
+from .capture cimport COPY_TAKEN, COPY_MISSED, Capture
 from ..structures.clock cimport monotonic
 from ..structures.expiry cimport nanoseconds
 from .commands cimport is_word
@@ -296,9 +296,9 @@ capture=None)\n--\n
             self.capture.forget()
             return 0
         done = self.capture.passed(first, more)
-        if done & CAPTURED:
-            self.note(COPIES, 1)
-        if done & MISSED:
+        if done & COPY_TAKEN:
+            self.note(CAPTURED, 1)
+        if done & COPY_MISSED:
             self.note(DROP_CAPTURE, 1)
         return 0
 

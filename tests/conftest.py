@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -108,6 +109,18 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     monkeypatch.setattr(socket, "getaddrinfo", made.getaddrinfo)
     yield made
     made.go.set()
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
+    """``log(*words)``: the lines of the broker that have all of them."""
+    caplog.set_level(logging.INFO, "brigantine.broker")
+
+    def lines(*words: str) -> list[str]:
+        said = [each.getMessage() for each in caplog.records if each.name == "brigantine.broker"]
+        return [line for line in said if all(word in line for word in words)]
+
+    return lines
 
 
 @pytest.fixture(autouse=True)

@@ -448,11 +448,6 @@ def test_a_name_in_a_message_is_printable_and_short(service: bytes, shown: str) 
 
 
 @pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
 def threads() -> Any:
     with ThreadPoolExecutor(8) as pool:
         yield pool

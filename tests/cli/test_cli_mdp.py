@@ -23,11 +23,6 @@ def running(impl: str) -> Iterator[MajordomoBroker]:
         yield broker
 
 
-@pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
 def ask(run: Commands, endpoint: str, *words: str, **options: object) -> Command:
     return run("request", "mdp", "--broker", endpoint, *words, **options)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Commands, started
+from commands import Command, Commands
 from harness import PATIENCE, wait_until
 
 from brigantine import (
@@ -105,12 +105,6 @@ class Service:
     def close(self) -> None:
         self.client.close()
         self._pool.shutdown()
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture(params=[1, 3], ids=["single", "--processes 3"])

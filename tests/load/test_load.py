@@ -5,13 +5,12 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from commands import Commands, started
+from commands import Commands
 from foreign_brokers import LoadBalancer, Majordomo, PirateQueue, blind_proxy
 from harness import PATIENCE, wait_until
 
@@ -28,12 +27,6 @@ TROUBLE = (
     "lost", "late", "duplicates", "wrong", "errors", "partials", "unsent", "unanswered", "nonsense",
     "disconnects", "ready_again", "connections_lost",
 )  # fmt: skip
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 def all_is_well(figures: Figures, requests: int) -> None:

@@ -28,11 +28,6 @@ DIGITS = set(string.hexdigits.lower().encode())
 
 
 @pytest.fixture
-def raw(peers: Peers) -> RawBroker:
-    return RawBroker(peers)
-
-
-@pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
         yield pool

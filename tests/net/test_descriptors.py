@@ -8,7 +8,6 @@ import signal
 import socket as posix_socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +65,6 @@ SIDES: dict[tuple[str, str], dict[str, int]] = {
     ("device", "forwarder"): {"frontend": zmq.PUB, "backend": zmq.SUB},
     ("device", "streamer"): {"frontend": zmq.PUSH, "backend": zmq.PULL},
 }
-
-
-@pytest.fixture
-def peers() -> Iterator[Peers]:
-    """Raw sockets."""
-    with Peers() as made:
-        yield made
 
 
 def begin(

@@ -53,17 +53,6 @@ def rig(rooms: ModuleType) -> Callable[..., Rig]:
     return make
 
 
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
-    caplog.set_level(logging.INFO, "brigantine.broker")
-
-    def lines(*words: str) -> list[str]:
-        said = [each.getMessage() for each in caplog.records if each.name == "brigantine.broker"]
-        return [line for line in said if all(word in line for word in words)]
-
-    return lines
-
-
 def silent(rig: Rig) -> list[Any]:
     return [told for told in rig.noticed() if told == logging.WARNING or told.kind == "silent"]
 

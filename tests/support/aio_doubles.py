@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from harness import PATIENCE
-from heartbeat_doubles import SERVICE
+import zmq
+from harness import PATIENCE, wait_until
+from heartbeat_doubles import SERVICE, HeartbeatBroker
 
 from brigantine import aio
+
+#: Heartbeat interval in seconds, and liveness, of the brokers and workers that know each other.
+BEAT, LIVENESS = 0.05, 8
 
 Result = TypeVar("Result")
 
@@ -79,3 +83,25 @@ class Gate:
         """Wait until the handler was called ``count`` times more."""
         for _ in range(count):
             await self.begun.acquire()
+
+
+def worker(endpoints: Any, handler: Any, **options: Any) -> aio.MajordomoWorker:
+    """A worker with the short intervals of the brokers it is for."""
+    options = {"heartbeat_interval": BEAT, "liveness": LIVENESS, **options}
+    return aio.MajordomoWorker(endpoints, SERVICE, handler, **options)
+
+
+def farewell(raw: HeartbeatBroker, peer: bytes) -> None:
+    """Wait for DISCONNECT, where there is the word, and for the end of the connection."""
+    if raw.wire["disconnect"] is not None:
+        assert raw.next() == (peer, raw.wire["disconnect"])
+    wait_until(lambda: gone(raw, peer), "the end of the connection")
+
+
+def gone(raw: HeartbeatBroker, peer: bytes) -> bool:
+    """Whether nobody is there any more."""
+    try:
+        raw.say(peer, "heartbeat")
+    except zmq.ZMQError as error:
+        return error.errno == zmq.EHOSTUNREACH
+    return False

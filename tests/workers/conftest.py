@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from aio_doubles import BEAT, LIVENESS
 from doubles import client_maker, worker_maker
 from harness import Peers
 from heartbeat_doubles import HeartbeatBroker, heartbeat_worker_maker
@@ -13,8 +14,6 @@ from heartbeat_doubles import HeartbeatBroker, heartbeat_worker_maker
 from brigantine import MajordomoBroker
 from brigantine.workers.lru import LRUWorker
 
-#: Of the brokers below, in seconds, and in intervals.
-BEAT, LIVENESS = 0.05, 8
 ANY_PORT = "tcp://127.0.0.1:*"
 
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from aio_doubles import Gate, aio_worker, off, run, until
+from aio_doubles import BEAT, LIVENESS, Gate, aio_worker, off, run, until, worker
 from doubles import RawBroker, started_again
 from harness import PATIENCE, Peers
 from heartbeat_doubles import SERVICE, HeartbeatBroker
@@ -24,13 +24,7 @@ from brigantine import (
 
 WIRES = ("ppp", "0.1", "0.2")
 #: Seconds between heartbeats, where silence is to be noticed soon; how many make a silence.
-BEAT, LIVENESS = 0.05, 8
 ANY_PORT = "tcp://127.0.0.1:*"
-
-
-def worker(endpoints: Any, handler: Any, **options: Any) -> aio.MajordomoWorker:
-    options = {"heartbeat_interval": BEAT, "liveness": LIVENESS, **options}
-    return aio.MajordomoWorker(endpoints, SERVICE, handler, **options)
 
 
 async def upper(body: bytes) -> bytes:

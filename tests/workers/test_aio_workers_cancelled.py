@@ -8,8 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-import zmq
-from aio_doubles import Gate, aio_worker, off, run
+from aio_doubles import Gate, aio_worker, farewell, off, run
 from harness import PATIENCE, Peers, wait_until
 from heartbeat_doubles import SERVICE, HeartbeatBroker
 
@@ -20,21 +19,6 @@ WIRES = ("ppp", "0.1", "0.2")
 
 async def upper(body: bytes) -> bytes:
     return body.upper()
-
-
-def farewell(raw: HeartbeatBroker, peer: bytes) -> None:
-    """Wait for DISCONNECT, where there is the word, and for the end of the connection."""
-    if raw.wire["disconnect"] is not None:
-        assert raw.next() == (peer, raw.wire["disconnect"])
-    wait_until(lambda: _gone(raw, peer), "the end of the connection")
-
-
-def _gone(raw: HeartbeatBroker, peer: bytes) -> bool:
-    try:
-        raw.say(peer, "heartbeat")
-    except zmq.ZMQError as error:
-        return error.errno == zmq.EHOSTUNREACH
-    return False
 
 
 # -- cancellation ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import zmq
-from aio_doubles import Gate, aio_worker, off, run, until
+from aio_doubles import Gate, aio_worker, farewell, gone, off, run, until
 from doubles import RawBroker, free_endpoint, open_files, outcome, program
 from harness import PATIENCE, Peers, wait_until
 from heartbeat_doubles import BEAT, SERVICE, HeartbeatBroker
@@ -20,21 +20,6 @@ WIRES = ("ppp", "0.1", "0.2")
 
 async def upper(body: bytes) -> bytes:
     return body.upper()
-
-
-def farewell(raw: HeartbeatBroker, peer: bytes) -> None:
-    """Wait for DISCONNECT, where there is the word, and for the end of the connection."""
-    if raw.wire["disconnect"] is not None:
-        assert raw.next() == (peer, raw.wire["disconnect"])
-    wait_until(lambda: _gone(raw, peer), "the end of the connection")
-
-
-def _gone(raw: HeartbeatBroker, peer: bytes) -> bool:
-    try:
-        raw.say(peer, "heartbeat")
-    except zmq.ZMQError as error:
-        return error.errno == zmq.EHOSTUNREACH
-    return False
 
 
 # -- stop -----------------------------------------------------------------------------------------
@@ -235,7 +220,7 @@ def test_a_program_that_ends_takes_the_worker_with_it(peers: Peers, how: str) ->
         raw.request(peer, b"q")
         code, output, _ = outcome(process)
         assert (code, output) == (3 if how == "exit" else 0, "")
-        wait_until(lambda: _gone(raw, peer), "the end of the connection")
+        wait_until(lambda: gone(raw, peer), "the end of the connection")
 
 
 def test_threads_may_ask_while_the_loop_serves(impl: str) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from heartbeat_doubles import SERVICE
 
 from brigantine import (
     LRUWorker,
@@ -19,13 +18,6 @@ from brigantine import (
 
 WIRES = ("ppp", "0.1", "0.2")
 #: Seconds between heartbeats, where silence is to be noticed soon; how many make a silence.
-BEAT, LIVENESS = 0.05, 8
-ANY_PORT = "tcp://127.0.0.1:*"
-
-
-def worker(endpoints: Any, handler: Any, **options: Any) -> aio.MajordomoWorker:
-    options = {"heartbeat_interval": BEAT, "liveness": LIVENESS, **options}
-    return aio.MajordomoWorker(endpoints, SERVICE, handler, **options)
 
 
 async def upper(body: bytes) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aio_doubles import aio_worker, off, run, until
+from aio_doubles import BEAT, aio_worker, off, run, until, worker
 from harness import PATIENCE, Peers
 from heartbeat_doubles import SERVICE, HeartbeatBroker
 
@@ -20,13 +20,6 @@ from brigantine.wire.req import raise_if_error
 
 WIRES = ("ppp", "0.1", "0.2")
 #: Seconds between heartbeats, where silence is to be noticed soon; how many make a silence.
-BEAT, LIVENESS = 0.05, 8
-ANY_PORT = "tcp://127.0.0.1:*"
-
-
-def worker(endpoints: Any, handler: Any, **options: Any) -> aio.MajordomoWorker:
-    options = {"heartbeat_interval": BEAT, "liveness": LIVENESS, **options}
-    return aio.MajordomoWorker(endpoints, SERVICE, handler, **options)
 
 
 async def upper(body: bytes) -> bytes:

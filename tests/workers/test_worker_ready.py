@@ -15,7 +15,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
-from commands import Commands, started
+from commands import Commands
 from dialects import DIALECTS, TalkRig
 from harness import Peers, wait_until
 from heartbeat_doubles import BEAT, HeartbeatBroker, unstarted
@@ -46,12 +46,6 @@ def nobody() -> str:
     """An endpoint at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.fixture
-def run() -> Iterator[Commands]:
-    """Starts commands."""
-    yield from started()
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_a_late_reply_is_dropped_and_counted(pair: Start) -> None:
         return body
 
     _, client = pair(handler, workers=2, session_concurrency=2)
-    with pytest.raises(NoReply, match=r"within 0\.\d+ s"):
+    with pytest.raises(NoReply, match=r"within \d"):
         client.request(b"slow", timeout=0.05)
     assert client.request(b"next") == b"next"
     go.set()
@@ -128,10 +128,11 @@ def test_what_the_server_says_in_place_of_a_reply(pair: Start) -> None:
         go.wait(10)
         return body
 
-    _, client = pair(handler, workers=1, session_requests=1, request_ttl=0.5)
+    server, client = pair(handler, workers=1, session_requests=1, request_ttl=2.0)
     with pytest.raises(WorkerFailed, match="ValueError: no such thing"):
         client.request(b"bad")
     at_work = client.submit(b"x")
+    wait_until(lambda: server.stats()["in_flight"] == 1)
     waits = client.submit(b"x")
     with pytest.raises(Busy) as told:
         client.request(b"x")

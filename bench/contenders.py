@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import servers
 from .machine import Others, nats_server
 from .processes import CONTENDER_CPU, LOAD_CPU, Contender, pinned
 
@@ -25,7 +26,7 @@ PATIENCE = 60.0
 START = 10.0
 HERE = Path(__file__).resolve().parent
 #: What README and the tables call them.
-KINDS = ("core", "pure", "proxy", "nats", "other")
+KINDS = ("core", "pure", "proxy", "nats", "other", "server")
 
 
 class Missing(Exception):
@@ -67,6 +68,8 @@ class Entry:
 
     @property
     def name(self) -> str:
+        if self.kind == "server":
+            return self.pattern
         return self.kind if self.kind in ("proxy", "nats") else f"{self.kind} {self.pattern}"
 
 
@@ -77,7 +80,8 @@ def measure(entry: Entry, shape: Shape, duration: float) -> dict[str, float]:
     ``cpu`` of both; ``others`` are the CPUs that everybody else kept busy.  Raises :class:`Missing`.
     """
     others = Others()
-    found = (_nats if entry.kind == "nats" else _ours)(entry, shape, duration)
+    ways = {"nats": _nats, "server": _server}
+    found = ways.get(entry.kind, _ours)(entry, shape, duration)
     latency, broker = found["latency_ms"], found["broker_cpu"]
     bad = {name: found[name] for name in ("lost", "duplicates", "wrong", "errors") if found[name]}
     if bad and shape.rate is None:
@@ -147,6 +151,16 @@ def _in_one_process(entry: Entry, shape: Shape, duration: float) -> Any:
         "capacity": shape.capacity, "size": shape.size,
     }  # fmt: skip
     return _run([sys.executable, "-m", "bench.inproc", json.dumps(given)], duration)
+
+
+def _server(entry: Entry, shape: Shape, duration: float) -> Any:
+    """A server with sessions, of ours or by hand, under a load of its own."""
+    given = [
+        word
+        for name in ("clients", "window", "size")
+        for word in (f"--{name}", str(getattr(shape, name)))
+    ]
+    return servers.measure(entry.pattern, given, duration)
 
 
 def _nats(_: Entry, shape: Shape, duration: float) -> Any:

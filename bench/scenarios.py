@@ -163,6 +163,23 @@ def devices() -> list[Case]:
     ]
 
 
+def async_server() -> list[Case]:
+    """AsyncServer beside the same server written by hand on pyzmq and on zmq.asyncio."""
+    kinds = ("core threads", "threads", "core tasks", "tasks", "pure threads", "pure tasks")
+    entries = tuple(Entry("server", kind) for kind in kinds)
+    return [
+        _case(
+            f"async-server-{window}-{size}",
+            f"A server with sessions, 64 clients, {window} in flight each, tcp, {name}",
+            entries,
+            Shape(clients=64, window=window, size=size),
+        )
+        for window in (1, 16)
+        for size, name in SIZES.items()
+        if size < 65536
+    ]
+
+
 SCENARIOS = {
     "one-in-flight": one_in_flight,
     "capacity": capacity,
@@ -171,6 +188,7 @@ SCENARIOS = {
     "scale": scale,
     "open-loop": open_loop,
     "devices": devices,
+    "async-server": async_server,
 }
 
 #: What shows in a few seconds that all of it works.
@@ -179,6 +197,12 @@ QUICK = [
     _case("quick-capacity", "Capacity 16, 4 workers", (MDP, PPP), _full(4)),
     _case("quick-inproc", "inproc, 4 workers", (MDP, PROXY), replace(_full(4), transport="inproc")),
     _case("quick-device", "A queue device, 4 workers", (QUEUE, PROXY), _one_each(4)),
+    _case(
+        "quick-server",
+        "A server with sessions",
+        (Entry("server", "core threads"), Entry("server", "threads")),
+        Shape(clients=4),
+    ),
     _case("quick-open", "Open loop", (MDP,), replace(_one_each(16), rate=500.0)),
 ]  # fmt: skip
 

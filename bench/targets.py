@@ -51,7 +51,7 @@ def targets(results: Results) -> list[Target]:
         case: {label: medians(runs) for label, runs in labels.items() if runs}
         for case, labels in results.items()
     }
-    made = (_one_in_flight, _capacity, _scale, _open_loop)
+    made = (_one_in_flight, _capacity, _scale, _open_loop, _async_server)
     return [target for make in made for target in make(middle)]
 
 
@@ -127,3 +127,11 @@ def _open_loop(middle: Medians) -> Iterator[Target]:
                 f"highest rate with p99 below 10 ms, as a multiple of {RATE:,.0f}; {ours}",
                 highest["rate"] / RATE, 1.0, least=True, made_of=f"{highest['rate']:,.0f}/s",
             )  # fmt: skip
+
+
+def _async_server(middle: Medians) -> Iterator[Target]:
+    """The same server by hand costs as much at least."""
+    for case in middle:
+        if case.startswith("async-server"):
+            for ours, theirs in (("core threads", "threads"), ("core tasks", "tasks")):
+                yield from _ratio(middle, case, ours, theirs, "cpu", 1.0, where=f"{case}: ")

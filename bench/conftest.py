@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from brigantine.core import rounds as core_rounds
-from brigantine.pure import rounds as pure_rounds
+from brigantine.core import _bench as core_rounds
+from brigantine.pure import _bench as pure_rounds
 
 
 @pytest.fixture(params=("core", "pure"))

@@ -43,7 +43,7 @@ PATIENCE = 300.0
 
 def do_paths() -> None:
     """The workload, in a process of its own."""
-    from brigantine.core import rounds
+    from brigantine.core import _bench as rounds
 
     for each in (
         rounds.EnvelopeRounds([b"\0abcd", b"", BODY]),

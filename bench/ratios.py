@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from brigantine.core import rounds as core
-from brigantine.pure import rounds as pure
+from brigantine.core import _bench as core
+from brigantine.pure import _bench as pure
 
 from .compare import README
 from .processes import pin
@@ -87,6 +87,7 @@ def independence(quick: bool) -> list[Row]:
         ("LRU queue: next and ready, workers", many, 1 / 3, core.LRURounds),
         ("expiry: sweep, none expired, workers", many, 1 / 3, lambda n: core.ExpiryRounds(n, 0.0)),
         ("state machine, workers", 10_000, 1 / 1.5, lambda n: core.SwitchboardRounds(n, body)),
+        ("sessions of a server: a request, sessions", 100_000, 1 / 1.5, core.SessionsRounds),
         ("state machine, MDP, services", 10_000, 1 / 1.5, lambda n: core.MajordomoRounds(n, body)),
     ):
         few, more = (nanoseconds(make(count).run, least) for count in (10, lots))

@@ -28,6 +28,8 @@ from .wire.envelope cimport (
 )
 from .structures.expiry cimport ExpiryOrder, nanoseconds
 from .structures.lru cimport LRUOrder
+from .sessions.counters cimport S_REPLIED
+from .sessions.sessions cimport Sessions, Turn, TELLS_NONE
 from .switchboard.outbox cimport BACKEND, FRONTEND, OK, UNWEIGHED, Outbox
 from .switchboard.records cimport NO_CONNECTION
 from .switchboard.switchboard cimport Switchboard
@@ -35,6 +37,7 @@ from .structures.tickets cimport ANSWERED, TicketTable
 from .libzmq.zmqapi cimport brigantine_zmq
 
 from ..config import BrokerConfig
+from ..config.servers import ServerConfig
 from ..config.protocols import Protocol
 from ..wire.req import READY
 from ..wire.mdp import READY as MDP_READY
@@ -45,6 +48,7 @@ __all__ = [
     "ExpiryRounds",
     "LRURounds",
     "MajordomoRounds",
+    "SessionsRounds",
     "SwitchboardRounds",
     "TicketRounds",
 ]
@@ -163,6 +167,40 @@ cdef class ExpiryRounds:
         while worker != NIL:
             self.order.refresh(worker, self.now)
             worker = self.order.expired(self.now)
+
+
+cdef class SessionsRounds:
+    """A round: a request of one of ``sessions`` sessions in turn: heard, handed out, done, swept."""
+
+    cdef Sessions board
+    cdef vector[string] keys
+    cdef size_t next
+    cdef int64_t now
+
+    def __cinit__(self, int sessions):
+        cdef int number
+        self.board = Sessions(ServerConfig(max_sessions=sessions, session_timeout=86400.0), TELLS_NONE)
+        for number in range(sessions):
+            self.keys.push_back(<string>(b"\x05\0" + number.to_bytes(4, "big")))
+            self.board.c_hear(self.keys.back().data(), self.keys.back().size(), 1, -1, 0)
+
+    def run(self, int64_t count):
+        """``count`` rounds."""
+        cdef int64_t _turn
+        with nogil:
+            for _turn in range(count):
+                self.round()
+
+    cdef int round(self) except -1 nogil:
+        cdef Turn turn
+        cdef string *key = &self.keys[self.next]
+        cdef int session = self.board.c_hear(key.data(), key.size(), 1, -1, self.now)
+        self.next = self.next + 1 if self.next + 1 < self.keys.size() else 0
+        self.now += 1
+        self.board.c_ask(session, 64, self.now)
+        self.board.c_next(&turn)
+        self.board.c_done(&turn, S_REPLIED, self.now)
+        return self.board.c_sweep(self.now)
 
 
 cdef class TicketRounds:

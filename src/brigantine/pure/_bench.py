@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from ..config import BrokerConfig
 from ..config.protocols import Protocol
+from ..config.servers import ServerConfig
 from ..wire.mdp import CLIENT_02, CLIENT_REQUEST, FINAL_02, WORKER_02
 from ..wire.mdp import READY as MDP_READY
 from ..wire.req import EMPTY, READY
+from .sessions.sessions import TELLS_NONE, Sessions
 from .structures.expiry import ExpiryQueue
 from .structures.lru import LRUQueue
 from .structures.tickets import TicketTable, Verdict
@@ -22,6 +24,7 @@ __all__ = [
     "ExpiryRounds",
     "LRURounds",
     "MajordomoRounds",
+    "SessionsRounds",
     "SwitchboardRounds",
     "TicketRounds",
 ]
@@ -94,6 +97,32 @@ class ExpiryRounds:
             self._now += self._step
             for key in queue.sweep(self._now):
                 queue.refresh(key, self._now)
+
+
+class SessionsRounds:
+    """A round: a request of one of ``sessions`` sessions in turn: heard, handed out, done, swept."""
+
+    def __init__(self, sessions: int) -> None:
+        config = ServerConfig(max_sessions=sessions, session_timeout=86400.0)
+        self._board = Sessions(config, TELLS_NONE)
+        self._keys = [b"\x05\0" + number.to_bytes(4, "big") for number in range(sessions)]
+        self._next, self._now = 0, 0.0
+        for key in self._keys:
+            self._board.hear(key, 0.0, 1)
+
+    def run(self, count: int) -> None:
+        """``count`` rounds."""
+        board, keys = self._board, self._keys
+        for _ in range(count):
+            key = keys[self._next]
+            self._next = (self._next + 1) % len(keys)
+            self._now += 1e-9
+            board.hear(key, self._now, 1)
+            board.ask(key, 64, self._now)
+            turn = board.next()
+            assert turn is not None
+            board.done(turn, self._now)
+            board.sweep(self._now)
 
 
 class TicketRounds:

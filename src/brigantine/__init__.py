@@ -12,7 +12,12 @@ from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
 from .config import BrokerConfig
 from .config.options import BrokerOptions
-from .config.pubsub import PublisherConfig, SubscriberConfig
+from .config.pubsub import (
+    PublisherConfig,
+    PublisherOptions,
+    SubscriberConfig,
+    SubscriberOptions,
+)
 from .config.servers import ServerConfig, ServerOptions
 from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, SERVER_COUNTERS, ledger_holds
 from .devices.base import ForwarderDevice, QueueDevice, StreamerDevice
@@ -118,6 +123,7 @@ __all__ = [
     "Publisher",
     "PublisherClosed",
     "PublisherConfig",
+    "PublisherOptions",
     "QueueDevice",
     "ReceivedBatch",
     "Report",
@@ -134,6 +140,7 @@ __all__ = [
     "Subscriber",
     "SubscriberClosed",
     "SubscriberConfig",
+    "SubscriberOptions",
     "ThreadedServer",
     "Try",
     "Unroutable",

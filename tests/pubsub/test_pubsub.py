@@ -140,6 +140,18 @@ def test_topics_come_and_go_while_it_runs(publisher: Maker, subscriber: Maker, s
     assert into.recv(0) is None
 
 
+def test_topics_that_are_named_while_it_connects_count(publisher: Maker, subscriber: Maker) -> None:
+    out = publisher()
+    for turn in range(30):
+        into = subscriber(out.endpoint, ())
+        for topic in (b"x%d" % turn, b"y%d" % turn):
+            into.subscribe(topic)
+        into.wait_ready(10)
+        out.publish(b"y%d" % turn, b"1")
+        assert bodies(into, 1) == [b"1"]
+        into.close()
+
+
 def test_several_publishers_through_a_forwarder_are_told_apart(
     impl: str, publisher: Maker, subscriber: Maker
 ) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from ..errors import WrongUse
 from ..validation.calls import called_rightly, refuse_unknown
 from ..validation.values import flag, number, shown, whole
 
-__all__ = ["PublisherConfig", "SubscriberConfig", "config_of"]
+__all__ = [
+    "PublisherConfig",
+    "PublisherOptions",
+    "SubscriberConfig",
+    "SubscriberOptions",
+    "config_of",
+]
 
 #: Messages sent or read in one go before anything else is looked at.
 BATCH = 256
@@ -152,12 +159,42 @@ class SubscriberConfig(_Checked):
     )
 
 
+class PublisherOptions(TypedDict, total=False):
+    """What a publisher takes by name, each as in :class:`~brigantine.PublisherConfig`."""
+
+    heartbeat_interval: float
+    high_water_mark: int
+    queue_limit: int
+    queue_bytes: int
+    max_topics: int
+    last_values: int
+    last_values_bytes: int
+    max_message_bytes: int
+    linger: float
+    io_threads: int
+
+
+class SubscriberOptions(TypedDict, total=False):
+    """What a subscriber takes by name, each as in :class:`~brigantine.SubscriberConfig`."""
+
+    heartbeat_interval: float
+    liveness: int
+    high_water_mark: int
+    queue_limit: int
+    queue_bytes: int
+    conflate: bool
+    last_values: bool
+    max_topics: int
+    max_message_bytes: int
+    io_threads: int
+
+
 # The dataclasses have made them; replaced, so that their errors are those of all other constructors.
 for _kind in (PublisherConfig, SubscriberConfig):
     setattr(_kind, "__init__", called_rightly(_kind.__init__))  # noqa: B010
 
 
-def config_of(owner: type, kind: type[Any], config: Any, options: dict[str, Any]) -> Any:
+def config_of(owner: type, kind: type[Any], config: Any, options: Mapping[str, Any]) -> Any:
     """The config that was given, or one of these options.
 
     Raises :class:`~brigantine.errors.WrongUse` for both, or an option that there is not.

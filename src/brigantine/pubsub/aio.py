@@ -23,7 +23,9 @@ from .subscriber import SubscriberBase, checked_count
 __all__ = ["Publisher", "Subscriber"]
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ..config.pubsub import PublisherOptions, SubscriberOptions
 
 
 class Publisher(PublisherBase, ForTasks):
@@ -43,7 +45,7 @@ class Publisher(PublisherBase, ForTasks):
         name: str | None = None,
         config: PublisherConfig | None = None,
         context: zmq.Context[Any] | None = None,
-        **options: Any,
+        **options: Unpack[PublisherOptions],
     ) -> None:
         super().__init__(endpoints, name, config, context, options)
 
@@ -106,7 +108,7 @@ class Subscriber(SubscriberBase, ForTasks):
         *,
         config: SubscriberConfig | None = None,
         context: zmq.Context[Any] | None = None,
-        **options: Any,
+        **options: Unpack[SubscriberOptions],
     ) -> None:
         super().__init__(endpoints, topics, config, context, options)
 

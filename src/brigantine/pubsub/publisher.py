@@ -28,7 +28,9 @@ from .topics import as_body, as_name, as_topic
 __all__ = ["Publisher", "PublisherBase"]
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ..config.pubsub import PublisherOptions
 
 #: Bytes that tell publishers apart which nobody has named.
 _NAME_BYTES = 4
@@ -43,7 +45,7 @@ class PublisherBase:
         name: str | None,
         config: PublisherConfig | None,
         context: zmq.Context[Any] | None,
-        options: dict[str, Any],
+        options: PublisherOptions,
     ) -> None:
         refuse_patched(public_name(type(self)))
         self.config: PublisherConfig = config_of(type(self), PublisherConfig, config, options)
@@ -164,7 +166,7 @@ class Publisher(PublisherBase, ForThreads):
         name: str | None = None,
         config: PublisherConfig | None = None,
         context: zmq.Context[Any] | None = None,
-        **options: Any,
+        **options: Unpack[PublisherOptions],
     ) -> None:
         super().__init__(endpoints, name, config, context, options)
 

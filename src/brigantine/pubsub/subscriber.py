@@ -25,7 +25,9 @@ from .topics import as_topic, as_topics
 __all__ = ["Subscriber", "SubscriberBase"]
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ..config.pubsub import SubscriberOptions
 
 
 class SubscriberBase:
@@ -37,7 +39,7 @@ class SubscriberBase:
         topics: bytes | str | Iterable[bytes | str],
         config: SubscriberConfig | None,
         context: zmq.Context[Any] | None,
-        options: dict[str, Any],
+        options: SubscriberOptions,
     ) -> None:
         refuse_patched(public_name(type(self)))
         self.config: SubscriberConfig = config_of(type(self), SubscriberConfig, config, options)
@@ -104,13 +106,13 @@ class SubscriberBase:
         self._inbox.check()
 
     def _ready(self, publishers: int) -> bool:
-        return self._inbox.ended is not None or self._io.ready(publishers)
+        return self._inbox.ended is not None or self._io.upstream.ready(publishers)
 
     def _confirmed(self, publishers: int, timeout: float | None) -> int:
         """How many publishers have confirmed, after the wait for that.  Raises what wait_ready() does."""
         self._check_open()
-        confirmed = self._io.confirmed
-        if self._io.ready(publishers):
+        confirmed = self._io.upstream.confirmed
+        if self._io.upstream.ready(publishers):
             return confirmed
         within = "" if timeout is None else f" within {timeout:g} s"
         raise NotReady(
@@ -153,7 +155,7 @@ class Subscriber(SubscriberBase, ForThreads):
         *,
         config: SubscriberConfig | None = None,
         context: zmq.Context[Any] | None = None,
-        **options: Any,
+        **options: Unpack[SubscriberOptions],
     ) -> None:
         super().__init__(endpoints, topics, config, context, options)
 

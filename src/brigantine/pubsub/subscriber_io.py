@@ -6,8 +6,7 @@ import logging
 import math
 import os
 import time
-from collections import deque
-from typing import Any, cast
+from typing import Any
 
 import zmq
 
@@ -15,19 +14,17 @@ from ..config import PAUSE
 from ..config.pubsub import BATCH, MOVE_PAUSE, MOVE_PAUSE_MAX, SubscriberConfig
 from ..errors import ConnectError, NoPublisher
 from ..net.backoff import Backoff
-from ..net.dialing import Dialing
+from ..net.dialing import MISMATCHED, Dialing
 from ..system.background import Background
 from ..system.signals import leave_signals_to_main_thread
 from ..system.wakeup import Wakeup
-from ..wire.pubsub import ASK, BEAT, MOST_ANSWER_FRAMES, MOST_FRAMES, SUBSCRIBE, UNSUBSCRIBE
-from .asking import Asking
 from .feeds import Feeds
 from .hearing import Hearing
 from .inbox import Inbox, Outage, closed
-from .interest import Interest
+from .receiving import received
 from .sockets import subscriber_socket
-from .traffic import received_bytes
-from .welcomes import Welcomes
+from .traffic import Traffic
+from .upstream import Upstream
 
 __all__ = ["SubscriberIO"]
 
@@ -41,6 +38,7 @@ NO_ZMTP = (
     "it ends the connection before it can be used; is it a publisher, or a forwarder's backend?"
 )
 UNANSWERED = "connecting is not answered"
+UNTOLD = "connected; a PUB socket of others never says that it has read"
 
 
 class SubscriberIO:
@@ -57,12 +55,11 @@ class SubscriberIO:
     ) -> None:
         self._config, self._given_context = config, context
         self._stats, self.inbox = stats, inbox
-        self._commands: deque[tuple[bool, bytes]] = deque((True, each) for each in topics)
+        self.upstream = Upstream(topics, last_values=config.last_values)
         self._wakeup = Wakeup()
         self._stopping = False
         self._process = os.getpid()
         # What follows belongs to the thread.
-        self._interest = Interest()
         backoff = Backoff(MOVE_PAUSE, MOVE_PAUSE_MAX)
         self._feeds = Feeds(
             endpoints, config.heartbeat_interval, config.liveness, backoff, time.monotonic()
@@ -71,15 +68,11 @@ class SubscriberIO:
         #: When the try that goes on is given up.
         self._give_up_at = 0.0
         self._connected = False
-        #: Bytes that had come at a time of silence, and how long that had gone on by then.
-        self._sample: tuple[float, int | None] = (-1.0, None)
+        self._traffic = Traffic()
         self._outage: Outage | None = None
         self._told: set[str] = set()
-        self._welcomes = Welcomes()
-        self._asking = Asking(self._welcomes.token)
-        self.hearing = Hearing(
-            config.max_topics, self._interest, self._welcomes, self._asking, stats, inbox
-        )
+        up = self.upstream
+        self.hearing = Hearing(config.max_topics, up.interest, up.welcomes, up.asking, stats, inbox)
         self._thread = Background(self._run, "brigantine-subscriber")
 
     # -- any thread ---------------------------------------------------------------------------
@@ -90,17 +83,8 @@ class SubscriberIO:
 
     def change(self, topic: bytes, *, wanted: bool) -> None:
         """Subscribe, or unsubscribe."""
-        self._commands.append((wanted, topic))
+        self.upstream.change(topic, wanted=wanted)
         self._wakeup.set()
-
-    def ready(self, publishers: int) -> bool:
-        """Whether so many publishers have read all that was subscribed by now."""
-        return not self._commands and self.confirmed >= publishers
-
-    @property
-    def confirmed(self) -> int:
-        """How many publishers have read all subscriptions of now."""
-        return self._welcomes.confirmed
 
     def words(self) -> str:
         """What is known of the feed, for a message."""
@@ -108,9 +92,7 @@ class SubscriberIO:
         if met := feeds.words():
             return met
         if self._connected:
-            return (
-                f"{feeds.endpoint} (connected; a PUB socket of others never says that it has read)"
-            )
+            return f"{feeds.endpoint} ({UNTOLD})"
         trouble = "" if dialing is None else dialing.unresolved() or dialing.trouble
         return f"{feeds.endpoint} ({trouble or 'not connected'})"
 
@@ -152,7 +134,7 @@ class SubscriberIO:
             self.inbox.end(end)
 
     def _turn(self, context: zmq.Context[Any]) -> None:
-        self._apply()
+        self.upstream.apply(self._socket)
         now = time.monotonic()
         if self._dialing is None and now >= self._feeds.open_at:
             self._open(context, now)
@@ -160,20 +142,24 @@ class SubscriberIO:
         self._wakeup.clear()
         now = time.monotonic()
         if wake_at is not None and now - wake_at > PAUSE:
-            self._feeds.alive(
-                now
-            )  # the process was stopped: what came meanwhile is still to be read
+            # The process was stopped: what came meanwhile is still to be read.
+            self._feeds.alive(now)
         self._follow(now)
         self._look_at_outage(now)
+
+    @property
+    def _socket(self) -> zmq.Socket[bytes] | None:
+        """Of the connection, or of this try to get one; ``None`` between two tries."""
+        return None if self._dialing is None else self._dialing.socket
 
     def _poll(self) -> float | None:
         """Wait for something to happen; returns until when, at the latest."""
         poller = zmq.Poller()
         poller.register(self._wakeup.fileno(), zmq.POLLIN)
         sample_at = self._feeds.sample_at()
-        if self._sample[0] == sample_at:
+        if self._traffic.looked(sample_at):
             sample_at = self._feeds.due()
-        dues = [sample_at, self._feeds.outage_at(), self._welcomes.due_at(), self._asking.due()]
+        dues = [sample_at, self._feeds.outage_at()]
         dialing = self._dialing
         if dialing is None:
             dues.append(self._feeds.open_at)
@@ -181,68 +167,23 @@ class SubscriberIO:
             for socket in (dialing.monitor, dialing.socket):
                 if socket is not None:
                     poller.register(socket, zmq.POLLIN)
-            dues.append(dialing.due())
-            if not self._connected:
-                dues.append(self._give_up_at)
+            dues += [dialing.due(), self.upstream.due() if self._connected else self._give_up_at]
         now = time.monotonic()
         wake_at = min((due for due in dues if due is not None), default=None)
         poller.poll(None if wake_at is None else math.ceil(max(0.0, wake_at - now) * 1000))
         return wake_at
 
-    # -- subscriptions ------------------------------------------------------------------------
-
-    def _apply(self) -> None:
-        """Say what was asked for to the publisher, and ask it for a word once it has read that."""
-        if not self._commands:
-            return
-        self._welcomes.begin()  # before the last command is taken; see ready()
-        socket = None if self._dialing is None else self._dialing.socket
-        while self._commands:
-            wanted, topic = self._commands[0]
-            change = self._interest.add if wanted else self._interest.discard
-            if change(topic):
-                self._changed(topic, wanted=wanted)
-                if socket is not None:
-                    socket.send((SUBSCRIBE if wanted else UNSUBSCRIBE) + topic)
-            self._commands.popleft()
-        self._ask_for_welcomes(time.monotonic())
-
-    def _changed(self, topic: bytes, *, wanted: bool) -> None:
-        if not wanted:
-            self._asking.unsubscribed(topic)
-        elif self._config.last_values and self._connected:
-            self._asking.subscribed(topic, time.monotonic())
-
-    def _ask_for_last_values(self, now: float) -> None:
-        due, dialing = self._asking.due(), self._dialing
-        if due is None or now < due or dialing is None or dialing.socket is None:
-            return
-        for said in self._asking.says(self._welcomes.publishers, now):
-            dialing.socket.send(said)
-
-    def _ask_for_welcomes(self, now: float) -> None:
-        """Behind all other subscriptions, if it is time to: who answers has read those."""
-        socket = None if self._dialing is None else self._dialing.socket
-        if socket is not None and self._welcomes.due(now):
-            before, topic = self._welcomes.topic, self._welcomes.ask(now)
-            socket.send(SUBSCRIBE + topic)
-            socket.send(UNSUBSCRIBE + before)
+    # -- the feed -----------------------------------------------------------------------------
 
     def _make(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes] | None]:
         assert self._dialing is not None
         socket = subscriber_socket(self._context, self._config)
         try:
-            for topic in self._interest:
-                socket.send(SUBSCRIBE + topic)
-            socket.send(SUBSCRIBE + BEAT)
-            self._welcomes.connect()
-            socket.send(SUBSCRIBE + self._welcomes.ask(time.monotonic()))
+            self.upstream.say_all(socket)
             return socket, None if self._dialing.silent else self._context.socket(zmq.PAIR)
         except BaseException:
             socket.close()
             raise
-
-    # -- the feed -----------------------------------------------------------------------------
 
     def _open(self, context: zmq.Context[Any], now: float) -> None:
         self._context = context
@@ -266,9 +207,7 @@ class SubscriberIO:
             self._connected = True
             self._stats["connects"] += not dialing.silent
             self._feeds.connected(now)
-            if self._config.last_values:
-                self._asking.disconnected(self._interest)
-                self._asking.connected(now)
+            self.upstream.connected(now)
             self._told.clear()
             _log.info("connected to %s", dialing.endpoint)
         if dialing.over:
@@ -276,16 +215,12 @@ class SubscriberIO:
                 pass  # what it had said before counts
             if self._connected:
                 self._stats["disconnects"] += 1
-            self._leave(now, LOST if self._connected else NO_ZMTP)
+            mismatch = dialing.trouble if dialing.met == MISMATCHED else ""
+            self._leave(now, LOST if self._connected else mismatch or NO_ZMTP)
         elif not self._read(dialing, now):
             self._look_at_silence(dialing, now)
         self._well()
-        if self._welcomes.changed:
-            self._welcomes.changed = False
-            self._asking.confirmed(self._welcomes.publishers, now)
-            self.inbox.bells.ring()
-        self._ask_for_welcomes(now)
-        self._ask_for_last_values(now)
+        self.upstream.ask(self._socket, now, self.inbox.bells.ring)
 
     def _look_at_silence(self, dialing: Dialing[Any], now: float) -> None:
         """Everything that had come was read."""
@@ -297,12 +232,11 @@ class SubscriberIO:
                 self._leave(now, dialing.unresolved() or dialing.trouble or UNANSWERED)
             return
         sample_at = feeds.sample_at()
-        if sample_at is not None and now >= sample_at and self._sample[0] != sample_at:
-            self._sample = (sample_at, received_bytes(*dialing.descriptor))
+        if sample_at is not None and now >= sample_at:
+            self._traffic.look(sample_at, dialing.descriptor)
         if not feeds.silent(now):
             return
-        received = received_bytes(*dialing.descriptor)
-        if received is not None and self._sample[1] is not None and received > self._sample[1]:
+        if self._traffic.moves(dialing.descriptor):
             # A message so large that it takes longer: libzmq shows it when it is whole.
             feeds.moving(now)
             return
@@ -314,8 +248,7 @@ class SubscriberIO:
         endpoint, dialing = self._feeds.endpoint, self._dialing
         assert dialing is not None
         moves = self._feeds.failed(now, why)
-        self._welcomes.connect()
-        self._asking.disconnected(())
+        self.upstream.disconnected()
         self.inbox.bells.ring()
         words = f"{endpoint}: {why}"
         if words not in self._told:
@@ -356,7 +289,7 @@ class SubscriberIO:
             return False
         for _ in range(BATCH):
             try:
-                frames = _receive(socket)
+                frames = received(socket)
             except zmq.Again:
                 return False
             if frames is None:
@@ -371,19 +304,3 @@ class SubscriberIO:
             if self._outage is not None:
                 self._well()  # before anybody is told of what has come
         return True
-
-
-def _receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
-    """One message; ``None`` for one of too many frames.  Raises ``zmq.Again`` when there is none."""
-    frames = [socket.recv(zmq.DONTWAIT)]
-    most = MOST_ANSWER_FRAMES if frames[0].startswith(ASK) else MOST_FRAMES
-    more = cast(int, socket.getsockopt(zmq.RCVMORE))
-    while more and len(frames) < most:
-        frames.append(socket.recv(zmq.DONTWAIT))
-        more = cast(int, socket.getsockopt(zmq.RCVMORE))
-    if not more:
-        return frames
-    while more:
-        socket.recv(zmq.DONTWAIT)
-        more = cast(int, socket.getsockopt(zmq.RCVMORE))
-    return None

@@ -8,7 +8,7 @@ import sys
 
 from ..system.forks import socket_number
 
-__all__ = ["received_bytes"]
+__all__ = ["Traffic", "received_bytes"]
 
 #: Where ``tcpi_bytes_received`` is in ``struct tcp_info`` of Linux (4.1 and later), see tcp(7).
 _AT, _SIZE = 128, 136
@@ -33,3 +33,26 @@ def received_bytes(descriptor: int, number: int) -> int | None:
     finally:
         looked_at.detach()
     return int(_NUMBER.unpack_from(info, _AT)[0]) if len(info) >= _SIZE else None
+
+
+class Traffic:
+    """Whether anything comes in on a connection, though no message is whole yet."""
+
+    def __init__(self) -> None:
+        #: When was looked, and how many bytes had come by then.
+        self._at: float | None = None
+        self._bytes: int | None = None
+
+    def looked(self, at: float | None) -> bool:
+        """Whether :meth:`look` was called for that time."""
+        return at == self._at
+
+    def look(self, at: float, descriptor: tuple[int, int]) -> None:
+        """See how many bytes have come, once for each time."""
+        if not self.looked(at):
+            self._at, self._bytes = at, received_bytes(*descriptor)
+
+    def moves(self, descriptor: tuple[int, int]) -> bool:
+        """Whether more have come since."""
+        now = received_bytes(*descriptor)
+        return now is not None and self._bytes is not None and now > self._bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -26,7 +26,10 @@ class LastValues:
         self._most, self._most_bytes = most, most_bytes
         #: Topic -> the frames behind it; that first which has had no message for longest.
         self._kept: OrderedDict[bytes, list[bytes]] = OrderedDict()
+        #: Topics as of the last question, sorted; those that have come since; whether some have gone.
         self._sorted: list[bytes] = []
+        self._fresh: list[bytes] = []
+        self._stale = False
         self.topic_count = self.held_bytes = 0
         self.evicted = 0
 
@@ -37,7 +40,7 @@ class LastValues:
             return
         before = self._kept.get(topic)
         if before is None:
-            insort(self._sorted, topic)
+            self._fresh.append(topic)
         else:
             self.held_bytes -= _cost(topic, before)
         self._kept[topic] = rest
@@ -49,9 +52,20 @@ class LastValues:
 
     def _evict(self) -> None:
         topic, frames = self._kept.popitem(last=False)
-        del self._sorted[bisect_left(self._sorted, topic)]
+        self._stale = True
         self.held_bytes -= _cost(topic, frames)
         self.evicted += 1
+
+    def _sort(self) -> None:
+        """Only when somebody asks: to put each topic in its place at once would move half of the list."""
+        if self._fresh:
+            self._sorted += sorted(self._fresh)
+            self._sorted.sort()  # of two runs that are sorted: one pass
+            self._fresh.clear()
+        if self._stale:
+            # One that has gone and come again may stand there twice.
+            self._sorted = list(dict.fromkeys(each for each in self._sorted if each in self._kept))
+            self._stale = False
 
     def page(
         self, prefix: bytes, after: bytes | None, most: int, most_bytes: int
@@ -61,6 +75,7 @@ class LastValues:
         Returns them, each a list of frames, and whether there are more: ``most`` messages of ``most_bytes``
         together are enough for once, one is always given.
         """
+        self._sort()
         at = bisect_left(self._sorted, prefix)
         if after is not None:
             at = max(at, bisect_right(self._sorted, after))

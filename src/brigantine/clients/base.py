@@ -6,7 +6,6 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
@@ -238,12 +237,7 @@ class ClientBase(ForThreads):
         self._pool().check_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

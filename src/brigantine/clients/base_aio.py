@@ -7,7 +7,6 @@ import os
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
@@ -84,12 +83,7 @@ class AsyncClientBase(ForTasks):
         self._check_open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ MAX_IDLE = 64
 CLOSE_PATIENCE = 5.0
 
 
-class _Visit:
+class _Running:
     """A request that runs."""
 
     __slots__ = ("__weakref__", "thread")
@@ -92,7 +92,7 @@ class SocketPool:
         #: Channels of streams whose caller is at work on a part: no thread waits in them.
         self._parked: set[Channel] = set()
         #: The requests that run.  Weak, so that none stays for good however its thread left.
-        self._inside: weakref.WeakSet[_Visit] = weakref.WeakSet()
+        self._inside: weakref.WeakSet[_Running] = weakref.WeakSet()
         self._closed = closed
 
     # -- brokers ------------------------------------------------------------------------------
@@ -175,11 +175,11 @@ class SocketPool:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """The time of one request: what it needs stays until it has left."""
-        visit = _Visit(threading.get_ident())
+        running = _Running(threading.get_ident())
         try:
             with self._lock:
                 self.check_open()
-                self._inside.add(visit)
+                self._inside.add(running)
             yield
         except zmq.ZMQError as error:
             if self._closed or error.errno in CONTEXT_GONE:
@@ -187,7 +187,7 @@ class SocketPool:
             raise
         finally:
             with self._lock:
-                self._inside.discard(visit)
+                self._inside.discard(running)
                 if self._closed and not self._inside:
                     self._release()
                 self._left.notify_all()
@@ -304,20 +304,20 @@ class SocketPool:
             if self._wakeup is not None:
                 self._wakeup.set()
             self._ended.ring()
-            self._close_channels_without_visitor()
+            self._close_unused_channels()
             self._failover.close()
             self._witnesses.close()
             self._left.wait_for(lambda: self._all_inside_are(me), CLOSE_PATIENCE)
             if not self._inside:
                 self._release()
 
-    def _close_channels_without_visitor(self) -> None:
+    def _close_unused_channels(self) -> None:
         for idle in self._idle:
             _close_channels(idle)
         _close_channels(self._parked)
 
     def _all_inside_are(self, thread: int) -> bool:
-        return all(visit.thread == thread for visit in self._inside)
+        return all(each.thread == thread for each in self._inside)
 
     def _release(self) -> None:
         """Give back what the requests shared; the last one out does it."""

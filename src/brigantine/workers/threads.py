@@ -7,7 +7,6 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import WrongUse
@@ -107,12 +106,7 @@ class ThreadWorker(Worker[Given], ForThreads):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     # -- inside -------------------------------------------------------------------------------

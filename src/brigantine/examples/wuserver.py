@@ -1,0 +1,45 @@
+"""Weather update server: publishes temperature and humidity by zip code.
+
+``--bind`` publishes there for SUB sockets of any language: topic, then "temperature humidity".  Without,
+a subscriber of its own listens to 10001.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+
+from brigantine import Publisher, Subscriber
+from brigantine.examples._stage import ANY, options, said
+
+
+def weather() -> tuple[str, bytes]:
+    """A zip code near 10001, and its weather."""
+    zip_code = random.randrange(10000, 10003)
+    return str(zip_code), b"%d %d" % (random.randrange(-80, 135), random.randrange(10, 60))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = options(argv, __doc__, "bind", count=20)
+    with Publisher(given.bind or ANY, name="wuserver") as publisher:
+        said(f"Publishing at {publisher.endpoint}")
+        if given.bind is not None:
+            deadline = time.monotonic() + given.seconds
+            while time.monotonic() < deadline:
+                publisher.publish(*weather())
+                time.sleep(0.001)
+            return
+        with Subscriber(publisher.endpoint, "10001") as subscriber:
+            publisher.wait_ready(given.seconds)
+            seen = 0
+            while seen < given.count:
+                publisher.publish(*weather())
+                if (message := subscriber.recv(0.0)) is not None:
+                    seen += 1
+                    missed = "unknown" if message.missed is None else message.missed
+                    said(f"{message.topic!r}: {message.body!r}, missed: {missed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What time brings: requests and workers that expire, heartbeats, full pipes to try again."""
+"""What time brings: frozen workers and late requests expire; heartbeats; full pipes to try again."""
 
 from libc.stdint cimport int64_t
 

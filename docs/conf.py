@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
     ("py:class", r"brigantine\.workers\.base\.Handles"),
     (
         "py:class",
-        r"brigantine\.pipeline\.(ledger|sink_io|ventilator_io)\..*",
+        r"brigantine\.pipeline\.(received|sink_io|ventilator_io)\..*",
     ),  # likewise, a batch's
     (
         "py:class",

@@ -1,4 +1,4 @@
-"""The bound end of the pipeline's connections: a thread with a ROUTER, and who is connected to it."""
+"""The bound end of the pipeline's connections: a ROUTER, and who is connected to it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,16 @@ import logging
 import math
 import os
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import zmq
 
-from ..errors import PipelineClosed
-from ..net.closing import closing
-from ..net.descriptors import ConnectionWatch, DescriptorReserve
-from ..net.endpoints import bind
-from ..net.sockets import BACKLOG, keep_alive
-from ..notices.kinds import Notice
-from ..system.background import Background
-from ..system.bells import Bells
-from ..system.forks import close_bound, leave_to_parent
-from ..system.signals import leave_signals_to_main_thread
-from ..system.wakeup import Wakeup
 from .caller import Caller
-from .config import BATCH, LOOK_EVERY, LOOK_FOR, MOST_PREFETCH, PipelineConfig
+from .config import BATCH, LOOK_EVERY, MOST_PREFETCH, PipelineConfig
+from .peers import Peer, PeerWatch
+from .thread import BoundThread
 from .wire import (
     HELLO,
     LEAVING,
@@ -53,29 +43,9 @@ PEER_MESSAGES = MOST_PREFETCH + 1000
 _log = logging.getLogger("brigantine.pipeline")
 
 
-@dataclass(slots=True, eq=False)
-class Peer:
-    """Who has said HELLO on a connection."""
+class Hub(BoundThread):
+    """Reads, heartbeats, knows its peers; subclasses decide what is said."""
 
-    route: bytes
-    role: str
-    id: bytes
-    name: str
-    heard_at: float
-    #: When something was last sent to it.
-    said_at: float
-    #: It has said that it is about to end.
-    leaving: bool = False
-
-
-class Hub(ABC):
-    """Binds, reads, heartbeats; subclasses decide what is said.
-
-    :meth:`start` waits until the endpoints are bound.  Everything from ``_open`` on is the thread's own.
-    """
-
-    #: What it is, in logs and errors.
-    what = ""
     #: Who may connect.
     roles: tuple[str, ...] = ()
 
@@ -86,155 +56,35 @@ class Hub(ABC):
         context: zmq.Context[Any] | None,
         counters: Mapping[str, str],
     ) -> None:
-        self.config = config
+        super().__init__(config, context, counters)
         self._wanted = endpoints
-        self._own_context = context is None
-        self._context: Any = context
-        #: Where it is bound; the first are the ROUTER's, in the order they were given.
-        self.endpoints: tuple[str, ...] = ()
-        self.count = dict.fromkeys(counters, 0)
-        self.changes = Bells()
-        self.error: BaseException | None = None
-        self.stopping = False
-        #: The thread serves nobody any more.
-        self.ended = False
         self.peers: dict[bytes, Peer] = {}
         #: Tells this one from the next that is bound here.
         self.id = os.urandom(ID_BYTES)
-        self._up = False
-        self._wakeup = Wakeup()
-        self._made: list[zmq.Socket[bytes]] = []
-        self._bound: list[tuple[zmq.Socket[bytes], str]] = []
-        self._watch: _Watch | None = None
+        self._watch: PeerWatch | None = None
         self._callers: list[Caller] = []
-        self._now = time.monotonic()
         #: When the next peer may be silent for too long.
         self._look_at = 0.0
         self._told: set[tuple[str, str]] = set()
-        self._process = os.getpid()
-        self.reserve = DescriptorReserve(lambda: self.endpoints, self._tell)
-        self._thread = Background(self._run, f"brigantine-{self.what}")
 
-    # -- any thread ---------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Begin; raises what binding has raised."""
-        try:
-            self._thread.start()
-            leave_to_parent(self._in_child)
-            self.changes.wait(lambda: self._up or self.ended, None)
-            if self.error is not None:
-                raise self.error
-        except BaseException:  # also Ctrl-C: nobody gets this
-            self.stop()
-            self.join(None)
-            raise
-
-    def wake(self) -> None:
-        """It is time for a turn."""
-        self._wakeup.set()
-
-    def stop(self) -> None:
-        """End soon.  From a signal handler, too."""
-        if os.getpid() == self._process:
-            self.stopping = True
-            self.wake()
-            self.changes.ring()
-
-    @property
-    def running(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.running
-
-    def join(self, timeout: float | None) -> bool:
-        """Wait for the end; whether it has come."""
-        return os.getpid() != self._process or self._thread.wait(timeout)
-
-    def check(self) -> None:
-        """Raise :class:`~brigantine.errors.PipelineClosed` where it has ended, or is told to."""
-        if os.getpid() != self._process:
-            raise PipelineClosed(
-                f"this {self.what} runs in process {self._process}, not in this forked child"
-            )
-        if self.error is not None:
-            raise PipelineClosed(f"the {self.what} has ended with {self.error!r}") from self.error
-        if self.stopping or self.ended:
-            raise PipelineClosed(f"this {self.what} has been closed")
-
-    def stats(self) -> dict[str, int]:
-        """All counters."""
-        return {**self.count, "connections_rejected": self.reserve.rejected}
-
-    def _in_child(self) -> None:
-        if not self.ended:
-            close_bound(self.endpoints)
-
-    def _tell(self, notice: Notice) -> None:
-        more = notice.numbers[0]
-        _log.warning("%s: %d connections closed at once, as no file descriptors are left",
-                     self.what, more)  # fmt: skip
-
-    # -- the thread ---------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        leave_signals_to_main_thread()
-        try:
-            if self._own_context:
-                self._context = zmq.Context()
-            try:
-                self._open()
-                self._up = True
-                self.changes.ring()
-                while not self._finished(self._now):
-                    self._turn()
-            except BaseException as error:
-                self.error = error  # known before the end is
-                raise
-            finally:
-                self.ended = True
-                self._close()
-                if self._own_context:
-                    self._context.term()
-        except BaseException as error:
-            self.error = self.error or error
-            if self._up:
-                _log.critical("the %s has ended", self.what, exc_info=True)
-        finally:
-            self.ended = True
-            self._wakeup.close()
-            self.changes.ring()
+    # -- its turns ----------------------------------------------------------------------------
 
     def _open(self) -> None:
         router = self._router = self._socket(zmq.ROUTER)
         router.router_mandatory = 1
         router.handshake_ivl = max(1, round(self.config.handshake_timeout * 1000))
         router.sndhwm = PEER_MESSAGES
-        self._watch = _Watch(router, self.reserve)
+        self._watch = PeerWatch(router, self.reserve)
         self.endpoints = tuple(self._bind(router, each) for each in self._wanted)
-
-    def _socket(self, kind: int) -> Any:
-        socket = self._context.socket(kind)
-        self._made.append(socket)
-        socket.linger = round(self.config.linger * 1000)
-        socket.backlog = BACKLOG
-        socket.rcvhwm = self.config.high_water_mark
-        socket.maxmsgsize = self.config.max_message_bytes
-        keep_alive(socket)
-        return socket
-
-    def _bind(self, socket: zmq.Socket[bytes], endpoint: str) -> str:
-        real = bind(socket, endpoint)
-        self._bound.append((socket, real))
-        return real
 
     def _close(self) -> None:
         for caller in self._callers:
             caller.close(self.config.linger)
-        with closing(self._context, self._bound, shared=not self._own_context):
-            if self._watch is not None:
-                self._watch.close()
-            for socket in reversed(self._made):
-                socket.close()
+        super()._close()
+
+    def _close_watches(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
 
     def _turn(self) -> None:
         for caller in self._callers:
@@ -414,10 +264,6 @@ class Hub(ABC):
     # -- what a subclass is to say ------------------------------------------------------------
 
     @abstractmethod
-    def _finished(self, now: float) -> bool:
-        """Whether the thread may end."""
-
-    @abstractmethod
     def _work(self, now: float) -> bool:
         """Do what is due; whether there is more to do at once."""
 
@@ -440,23 +286,3 @@ class Hub(ABC):
     @abstractmethod
     def _said(self, peer: Peer, word: bytes, frames: list[bytes]) -> bool:
         """A peer has said something else; whether it was understood."""
-
-
-class _Watch(ConnectionWatch):
-    """Tells besides that some connection has ended: whose, libzmq says when it is asked to send there."""
-
-    look_until = 0.0
-    _ended = False
-
-    def hear(self, event: int, descriptor: int) -> None:
-        """As of any watch."""
-        if event == zmq.EVENT_DISCONNECTED:
-            self._ended = True
-        super().hear(event, descriptor)
-
-    def take(self, now: float) -> tuple[bool, bool]:
-        """Whether a connection has ended since the last call, and whether one has shortly before."""
-        ended, self._ended = self._ended, False
-        if ended:
-            self.look_until = now + LOOK_FOR
-        return ended, now < self.look_until

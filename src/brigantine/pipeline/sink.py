@@ -14,8 +14,8 @@ from ..validation.calls import ForThreads, called_rightly
 from ..validation.values import whole
 from .config import PipelineConfig, PipelineOptions, config_from
 from .deadline import Deadline
+from .receiving import ReceivedShared, SinkShared
 from .report import Report, Result
-from .shared import ReceivedShared, SinkShared
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack

@@ -11,9 +11,11 @@ import zmq
 
 from .config import BATCH, PipelineConfig
 from .counters import SINK_COUNTERS
-from .hub import Hub, Peer
-from .ledger import Ledger, Received
+from .hub import Hub
+from .ledger import Ledger
 from .numbers import Numbers
+from .peers import Peer
+from .received import Received
 from .report import MOST, Report, packed, unpacked_lost
 from .wire import (
     ACK,

@@ -12,7 +12,7 @@ from ..validation.calls import ForThreads, called_rightly
 from .config import PipelineConfig, PipelineOptions, config_from
 from .deadline import Deadline
 from .report import Report
-from .shared import Body, SentShared, Tasks, VentilatorShared, body_of, check_tasks
+from .sending import Body, SentShared, Tasks, VentilatorShared, body_of, check_tasks
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack

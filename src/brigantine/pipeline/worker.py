@@ -19,8 +19,9 @@ from ..workers.reply import ReplyLimits
 from ..workers.threads import ThreadWorker
 from .config import MOST_PREFETCH, PipelineConfig
 from .counters import WORKER_STATS
+from .faces import named
 from .link import Job, PipelineLink, Places
-from .shared import Body, named
+from .sending import Body
 
 __all__ = ["PipelineBase", "PipelineWorker"]
 

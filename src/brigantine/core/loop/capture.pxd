@@ -17,7 +17,8 @@ cdef class Capture:
 
     # Keep a copy of a frame, before it is passed on.
     cdef int keep(self, zmq_msg_t *frame) except -1 nogil
-    # That frame was passed on, the first of its message or a later one: COPY_TAKEN, COPY_MISSED, both or neither.
+    # That frame was passed on, the first of its message or a later one: COPY_TAKEN, COPY_MISSED, both
+    # or neither.
     cdef int passed(self, bint first, bint more) except -1 nogil
     # It was not.
     cdef void forget(self) noexcept nogil

@@ -1,10 +1,7 @@
-"""What the faces of a ventilator have in common, for threads and for asyncio; likewise a sink's."""
+"""Arguments and errors of a ventilator and its batches, for threads and for asyncio."""
 
 from __future__ import annotations
 
-import os
-import socket
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +9,7 @@ import zmq
 
 from ..errors import BrigantineError, ConfigError, NotReady, WrongUse
 from ..net.arguments import as_targets, plain_context
-from ..net.endpoints import as_endpoints, as_several
+from ..net.endpoints import as_endpoints
 from ..net.overlap import check_distinct
 from ..system.patched import refuse_patched
 from ..validation.calls import public_name
@@ -21,94 +18,16 @@ from ..wire.body import request_frames
 from .allotment import Sent
 from .config import PipelineConfig
 from .deadline import Deadline
-from .hub import Hub
-from .ledger import Received
-from .report import Report, Result
-from .sink_io import SinkIO
+from .faces import HubFace, named, optional
+from .report import Report
 from .ventilator_io import VentilatorIO
-from .wire import BATCH_BYTES
 
-__all__ = [
-    "Body",
-    "ReceivedShared",
-    "SentShared",
-    "SinkShared",
-    "Tasks",
-    "VentilatorShared",
-    "named",
-]
+__all__ = ["Body", "SentShared", "Tasks", "VentilatorShared", "body_of", "check_tasks"]
 
 #: One frame, or several.
 Body: TypeAlias = bytes | Sequence[bytes]
 #: The tasks of a batch by their numbers.
 Tasks: TypeAlias = Sequence[Body] | Mapping[int, Body] | Callable[[int], Body]
-
-
-def named(name: str) -> str:
-    """A name for logs and reports: the caller's, or of the host and process."""
-    if not isinstance(name, str):
-        raise WrongUse(f"name must be a string, not {shown(name)}")
-    if len(name) > 255 or not name.isprintable():
-        raise ConfigError(f"name must be printable, of at most 255 characters, not {shown(name)}")
-    return name or f"{socket.gethostname()}:{os.getpid()}:{os.urandom(2).hex()}"
-
-
-def optional(value: str | Sequence[str], what: str) -> tuple[str, ...]:
-    """Endpoints to bind, or none."""
-    return as_endpoints(value, what) if as_several(value, what) else ()
-
-
-class HubFace:
-    """A hub as its user has it."""
-
-    _io: Any
-
-    def _run(self, io: Hub) -> None:
-        """Start the hub's thread; it ends with this object, or the program, at the latest."""
-        self._finalizer = weakref.finalize(self, _shut_down, io)
-        try:
-            io.start()
-        except BaseException:
-            self._finalizer.detach()
-            raise
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """Where it is bound, with the real ports."""
-        return tuple(self._io.endpoints)
-
-    @property
-    def endpoint(self) -> str:
-        """The first of them."""
-        return self.endpoints[0]
-
-    @property
-    def plain_endpoints(self) -> tuple[str, ...]:
-        """Where it is bound for plain programs, with the real ports."""
-        return tuple(self._io.plain_endpoints)
-
-    def stats(self) -> dict[str, int]:
-        """All counters by name, also after it was closed; never waits."""
-        stats: dict[str, int] = self._io.stats()
-        return stats
-
-    def __repr__(self) -> str:
-        state = "closed" if self._io.stopping or self._io.ended else "open"
-        where = ",".join(self.endpoints)
-        return f"<{public_name(type(self))} {state} endpoint={where}>"
-
-    def _ended(self) -> bool:
-        return bool(self._io.ended)
-
-    def _fewer(self, workers: int, ready: int, deadline: Deadline) -> NotReady:
-        what = f"{workers} workers should be ready{deadline.words}, and {ready} are: {self!r}"
-        return NotReady(what, ready, ())
-
-
-def _shut_down(io: Hub) -> None:
-    """Close what nobody has closed: run when it is forgotten, or when Python exits."""
-    io.stop()
-    io.join(None)
 
 
 class VentilatorShared(HubFace):
@@ -258,93 +177,3 @@ def check_tasks(tasks: Any) -> None:
     """Raise :class:`~brigantine.errors.WrongUse` for one task instead of several."""
     if isinstance(tasks, (bytes, bytearray, memoryview, str)):
         raise WrongUse(f"tasks must be several bodies, such as a list, not {shown(tasks)}")
-
-
-class SinkShared(HubFace):
-    """Arguments and errors of a sink."""
-
-    _io: SinkIO
-
-    def _make(
-        self,
-        endpoint: str | Sequence[str],
-        plain: str | Sequence[str],
-        kill: str | Sequence[str],
-        context: zmq.Context[Any] | None,
-        config: PipelineConfig,
-    ) -> None:
-        refuse_patched(public_name(type(self)))
-        wanted = as_endpoints(endpoint, "endpoint")
-        plain, kills = optional(plain, "plain"), optional(kill, "kill")
-        check_distinct(endpoint=wanted, plain=plain, kill=kills)
-        self._io = SinkIO(
-            wanted, config, plain_context(context), plain_endpoints=plain, kill_endpoints=kills
-        )
-        self._run(self._io)
-
-    @property
-    def kill_endpoints(self) -> tuple[str, ...]:
-        """Where it is bound for plain workers that wait for the kill signal, with the real ports."""
-        return self._io.kill_endpoints
-
-    def _want_plain(self, tasks: int, start: bool) -> list[Received]:
-        """Where a batch of a plain ventilator will be."""
-        io = self._io
-        io.check()
-        if not io.plain_endpoints:
-            raise WrongUse("this sink has no endpoint for plain programs: pass plain= to the sink")
-        whole("tasks", tasks, 0, io.config.max_batch_tasks)
-        flag("start", start)
-        made: list[Received] = []
-        io.wanted.append((os.urandom(BATCH_BYTES), tasks, int(start), made))
-        io.wake()
-        return made
-
-
-class ReceivedShared:
-    """A batch that comes in."""
-
-    def __init__(self, io: SinkIO, record: Received) -> None:
-        self._io = io
-        self._record = record
-
-    @property
-    def id(self) -> str:
-        """As reports have it: 16 hexadecimal digits."""
-        return self._record.batch.hex()
-
-    @property
-    def ventilator(self) -> str:
-        """The name of who sends it; empty for a plain one."""
-        return self._record.ventilator
-
-    @property
-    def complete(self) -> bool:
-        """Whether the results of all tasks have come."""
-        return self._record.done
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} of {self.ventilator or 'a plain ventilator'}>"
-
-    def _come(self) -> bool:
-        """Whether there is a result, or nothing to wait for."""
-        record = self._record
-        return bool(record.results) or record.done or record.over or self._io.ended
-
-    def _take(self) -> Result | None:
-        """The next result that is there."""
-        try:
-            stored = self._record.results.popleft()
-        except IndexError:
-            return None
-        ledger = self._io.ledger
-        withheld = ledger.full or bool(stored.peer)
-        ledger.taken.append(stored)
-        if withheld:
-            self._io.wake()
-        return stored.result
-
-    def _finish(self) -> None:
-        """The last result was read, and no other will be waited for."""
-        self._io.closing.append(self._record)
-        self._io.wake()

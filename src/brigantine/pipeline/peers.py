@@ -1,0 +1,47 @@
+"""Who is connected to a bound end, and what tells that somebody has gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import zmq
+
+from ..net.descriptors import ConnectionWatch
+from .config import LOOK_FOR
+
+__all__ = ["Peer", "PeerWatch"]
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """Who has said HELLO on a connection."""
+
+    route: bytes
+    role: str
+    id: bytes
+    name: str
+    heard_at: float
+    #: When something was last sent to it.
+    said_at: float
+    #: It has said that it is about to end.
+    leaving: bool = False
+
+
+class PeerWatch(ConnectionWatch):
+    """Tells besides that some connection has ended: whose, libzmq says when it is asked to send there."""
+
+    look_until = 0.0
+    _ended = False
+
+    def hear(self, event: int, descriptor: int) -> None:
+        """As of any watch."""
+        if event == zmq.EVENT_DISCONNECTED:
+            self._ended = True
+        super().hear(event, descriptor)
+
+    def take(self, now: float) -> tuple[bool, bool]:
+        """Whether a connection has ended since the last call, and whether one has shortly before."""
+        ended, self._ended = self._ended, False
+        if ended:
+            self.look_until = now + LOOK_FOR
+        return ended, now < self.look_until

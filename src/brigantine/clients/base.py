@@ -183,7 +183,7 @@ class ClientBase(ForThreads):
                     frames is None
                     and not channel.over
                     and pending.wait_on()
-                    and not pool.look(pending)
+                    and not pool.should_leave(pending)
                 ):
                     continue
                 if frames is None:

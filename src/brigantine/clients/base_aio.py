@@ -196,7 +196,7 @@ class AsyncClientBase(ForTasks):
         while True:
             frames = await channel.receive(pending.until)
             if frames is None:
-                if not channel.over and pending.wait_on() and not pool.look(pending):
+                if not channel.over and pending.wait_on() and not pool.should_leave(pending):
                     continue
                 return None
             reply = pending.receive(frames)

@@ -11,8 +11,8 @@ is *half-open*: it gets one request, while the others go on to the broker that w
 is asked like before.  If not, that time doubles, up to ``HALF_OPEN_AFTER_MAX``: a broker that accepts
 connections and no more costs one request its timeout, more and more seldom.
 
-:meth:`Failover.next_broker` is the decision; a request whose broker can't be reached leaves it before
-its timeout (``better_leave`` in :mod:`.witness`).
+:meth:`Failover.next_broker` is the decision for a try that begins, :meth:`Failover.should_leave` for one
+that waits: a request whose broker can't be reached leaves it before its timeout.
 
 No lock and no clock: callers hold the pool's lock where there are threads.  Times are seconds on
 any one clock.
@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .pending import PendingRequest
+from .sight import OUT_OF_REACH, Sight
 
 __all__ = ["HALF_OPEN_AFTER", "HALF_OPEN_AFTER_MAX", "Balancer", "Failover", "Probe"]
 
@@ -144,6 +145,15 @@ class Failover:
         if health.half_open_for is pending:
             health.reserved_until = -math.inf
             health.half_open_for = None
+
+    def should_leave(self, pending: PendingRequest, seen: Callable[[], Sight]) -> bool:
+        """Whether a request should not wait on for its broker: that is out of reach, and another is not.
+
+        ``seen()`` looks at its broker.
+        """
+        if pending.last or pending.patient or not self.has_alternative(pending):
+            return False
+        return seen() in OUT_OF_REACH
 
     def has_alternative(self, pending: PendingRequest) -> bool:
         """Whether there is a broker that is not silent beside the one of a request's try."""

@@ -7,7 +7,8 @@ The clients (``base`` for threads, ``base_aio`` for asyncio) drive it the same w
         socket = one connected to pending.broker     # a new one if pending.fresh
         pending.sent(now); send pending.frames
         until pending.until: pending.receive(frames), which answers FINAL or ERROR at the end
-            where that answers nothing until pending.until, see pending.wait_on() and the pool's look()
+            where that answers nothing until pending.until: pending.wait_on(), and failover's
+            should_leave()
         unless FINAL: pending.gave_up(now), which tells whether the broker was silent
         close the socket unless FINAL or ERROR
 

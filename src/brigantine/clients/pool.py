@@ -28,7 +28,7 @@ from .codec import ClientCodec
 from .failover import Balancer, Failover
 from .pending import PendingRequest
 from .sight import Sight
-from .witness import Witnesses, better_leave
+from .witness import Witnesses
 
 __all__ = ["SocketPool"]
 
@@ -117,15 +117,17 @@ class SocketPool:
         with self._lock:
             self._failover.abandoned(pending)
 
-    def look(self, pending: PendingRequest) -> bool:
-        """Look at the broker of a request that waits; whether another one is better asked instead."""
+    def should_leave(self, pending: PendingRequest) -> bool:
+        """Look at the broker of a request that waits; whether another is better asked instead."""
         context = self._given_context or self._own_context
         service = pending.service if pending.last else None
         with self._lock:
             if context is None or self._closed:
                 return False
             self._witnesses.look(context, pending.broker, service)
-            return better_leave(pending, self._failover, self._witnesses)
+            return self._failover.should_leave(
+                pending, partial(self._witnesses.seen, pending.broker, None)
+            )
 
     def gave_up(self, pending: PendingRequest, sight: Sight) -> None:
         """A try of that request is over, and there is no reply; its channel has seen that much."""

@@ -31,7 +31,7 @@ from .failover import Balancer, Failover
 from .pending import PendingRequest
 from .pool import MAX_IDLE
 from .sight import Sight
-from .witness import Witnesses, better_leave
+from .witness import Witnesses
 
 __all__ = ["AsyncChannel", "LoopPool"]
 
@@ -265,14 +265,16 @@ class LoopPool:
         """That request has ended, whatever by."""
         self._failover.abandoned(pending)
 
-    def look(self, pending: PendingRequest) -> bool:
-        """Look at the broker of a request that waits; whether another one is better asked instead."""
+    def should_leave(self, pending: PendingRequest) -> bool:
+        """Look at the broker of a request that waits; whether another is better asked instead."""
         if self._closed:
             return False
         assert self._context is not None
         service = pending.service if pending.last else None
         self._witnesses.look(self._context, pending.broker, service)
-        return better_leave(pending, self._failover, self._witnesses)
+        return self._failover.should_leave(
+            pending, partial(self._witnesses.seen, pending.broker, None)
+        )
 
     def gave_up(self, pending: PendingRequest, sight: Sight) -> None:
         """A try of that request is over, and there is no reply; its channel has seen that much."""

@@ -25,11 +25,9 @@ from ..net.sockets import keep_alive, one_connection
 from ..wire.mdp import MMI_SERVICE
 from .channel import CONNECT_PATIENCE
 from .codec import ClientCodec, Says
-from .failover import Failover
-from .pending import PendingRequest
-from .sight import OUT_OF_REACH, Sight
+from .sight import Sight
 
-__all__ = ["Witness", "Witnesses", "better_leave"]
+__all__ = ["Witness", "Witnesses"]
 
 #: Services of which an answer is kept.
 MOST_ANSWERS = 256
@@ -184,10 +182,3 @@ class Witnesses:
         """Stop watching.  May be called again."""
         while self._made:
             self._made.popitem()[1].close()
-
-
-def better_leave(pending: PendingRequest, failover: Failover, witnesses: Witnesses) -> bool:
-    """Whether a request should not wait on for its broker: that is out of reach, and another is not."""
-    if pending.last or pending.patient or not failover.has_alternative(pending):
-        return False
-    return witnesses.seen(pending.broker, None) in OUT_OF_REACH

@@ -361,3 +361,60 @@ def test_a_forwarder_killed_under_load_loses_what_the_numbers_tell(
         device.wait()
         assert device.stdout is not None
         device.stdout.close()
+
+
+# -- waiting for slow subscribers -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_who_is_waited_for_too_long_is_cut_off_by_name_and_others_get_all(
+    publisher: Maker,
+    subscriber: Maker,
+    peers: Peers,
+    transport: str,
+    tmp_path: Any,
+    record: Maker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The stall is bounded; whoever reads misses nothing."""
+    endpoint = ANYWHERE if transport == "tcp" else f"ipc://{tmp_path}/p"
+    out = publisher(endpoint, high_water_mark=50, stall_timeout=0.3, queue_limit=10)
+    never = peers.socket(zmq.SUB, out.endpoint, rcvhwm=10)
+    never.subscribe(b"a")
+    fast = subscriber(out.endpoint, "a", queue_limit=100_000)
+    out.wait_ready(10)
+    wait_until(lambda: out.publish("a", b"first") or never.poll(10))
+    stall = 0.0
+    for _ in range(1000):
+        began = time.monotonic()
+        out.publish("a", b"x" * 20_000)
+        stall = max(stall, time.monotonic() - began)
+    sent = out.stats()["published"] + out.stats()["waiting"]
+    wait_until(lambda: fast.stats()["received"] + fast.stats()["missed"] >= 1000)
+    wait_until(lambda: not out.stats()["waiting"])
+    sent = out.stats()["published"]
+    wait_until(lambda: fast.stats()["received"] == sent)
+    stats = out.stats()
+    assert fast.stats()["missed"] == fast.stats()["silences"] == 0
+    assert stats["cut_off"] >= 1
+    assert stats["drop_stalled"] == 0
+    assert "cut off the subscriber" in caplog.text
+    assert "127.0.0.1:" in caplog.text if transport == "tcp" else "over ipc" in caplog.text
+    record("subscribers slow at times", missed=0, stall_ms=stall * 1000, cut_off=stats["cut_off"])
+
+
+def test_over_inproc_the_full_one_misses_what_it_was_waited_for(
+    publisher: Maker, subscriber: Maker, peers: Peers
+) -> None:
+    out = publisher("inproc://p", context=peers.context, high_water_mark=10, stall_timeout=0.05)
+    never = peers.socket(zmq.SUB, "inproc://p", rcvhwm=10)
+    never.subscribe(b"a")
+    fast = subscriber("inproc://p", "a", context=peers.context)
+    out.wait_ready(10)
+    for _ in range(30):
+        out.publish("a", b"x")
+    wait_until(lambda: out.stats()["published"] == 30)
+    wait_until(lambda: fast.stats()["received"] == 30)
+    stats = out.stats()
+    assert (stats["cut_off"], fast.stats()["missed"]) == (0, 0)
+    assert stats["drop_stalled"] > 0

@@ -17,6 +17,8 @@ HELP: dict[str, str] = {
     "heartbeat_interval": "seconds between heartbeats",
     "liveness": "intervals of silence after which a publisher counts as gone",
     "high_water_mark": "messages that libzmq holds for one peer",
+    "stall_timeout": "seconds to wait for subscribers that don't keep up before the slowest is cut "
+    "off; 0: they miss messages",
     "queue_limit": "messages that may wait in this process",
     "queue_bytes": "memory that these may hold",
     "max_topics": "topics whose numbers are kept",

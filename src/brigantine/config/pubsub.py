@@ -48,6 +48,8 @@ MESSAGE_OVERHEAD = 256
 MARK_EVERY = 64
 #: Marks that may be under way at once.
 MOST_MARKS = 1024
+#: Seconds between two tries while a subscriber is waited for, and after the slowest was cut off.
+STALL_LOOK, CUT_GRACE = 0.002, 0.5
 #: Seconds between looks whether what was published has left.
 LEFT_CHECK = 0.005
 
@@ -88,6 +90,9 @@ class PublisherConfig(_Checked):
     heartbeat_interval: float = 1.0
     #: Messages that libzmq holds for one subscriber; beyond it that one misses messages.
     high_water_mark: int = 1000
+    #: Seconds that publishing waits for subscribers that don't keep up, before the slowest is cut off.  0:
+    #: nobody is waited for, and a subscriber that does not keep up misses messages.
+    stall_timeout: float = 0.0
     #: Messages that may wait for the publisher's thread; beyond it ``publish()`` waits.
     queue_limit: int = 10_000
     #: Memory that these may hold.
@@ -114,6 +119,7 @@ class PublisherConfig(_Checked):
         ("last_values", 0, 50_000_000),
         ("last_values_bytes", 0, 1 << 50),
         ("max_message_bytes", 1024, 1 << 40),
+        ("stall_timeout", 0.0, 3600.0),
         ("linger", 0.0, 86400.0),
         ("io_threads", 1, 64),
     )
@@ -162,6 +168,7 @@ class SubscriberConfig(_Checked):
 class PublisherOptions(TypedDict, total=False):
     """What a publisher takes by name, each as in :class:`~brigantine.PublisherConfig`."""
 
+    stall_timeout: float
     heartbeat_interval: float
     high_water_mark: int
     queue_limit: int

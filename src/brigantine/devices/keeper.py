@@ -114,7 +114,9 @@ class Keeper:
         if self._manual:
             self._only_last(on=True)
         try:
-            self._socket.send_multipart(frames)
+            self._socket.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:  # no room where nothing is dropped: it will be asked again
+            pass
         finally:
             if self._manual:
                 self._only_last(on=False)

@@ -83,6 +83,10 @@ class PublisherEnds:
         self.bound += (real,)
         self.endpoints += (real,)
 
+    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Where it is bound, and to where it connects at the moment."""
+        return self.bound, tuple(each for each, count in self._wanted_at.items() if count)
+
     def advance(self, socket: zmq.Socket[bytes]) -> None:
         """Do what the follower has asked for, and read what has happened to connections."""
         while self._moves:

@@ -27,6 +27,7 @@ from .departures import Departures
 from .numbering import Numbering
 from .publisher_ends import PublisherEnds
 from .sockets import publisher_socket
+from .stalls import Stalls
 from .subscribers import Subscribers
 
 __all__ = ["PublisherIO"]
@@ -70,6 +71,7 @@ class PublisherIO:
         self.subscribers = Subscribers(stats)
         self.ends = PublisherEnds(ends, self._wakeup.set)
         self._departures = Departures()
+        self._stalls: Stalls | None = None
         self._interval = config.heartbeat_interval
         self._interval_ms = max(1, round(self._interval * 1000))
         self._beat_at = 0.0
@@ -169,6 +171,8 @@ class PublisherIO:
         self.keeper = made_keeper(
             None, config.last_values, config.last_values_bytes, socket, self._name
         )
+        if config.stall_timeout:
+            self._stalls = Stalls(socket, config.stall_timeout, self.ends.places, self._stats)
         self.ends.open(socket)
         self._up = True
         self.bells.ring()
@@ -262,9 +266,14 @@ class PublisherIO:
         mark: bool = False,
     ) -> None:
         """Send one message whole: a socket of this kind always takes it, and drops it for full peers."""
-        socket.send(topic, zmq.SNDMORE)
+        if self._stalls is None:
+            socket.send(topic, zmq.SNDMORE)
+        else:
+            self._stalls.send(topic)
         socket.send(body, zmq.SNDMORE)
         self._departures.send(socket, header, mark=mark)
+        if self._stalls is not None:
+            self._stalls.sent()
 
     # -- the end ------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ import sys
 
 from ..system.forks import socket_number
 
-__all__ = ["Traffic", "received_bytes"]
+__all__ = ["Traffic", "acknowledged_bytes", "received_bytes"]
 
-#: Where ``tcpi_bytes_received`` is in ``struct tcp_info`` of Linux (4.1 and later), see tcp(7).
-_AT, _SIZE = 128, 136
+#: Where ``tcpi_bytes_acked`` and ``tcpi_bytes_received`` are in ``struct tcp_info`` of Linux (4.1 and
+#: later), see tcp(7).
+_ACKED, _RECEIVED, _SIZE = 120, 128, 136
 _NUMBER = struct.Struct("=Q")
 
 
@@ -20,7 +21,18 @@ def received_bytes(descriptor: int, number: int) -> int | None:
 
     ``None`` where the system does not tell: over ipc, on other systems than Linux.
     """
-    if not sys.platform.startswith("linux") or not number or socket_number(descriptor) != number:
+    if not number or socket_number(descriptor) != number:
+        return None
+    return _counter(descriptor, _RECEIVED)
+
+
+def acknowledged_bytes(descriptor: int) -> int | None:
+    """Bytes that the other system has taken on a TCP connection; ``None`` as above."""
+    return _counter(descriptor, _ACKED)
+
+
+def _counter(descriptor: int, at: int) -> int | None:
+    if not sys.platform.startswith("linux"):
         return None
     try:
         looked_at = socket.socket(fileno=descriptor)
@@ -32,7 +44,7 @@ def received_bytes(descriptor: int, number: int) -> int | None:
         return None
     finally:
         looked_at.detach()
-    return int(_NUMBER.unpack_from(info, _AT)[0]) if len(info) >= _SIZE else None
+    return int(_NUMBER.unpack_from(info, at)[0]) if len(info) >= _SIZE else None
 
 
 class Traffic:

@@ -20,6 +20,7 @@ __all__ = [
     "BoundAt",
     "close_bound",
     "close_socket",
+    "connections",
     "leave_to_parent",
     "listening",
     "socket_number",
@@ -101,6 +102,24 @@ def listening(endpoints: Iterable[str]) -> Iterator[int]:
         for descriptor, name in _sockets():
             if bound.has(name) and _listens(descriptor):
                 yield descriptor
+
+
+def connections(bound: Iterable[str], connected: Iterable[str] = ()) -> Iterator[int]:
+    """Connections that were accepted where this process is bound, or made to where it is connected."""
+    here, there = BoundAt(bound), BoundAt(connected)
+    for descriptor, name in _sockets():
+        if here.has(name):
+            if not _listens(descriptor):
+                yield descriptor
+        elif there.anywhere:
+            with contextlib.suppress(OSError):
+                looked_at = socket.socket(fileno=descriptor)
+                try:
+                    peer = looked_at.getpeername()
+                finally:
+                    looked_at.detach()
+                if there.has(peer):
+                    yield descriptor
 
 
 def _listens(descriptor: int) -> bool:

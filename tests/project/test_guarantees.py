@@ -72,4 +72,5 @@ def test_every_promise_has_a_test() -> None:
 def test_every_promise_of_a_page_is_listed(section: str, promises: str) -> None:
     listed = {promise for place, promise, _ in rows() if place == section}
     wanted = [each.replace("\n  ", " ") for each in _PROMISE.findall(promises)]
+    assert len(wanted) == len(re.findall("^- ", promises, re.MULTILINE)), "each begins in bold"
     assert [each for each in wanted if each not in listed] == []

@@ -1,4 +1,4 @@
-"""What the clients for threads have in common: brokers in turn, a pool of sockets, and an end."""
+"""Base of the clients for threads: several brokers, a pool of sockets, and closing."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ class ClientBase(ForThreads):
     # -- what it is, and its end --------------------------------------------------------------
 
     def stats(self) -> dict[str, int]:
-        """Counters of this process, and the gauge ``idle``: open sockets that wait for a request.
+        """Counters of this process, and the gauge ``idle``: open sockets without a request.
 
         requests, replies, worker_failed, no_reply, no_service, busy, expired, interrupted, tries,
         error_answers, sockets_opened; clients of Majordomo also parts, drop_malformed and
@@ -224,7 +224,7 @@ class ClientBase(ForThreads):
         return self._pool().stats()
 
     def close(self) -> None:
-        """Close all sockets.  Requests that run in other threads raise ClientClosed at once.
+        """Close all sockets.  Requests in other threads raise ClientClosed at once.
 
         May be called again, from any thread and from a signal handler.  In a forked child it
         closes the child's own sockets only.

@@ -1,4 +1,4 @@
-"""What the clients for asyncio have in common: brokers in turn, a pool of sockets, and an end."""
+"""Base of the clients for asyncio: several brokers, a pool of sockets, and closing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class AsyncClientBase(ForTasks):
     # -- what it is, and its end --------------------------------------------------------------
 
     def stats(self) -> dict[str, int]:
-        """Counters, and the gauge ``idle``: open sockets that wait for a request.
+        """Counters, and the gauge ``idle``: open sockets without a request.
 
         requests, replies, worker_failed, no_reply, no_service, busy, expired, interrupted, tries,
         error_answers, sockets_opened; clients of Majordomo also parts, drop_malformed and
@@ -74,7 +74,7 @@ class AsyncClientBase(ForTasks):
         return {**self._stats, "idle": sum(pool.idle for pool in self._pools[:1])}
 
     async def close(self) -> None:
-        """Close all sockets.  Requests of other tasks raise ClientClosed at once.  May be repeated."""
+        """Close all sockets.  Requests of other tasks raise ClientClosed at once.  May be called again."""
         self._closed = True
         _close(self._pools)
 

@@ -132,9 +132,8 @@ class _Watch(KnownSocket):
 def can_send(dialing: Dialing[Any], heard_at: float) -> bool:
     """Whether an idle socket, on which a message last came at ``heard_at``, can carry a request.
 
-    One that is idle for long may have lost its connection without a word, such as to a cable that was
-    out.  A message that came while nothing was asked, such as a second reply, would be taken for the
-    answer to what is asked next.
+    A long idle socket may have silently lost its connection, for instance to an unplugged cable.  A message
+    that came while nothing was asked, such as a second reply, would be taken for the next answer.
     """
     now = time.monotonic()
     # One that is not watched may have lost its connection.
@@ -168,8 +167,8 @@ def unreachable(endpoint: str, error: OSError | zmq.ZMQError) -> ConnectError:
 class Channel:
     """A socket connected to one broker.  Used by one thread at a time.
 
-    Until its connection stands it is tried for anew, and the message sent anew: no broker has had it.
-    Once the connection has ended the channel brings what had come by then, and nothing more.
+    Until its connection is established it keeps trying, and sends the message again: no broker has had it.
+    Once the connection has ended, the channel delivers what had arrived by then, and nothing more.
     """
 
     def __init__(self, make: Maker, endpoint: str, wakeup: Wakeup) -> None:
@@ -328,7 +327,7 @@ class SocketProbe:
         self._addresses = found or self._addresses
 
     def connected(self) -> bool:
-        """Whether a connection stands, ZMTP handshake included.  Over inproc always true."""
+        """Whether a connection is established, ZMTP handshake included.  Over inproc always true."""
         try:
             stands = bool(cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
             if not stands and not is_numeric(self._endpoint):

@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Says(Enum):
-    """What a message from a broker is to the request that waits.  The values name counters."""
+    """What a message from a broker means for the waiting request.  The values name counters."""
 
     PARTIAL = "parts"
     FINAL = "replies"

@@ -41,7 +41,7 @@ class Probe(Protocol):
     """Watches one broker from outside."""
 
     def connected(self) -> bool:
-        """Whether a connection stands, handshake included.  Does not block."""
+        """Whether a connection is established, handshake included.  Does not block."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -156,7 +156,7 @@ class Failover:
         return seen() in OUT_OF_REACH
 
     def has_alternative(self, pending: PendingRequest) -> bool:
-        """Whether there is a broker that is not silent beside the one of a request's try."""
+        """Whether another broker than that of a request's try is not silent."""
         return len(self._all) - self._silent > (self._health[pending.broker].silent_at is None)
 
     def order(self, now: float) -> Sequence[int]:
@@ -166,7 +166,7 @@ class Failover:
         return sorted(self._all, key=lambda broker: self._health[broker].rank(now))
 
     def answered(self, broker: int, now: float) -> None:
-        """It has said something that answers a request."""
+        """It has sent something that answers a request."""
         health = self._health[broker]
         health.answered_at = now
         if health.silent_at is not None:

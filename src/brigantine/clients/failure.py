@@ -1,4 +1,4 @@
-"""What a client raises: when no try is left, which error and what it says; when the worker failed."""
+"""The errors that a client raises: when no try is left, and when the worker failed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ _ADVICE: dict[type[NoReply] | str, str] = {
 def checked(reply: Reply, service: bytes | None) -> Reply:
     """``reply`` unless it reports an error: then :class:`~brigantine.errors.WorkerFailed`.
 
-    The report is a reply's end, behind joined PARTIALs if any; a PARTIAL is none.
+    The report is the end of a reply, after joined PARTIALs if any; a PARTIAL is no report.
     """
     if reply.says is Says.FINAL:
         try:

@@ -18,28 +18,29 @@ __all__ = ["LazyPirateClient"]
 
 
 class LazyPirateClient(ClientBase):
-    """A client that waits for a reply for a while, then asks again on a new socket.
-
-    ``brokers`` is the clients' endpoint of a broker, or several in order of preference: requests go
-    to the first that is not silent, on silence to the next in turn, and to the first again when it
-    is back, which is found out at no request's expense while it is dead or stopped (docs/clients.md).
-    ``timeout`` is seconds for one try, and should outlast the work with its wait for a worker: after it
-    the request is sent again, and may be carried out twice (docs/timeouts.md).  ``retries`` is how many
-    tries may follow the first that met silence: by default 1, with several brokers as many as ask each
-    of them once.  With several brokers the timeout should be no more than their ``heartbeat_interval *
-    liveness``.  Each retry uses a new socket and the old one is closed, so that a late reply can
-    answer no other request.  Before a retry to a broker that this request has tried already there is
-    a pause, drawn evenly from 0 to a bound that begins at ``backoff`` seconds and doubles up to
-    ``backoff_max``.  A request of more than ``max_request_bytes`` is refused before it is sent: let
-    them be the broker's ``max_message_bytes``, whose default they have.  With ``context`` the sockets
-    live in that ``zmq.Context``, which inproc
-    endpoints need; otherwise the client has one of its own::
+    """A client that waits for a reply for a while, then asks again on a new socket::
 
         with LazyPirateClient("tcp://127.0.0.1:5555") as client:
             reply = client.request(b"hello")
 
-    One client serves any number of threads at once, and goes on working in a forked child.  A try
-    that got no reply may still have been carried out: make requests that can safely run twice.
+    - ``brokers``: the clients' endpoint of a broker, or several in order of preference.  Requests go to the
+      first that is not silent.  They return to the first broker once it is back; probing it never delays
+      a request (docs/clients.md).
+    - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need; by default the client
+      has its own.
+    - ``timeout``: seconds of one try.  It should outlast the work and the wait for a worker: after it the
+      request is sent again, and may be carried out twice (docs/timeouts.md).  With several brokers it
+      should be no more than their ``heartbeat_interval * liveness``.
+    - ``retries``: how many tries may follow a first one that met silence.  By default 1, or with several
+      brokers as many as ask each of them once.
+    - ``backoff``, ``backoff_max``: before a request asks a broker again there is a pause of random length,
+      at most ``backoff`` seconds at first, doubling up to ``backoff_max``.
+    - ``max_request_bytes``: a larger request is refused before it is sent.  Let it be the broker's
+      ``max_message_bytes``, whose default it has.
+
+    Each retry uses a new socket and closes the old one, so that a late reply can't answer another request.
+    Any number of threads may use one client at once, and it keeps working in a forked child.  A try without
+    a reply may still have been carried out: make requests that can safely run twice.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work.
     Source: ZeroMQ guide, chapter 4 "Client-Side Reliability (Lazy Pirate Pattern)".
@@ -73,12 +74,14 @@ class LazyPirateClient(ClientBase):
 
         ``timeout`` (seconds for one try) and ``retries`` replace the client's own for this request.
 
-        Raises :class:`~brigantine.errors.NoReply` when all tries met silence, and of its kinds
-        :class:`~brigantine.errors.Busy` when the brokers turned the request away and
-        :class:`~brigantine.errors.Expired` when the last try ran out of time at the broker,
-        :class:`~brigantine.errors.WorkerFailed` when the worker's function raised,
-        :class:`~brigantine.errors.ClientClosed` when the client is, or gets, closed,
-        :class:`~brigantine.errors.ConnectError` when no socket can be opened,
-        :class:`~brigantine.errors.ConfigError` for a body that is not one or several frames of bytes.
+        Raises:
+
+        - :class:`~brigantine.errors.NoReply` when all tries met silence, or one of its subclasses:
+          :class:`~brigantine.errors.Busy` when the brokers turned the request away,
+          :class:`~brigantine.errors.Expired` when the last try ran out of time at the broker;
+        - :class:`~brigantine.errors.WorkerFailed` when the worker's function raised;
+        - :class:`~brigantine.errors.ClientClosed` when the client is closed, before or meanwhile;
+        - :class:`~brigantine.errors.ConnectError` when no socket can be opened;
+        - :class:`~brigantine.errors.ConfigError` for a body that is not one or several frames of bytes.
         """
         return self._ask(self._pending(REQCodec(), request_frames(body), timeout, retries))

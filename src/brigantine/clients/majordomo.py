@@ -21,27 +21,7 @@ __all__ = ["MajordomoClient"]
 
 
 class MajordomoClient(ClientBase):
-    """A client that asks services by name, and asks again when a broker is silent.
-
-    Workers register with a Majordomo broker for a service, such as ``"echo"``.  A client names the
-    service, and the broker finds a free worker of it and hands back its reply.  What the three say
-    to each other is the Majordomo Protocol, MDP; in its version 0.2 a worker may reply in parts:
-    any number of PARTIALs, then one FINAL.
-
-    ``brokers`` is the clients' endpoint of a Majordomo broker, or several in order of preference:
-    requests go to the first that is not silent, on silence to the next in turn, and to the first
-    again when it is back, which is found out at no request's expense while it is dead or stopped
-    (docs/clients.md).  ``timeout`` is seconds for one try, and should outlast the work with its wait for
-    a worker: after it the request is sent again, and may be carried out twice (docs/timeouts.md).
-    ``retries`` is how many tries may follow the first that met silence: by default 1, with several
-    brokers as many as ask each of them once.  With several brokers the timeout should be no more than their
-    ``heartbeat_interval * liveness``.  Before a retry to a broker that this request has tried already
-    there is a pause, drawn evenly from 0 to a bound that begins at ``backoff`` seconds and doubles up
-    to ``backoff_max``.  A request of more than ``max_request_bytes`` is refused before it is sent: let
-    them be the broker's ``max_message_bytes``, whose default they have.  ``version`` is the protocol to
-    speak: ``"0.2"`` has replies in parts,
-    ``"0.1"`` is for brokers that know no other.  With ``context`` the sockets live in that
-    ``zmq.Context``, which inproc endpoints need::
+    """A client that asks services by name, and asks again when a broker is silent::
 
         with MajordomoClient("tcp://127.0.0.1:5555") as client:
             reply = client.request("echo", b"hello")
@@ -49,22 +29,42 @@ class MajordomoClient(ClientBase):
                 print(part)
             total = client.call("sum", [1, 2, 3])
 
-    One client serves any number of threads at once, and goes on working in a forked child.
-    A service is ``bytes``, or ``str``, which is sent as UTF-8.  Services whose names begin with
-    ``mmi.`` are answered by the broker: ``mmi.service`` with a name as body answers ``b"200"`` or
-    ``b"404"``.  A try that got no reply may still have been carried out: make requests that can
-    safely run twice.
+    Workers register with a Majordomo broker for a service, such as ``"echo"``.  A client names the service,
+    and the broker finds a free worker for it and passes back its reply.  They speak the Majordomo Protocol,
+    MDP.  In version 0.2 a worker may reply in parts: any number of PARTIALs, then one FINAL.
 
-    A reply of MDP names its service and not its request.  So that a late reply never answers another
-    request, each request that waits has a DEALER socket to itself (idle ones are kept), and a
-    try that is given up closes it.  This works with any broker and both versions, which request
-    numbers in an address stack would not: 0.2 has no delimiter to end the stack, and well-known
-    brokers of 0.1 drop messages that have one.  (A broker that answers one request twice can still be
-    misread, where the second answer comes behind the next request; brigantine's never do.)  Its price
-    is a connection for each request that waits, so ``ulimit -n`` bounds how many can wait at once.
+    - ``brokers``: the clients' endpoint of a broker, or several in order of preference.  Requests go to the
+      first that is not silent.  They return to the first broker once it is back; probing it never delays
+      a request (docs/clients.md).
+    - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need; by default the client
+      has its own.
+    - ``timeout``: seconds of one try.  It should outlast the work and the wait for a worker: after it the
+      request is sent again, and may be carried out twice (docs/timeouts.md).  With several brokers it
+      should be no more than their ``heartbeat_interval * liveness``.
+    - ``retries``: how many tries may follow a first one that met silence.  By default 1, or with several
+      brokers as many as ask each of them once.
+    - ``backoff``, ``backoff_max``: before a request asks a broker again there is a pause of random length,
+      at most ``backoff`` seconds at first, doubling up to ``backoff_max``.
+    - ``max_request_bytes``: a larger request is refused before it is sent.  Let it be the broker's
+      ``max_message_bytes``, whose default it has.
+    - ``version``: the version of the protocol.  ``"0.2"`` has replies in parts; ``"0.1"`` is for
+      brokers that know no other.
 
-    Raises :class:`~brigantine.errors.ConfigError` for an endpoint, number or version that can't
-    work.  Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.
+    Any number of threads may use one client at once, and it keeps working in a forked child.  A service is
+    ``bytes``, or ``str``, which is sent as UTF-8.  The broker itself answers services whose names begin
+    with ``mmi.``:  ``mmi.service`` with a name as body answers ``b"200"`` or ``b"404"``.  A try without
+    a reply may still have been carried out: make requests that can safely run twice.
+
+    A reply of MDP names its service but not its request.  So that a late reply never answers another
+    request, each waiting request has its own DEALER socket (idle ones are kept), and a try that is given up
+    closes it.  This works with any broker and both versions.  Request numbers in an address stack would
+    not: 0.2 has no delimiter to end the stack, and well-known brokers of 0.1 drop messages that have
+    one.  (If a broker answers one request twice, the second answer can still be misread when it arrives
+    after the next request; brigantine's brokers never do this.)  The price is a connection for each
+    waiting request, so ``ulimit -n`` limits how many can wait at once.
+
+    Raises :class:`~brigantine.errors.ConfigError` for an endpoint, number or version that can't work.
+    Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.
     """
 
     _kind: ClassVar[int] = zmq.DEALER
@@ -97,17 +97,19 @@ class MajordomoClient(ClientBase):
     ) -> bytes | list[bytes]:
         """Ask ``service`` and return the reply: ``bytes`` if it is one frame, else a list of them.
 
-        A reply in parts is returned as one, the frames of all parts in order.  ``timeout`` (seconds
-        for one try, to the end of the reply) and ``retries`` replace the client's own.
+        A reply in parts is returned as one, the frames of all parts in order.  ``timeout`` (seconds for
+        one try, to the end of the reply) and ``retries`` replace the client's own.
 
-        Raises :class:`~brigantine.errors.NoReply` when all tries met silence, and of its kinds
-        :class:`~brigantine.errors.NoService` when no worker offers the service,
-        :class:`~brigantine.errors.Busy` when the brokers turned the request away and
-        :class:`~brigantine.errors.Expired` when the last try ran out of time at the broker,
-        :class:`~brigantine.errors.WorkerFailed` when the worker's function raised,
-        :class:`~brigantine.errors.ClientClosed` when the client is, or gets, closed,
-        :class:`~brigantine.errors.ConnectError` when no socket can be opened,
-        :class:`~brigantine.errors.ConfigError` for a service or a body that can't be sent.
+        Raises:
+
+        - :class:`~brigantine.errors.NoReply` when all tries met silence, or one of its subclasses:
+          :class:`~brigantine.errors.NoService` when no worker offers the service,
+          :class:`~brigantine.errors.Busy` when the brokers turned the request away,
+          :class:`~brigantine.errors.Expired` when the last try ran out of time at the broker;
+        - :class:`~brigantine.errors.WorkerFailed` when the worker's function raised;
+        - :class:`~brigantine.errors.ClientClosed` when the client is closed, before or meanwhile;
+        - :class:`~brigantine.errors.ConnectError` when no socket can be opened;
+        - :class:`~brigantine.errors.ConfigError` for a service or a body that can't be sent.
         """
         codec = self._codec(service_name(service))
         return self._ask(self._pending(codec, request_frames(body), timeout, retries))
@@ -120,20 +122,20 @@ class MajordomoClient(ClientBase):
         timeout: float | None = None,
         retries: int | None = None,
     ) -> Generator[bytes | list[bytes], None, None]:
-        """Ask ``service`` and give the parts of the reply as they come: PARTIALs, then the FINAL.
+        """Ask ``service`` and yield the parts of the reply as they arrive: PARTIALs, then the FINAL.
 
-        A FINAL of one empty frame only ends the PARTIALs before it, and is not given; with none
-        before it, it is a reply.
+        A FINAL of one empty frame only ends the PARTIALs before it and is not yielded; without PARTIALs
+        it is the reply.
 
-        The request is sent when the first part is asked for.  ``timeout`` is how many seconds a
-        part may take; time that the caller spends on a part does not count.  A caller that is slow
-        for long should take the parts first: beyond some thousands that wait, the broker cuts the
-        reply off, and NoReply comes after the parts that got through.  Once a part was given there
-        are no more tries, since parts would come twice.  With ``version="0.1"`` the whole reply is
-        the one part.  To leave a stream early, let go of the iterator or ``close()`` it.
+        The request is sent when the first part is asked for.  ``timeout`` is how many seconds a part
+        may take; time that the caller spends on a part does not count.  A caller that is slow for long
+        should collect the parts first: beyond some thousands of waiting messages the broker cuts the
+        reply off, and NoReply is raised after the parts that got through.  Once a part was yielded
+        there are no more tries, since parts would come twice.  With ``version="0.1"`` the whole reply
+        is the one part.  To leave a stream early, discard the iterator or ``close()`` it.
 
-        Raises what :meth:`request` raises: ConfigError at once, the others from the
-        iterator.  The error of a worker that has sent parts comes after these.
+        Raises what :meth:`request` raises:  ConfigError at once, the others from the iterator.  The
+        error of a worker that has sent parts is raised after these.
         """
         codec = self._codec(service_name(service))
         frames = request_frames(body)
@@ -147,10 +149,10 @@ class MajordomoClient(ClientBase):
         timeout: float | None = None,
         retries: int | None = None,
     ) -> Any:
-        """Send ``obj`` as msgpack and return what the reply stands for.
+        """Send ``obj`` as msgpack and return the decoded reply.
 
-        Raises what :meth:`request` raises; :class:`~brigantine.errors.WorkerFailed` also for a
-        reply that is not one frame of msgpack.
+        Raises what :meth:`request` raises; :class:`~brigantine.errors.WorkerFailed` also for a reply
+        that is not one frame of msgpack.
         """
         codec = self._codec(service_name(service))
         reply = self._ask(self._pending(codec, [packed(obj)], timeout, retries))

@@ -22,7 +22,7 @@ __all__ = ["Pair"]
 
 
 class Pair(PairShared, ForThreads):
-    """One of two ends by which two threads of a process signal each other::
+    """One of two ends through which two threads of a process signal each other::
 
         def step(done: Pair) -> None:
             with done:
@@ -33,14 +33,14 @@ class Pair(PairShared, ForThreads):
         with here:
             print(here.recv(timeout=1.0))
 
-    Threads that do not know each other meet by a name: :meth:`bind`, and :meth:`connect`.  A pair has
-    two ends: a second one that would connect is refused with a word, and may take the place of the
-    first once that is closed, or its thread has ended.
+    Threads that do not know each other meet by a name: :meth:`bind`, and :meth:`connect`.  A pair has two
+    ends: another one that tries to connect is refused with the reason, and may take the place of the first
+    once that is closed or its thread has ended.
 
-    An end is for one thread at a time; :meth:`close` is for any.  Each call takes a ``timeout`` in
-    seconds (``None``: it waits for ever), and raises :class:`~brigantine.errors.PairTimeout` after it,
-    with the reason.  An end that nobody refers to any more is closed.
-    Source: ZeroMQ guide, chapter 2 "Signaling Between Threads (PAIR Sockets)".
+    An end is for one thread at a time; any thread may call :meth:`close`.  Each call takes a ``timeout`` in
+    seconds (``None``: it waits for ever) and raises :class:`~brigantine.errors.PairTimeout` after it,
+    with the reason.  An end to which nothing refers any more is closed.  Source:  ZeroMQ guide, chapter
+    2 "Signaling Between Threads (PAIR Sockets)".
     """
 
     @classmethod
@@ -53,9 +53,12 @@ class Pair(PairShared, ForThreads):
     ) -> Self:
         """The end that stays: others connect to it, one at a time.
 
-        ``endpoint`` is ``inproc://NAME``.  ``high_water_mark`` messages may wait at either end.  With
-        ``context`` the name is one within that ``zmq.Context``, where plain PAIR sockets can connect, too.
-        Raises :class:`~brigantine.errors.BindError` where the name is taken.
+        - ``endpoint``: ``inproc://NAME``.
+        - ``high_water_mark``: how many messages may wait at either end.
+        - ``context``: the name is then one within that ``zmq.Context``, where plain PAIR sockets can
+          connect, too.
+
+        Raises :class:`~brigantine.errors.BindError` if the name is taken.
         """
         made: Self = cls._bind(endpoint, context, high_water_mark)
         return made
@@ -72,10 +75,10 @@ class Pair(PairShared, ForThreads):
     ) -> Self:
         """The end that comes and goes.
 
-        It waits ``timeout`` seconds for the other one to be bound; with ``plain`` it connects to a PAIR
-        socket of libzmq, bound in ``context`` now or later, of which nothing is known.
-        Raises :class:`~brigantine.errors.ConnectError` at once where the other end has its peer,
-        :class:`~brigantine.errors.PairTimeout` where nobody is bound.
+        It waits ``timeout`` seconds for the other one to be bound.  With ``plain`` it connects to a
+        PAIR socket of libzmq, bound in ``context`` now or later, of which nothing is known.  Raises
+        :class:`~brigantine.errors.ConnectError` at once if the other end has its peer, and
+        :class:`~brigantine.errors.PairTimeout` if nobody is bound.
         """
         joining = Joining(endpoint, timeout, context, high_water_mark)
         made: Self
@@ -96,10 +99,10 @@ class Pair(PairShared, ForThreads):
         return made
 
     def send(self, body: bytes | Sequence[bytes] = b"", timeout: float | None = None) -> None:
-        """Send a signal, or whatever ``body`` is: ``bytes``, or a list of them for several frames.
+        """Send ``body``: ``bytes``, or a list of them for several frames.
 
-        Waits for the other end to be connected, and to have room.
-        Raises :class:`~brigantine.errors.PairTimeout` after ``timeout`` seconds,
+        Waits for the other end to be connected and to have room.
+        Raises :class:`~brigantine.errors.PairTimeout` after ``timeout`` seconds, and
         :class:`~brigantine.errors.PairClosed` when this end was closed, or the other one for good.
         """
         frames = frames_of(body)
@@ -109,8 +112,8 @@ class Pair(PairShared, ForThreads):
     def recv(self, timeout: float | None = None) -> bytes | list[bytes]:
         """The next message: ``bytes`` if it is one frame, else a list of them.
 
-        What was sent before the other end was closed is still read.
-        Raises as :meth:`send`.
+        Messages sent before the other end was closed are still read.
+        Raises what :meth:`send` raises.
         """
         with self._in_use() as end:
             call = Call(end, timeout)

@@ -128,8 +128,9 @@ class PairShared:
     def stats(self) -> dict[str, int]:
         """Counters.
 
-        ``sent`` and ``received`` messages; ``unread`` of those that were sent, which the other end had not
-        read when it was closed; ``drop_second``: of a plain socket beside the other end, dropped.
+        - ``sent``, ``received``: messages.
+        - ``unread``: sent messages that the other end had not read when it was closed.
+        - ``drop_second``: messages of a plain socket connected in addition to the other end, dropped.
         """
         end = self._end
         return {
@@ -140,9 +141,9 @@ class PairShared:
     def close(self) -> None:
         """Close this end.
 
-        What it has sent can still be read at the other one; what it has not read itself is told there.
-        From any thread, and may be called again: a call of this end that waits in another thread raises
-        :class:`~brigantine.errors.PairClosed` at once.
+        Messages that it has sent can still be read at the other end, which also learns how many were left
+        unread here.  Any thread may call it, and again: a call of this end that waits in another thread
+        raises :class:`~brigantine.errors.PairClosed` at once.
         """
         self._end.close()
 

@@ -30,7 +30,7 @@ __all__ = ["AsyncClient", "ClientBase"]
 
 
 class ClientBase:
-    """What the clients for threads and for asyncio have in common: arguments, and the connection."""
+    """Base of the clients for threads and for asyncio: arguments, and the connection."""
 
     def __init__(
         self,
@@ -133,9 +133,7 @@ def _into_pushed(line: ClientThread) -> Callable[[Outcome], object]:
 
 
 class AsyncClient(ClientBase, ForThreads):
-    """Asks an :class:`~brigantine.AsyncServer`: many requests in flight on one connection.
-
-    ``server`` is its endpoint.  From any thread::
+    """Asks an :class:`~brigantine.AsyncServer`, with many requests in flight on one connection::
 
         with AsyncClient("tcp://127.0.0.1:5570") as client:
             reply = client.request(b"hello")
@@ -143,20 +141,23 @@ class AsyncClient(ClientBase, ForThreads):
             for part in client.stream(b"count to ten"):
                 print(part)
 
-    Replies are matched by number, never by order; one that comes after its request has timed out is
-    dropped.  The server keeps a session for this client: it begins with the connection and stands, by
-    heartbeats, for as long as that.  When it has ended, because the connection was lost or the server began
-    anew, what was asked in it raises :class:`~brigantine.errors.SessionLost`, and the next request is in a
-    new one.  ``on_session(opened, number, why)`` is called then, in the client's own thread: let it be
-    short.
+    Any thread may use it.  Replies are matched by number, never by order; one that comes after its
+    request has timed out is dropped.  The server keeps a session for this client, which begins with the
+    connection and is kept open by heartbeats.  When it has ended, because the connection was lost or
+    the server restarted, its requests raise :class:`~brigantine.errors.SessionLost`, and the next
+    request is in a new session.
 
-    ``timeout`` is seconds for one request, ``None`` for ever.  ``foreign``: whether the server is another
-    program, of any language, that answers each request; ``None``: it is found out at each connection,
-    without a message.  Such a program gets requests as they are, with the empty frame in front if
-    ``delimiter`` is true, one after the other, and no heartbeats.  Behind a queue device say
-    ``foreign=False``, for it is the device that would be asked.
+    - ``server``: the endpoint of the server.
+    - ``timeout``: seconds for one request, or ``None`` for no limit.
+    - ``on_session``: ``on_session(opened, number, why)`` is called in the client's own thread when a
+      session begins or ends; it should be short.
+    - ``foreign``: whether the server is another program, in any language, that answers each request.
+      ``None`` finds this out at each connection, without a message.  Such a program gets requests
+      unchanged, one after the other, and no heartbeats.  Through a queue device pass ``foreign=False``,
+      since the device would be asked.
+    - ``delimiter``: whether to send such a program the empty frame before each request.
 
-    Raises :class:`~brigantine.errors.ConfigError` for what can't work.
+    Raises :class:`~brigantine.errors.ConfigError` for an argument that can't work.
     """
 
     @called_rightly
@@ -180,12 +181,13 @@ class AsyncClient(ClientBase, ForThreads):
     ) -> bytes | list[bytes]:
         """Send ``body`` and return the reply: ``bytes`` if it is one frame, else a list of them.
 
-        Several replies are returned as one, the frames of all in order; none is an empty list.
+        Several replies are returned as one, the frames of all in order; no reply is an empty list.
 
         Raises :class:`~brigantine.errors.NoReply` when the last one has not come within ``timeout``
-        seconds, and its kinds :class:`~brigantine.errors.SessionLost`, :class:`~brigantine.errors.Busy` and
-        :class:`~brigantine.errors.Expired`; :class:`~brigantine.errors.WorkerFailed` when the handler
-        has raised, :class:`~brigantine.errors.ClientClosed` when this client is closed.
+        seconds, or one of its subclasses :class:`~brigantine.errors.SessionLost`,
+        :class:`~brigantine.errors.Busy` and :class:`~brigantine.errors.Expired`;
+        :class:`~brigantine.errors.WorkerFailed` when the handler raised;
+        :class:`~brigantine.errors.ClientClosed` when this client is closed.
         """
         frames = [frame for part in self._parts(body, timeout) for frame in part]
         return from_frames(frames)
@@ -193,14 +195,14 @@ class AsyncClient(ClientBase, ForThreads):
     def stream(
         self, body: bytes | Sequence[bytes], *, timeout: float | None = None
     ) -> Iterator[bytes | list[bytes]]:
-        """The replies to one request, as they come.  Raises what :meth:`request` raises."""
+        """Yield the replies to one request as they arrive.  Raises what :meth:`request` raises."""
         for part in self._parts(body, timeout):
             yield from_frames(part)
 
     def submit(
         self, body: bytes | Sequence[bytes], *, timeout: float | None = None
     ) -> Future[bytes | list[bytes]]:
-        """:meth:`request` without waiting: a ``concurrent.futures.Future`` of what that returns."""
+        """:meth:`request` without waiting: returns a ``concurrent.futures.Future`` of the reply."""
         future: Future[bytes | list[bytes]] = Future()
         frames: list[bytes] = []
 
@@ -220,7 +222,7 @@ class AsyncClient(ClientBase, ForThreads):
         self._send(body)
 
     def receive(self, timeout: float | None = None) -> bytes | list[bytes] | None:
-        """The next message that is no reply to a request; ``None`` when none came in so many seconds.
+        """The next message that is no reply to a request, or ``None`` if none came in ``timeout`` seconds.
 
         Raises :class:`~brigantine.errors.ClientClosed` when this client is closed.
         """
@@ -234,9 +236,9 @@ class AsyncClient(ClientBase, ForThreads):
             return None
 
     def close(self) -> None:
-        """Leave: the server closes the session.  What still waits raises ClientClosed.
+        """Leave: the server closes the session, and waiting requests raise ClientClosed.
 
-        From any thread.  May be called again.
+        May be called from any thread, and again.
         """
         if os.getpid() == self._process:
             self._line.close()

@@ -22,11 +22,7 @@ __all__ = ["AsyncServer"]
 
 
 class AsyncServer(ThreadServer):
-    """Calls ``handler(session, body)`` in one of ``workers`` threads for each request of a client.
-
-    ``frontend`` is an endpoint or several: ``tcp://``, ``ipc://`` or ``inproc://``; ``tcp://HOST:*`` takes
-    a free port.  Clients are :class:`~brigantine.AsyncClient`, and DEALER or REQ sockets of any language,
-    with the empty frame in front of the body or without: each is answered as it asks::
+    """Calls ``handler(session, body)`` in one of ``workers`` threads for each request of a client::
 
         def handler(session, body):
             session.state["asked"] = session.state.get("asked", 0) + 1
@@ -35,19 +31,26 @@ class AsyncServer(ThreadServer):
         with AsyncServer("tcp://127.0.0.1:5570", handler, workers=4) as server:
             print(server.frontend, server.stats())
 
+    Clients are :class:`~brigantine.AsyncClient`, and DEALER or REQ sockets in any language, with or without
+    the empty frame before the body: each is answered in its own framing.
+
     The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either, or
-    ``None`` for no reply; a generator function yields any number of replies.  What it raises goes to the
-    log ``brigantine.server``, and to the client as :func:`~brigantine.wire.req.error_reply`.  Replies
-    leave in the order in which handlers finish.
+    ``None`` for no reply; a generator function yields any number of replies.  What it raises goes to
+    the log ``brigantine.server``, and to the client as :func:`~brigantine.wire.req.error_reply`.
+    Replies are sent in the order in which handlers finish.
 
-    A client has one :class:`~brigantine.Session`, known by its whole address; one handler is at work for
-    it at a time, unless ``session_concurrency`` says otherwise.  Any message keeps it.  When nothing was
-    heard for ``session_timeout`` seconds and no handler is at work for it, it is closed: ``on_open`` and
-    ``on_close`` are called with it, once each, before its first request and after its last.
+    A client has one :class:`~brigantine.Session`, identified by its whole address.  One handler at a
+    time runs for it, unless ``session_concurrency`` says otherwise.  Any message keeps it open.  When
+    nothing was heard for ``session_timeout`` seconds and no handler runs for it, it is closed.
 
-    ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.  ``options``
-    are the fields of :class:`~brigantine.ServerConfig`.  It runs from construction until :meth:`stop` or
-    :meth:`drain`, or the end of a ``with`` block.
+    - ``frontend``: one or several endpoints: ``tcp://``, ``ipc://`` or ``inproc://``; ``tcp://HOST:*``
+      takes a free port.
+    - ``on_open``, ``on_close``: called with the session, once each, before its first request and after its
+      last.
+    - ``impl``, ``context``, ``control``: as for a :class:`~brigantine.broker.Broker`.
+    - ``options``: the fields of :class:`~brigantine.ServerConfig`.
+
+    It runs from construction until :meth:`stop` or :meth:`drain`, or the end of a ``with`` block.
 
     Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work and
     :class:`~brigantine.errors.BindError` for one that can't be bound.

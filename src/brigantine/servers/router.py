@@ -1,4 +1,4 @@
-"""A ROUTER socket for programs: envelopes in and out, and no message lost without a word."""
+"""A ROUTER socket for programs: envelopes in and out, and no message silently lost."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ __all__ = ["Router"]
 
 
 class Router(ForThreads):
-    """A bound ROUTER that speaks in envelopes, for REQ and DEALER peers; for one thread at a time.
-
-    ``endpoint`` is an endpoint or several; ``tcp://HOST:*`` takes a free port.  A message to an address
-    that nobody has raises :class:`~brigantine.Unroutable`, or with ``unroutable="count"`` is counted;
-    a bare ROUTER drops it without a word.  ``delimiter`` is how peers frame their messages:
-    ``True`` with an empty frame behind the address, ``False`` without, ``None`` either way.
-    ``high_water_mark``, ``max_message_bytes``, ``max_frames`` and ``max_depth`` are those of a broker::
+    """A bound ROUTER that works with envelopes, for REQ and DEALER peers; for one thread at a time::
 
         with Router("tcp://127.0.0.1:*") as router:
             envelope = router.receive()
             router.send(envelope.reply(b"world"))
 
-    What is received and no envelope is dropped, counted, and logged once a peer and cause.
-    Raises :class:`~brigantine.ConfigError` for an option that can't work and
-    :class:`~brigantine.BindError` for an endpoint that can't be bound.
+    - ``endpoint``: one or several endpoints; ``tcp://HOST:*`` takes a free port.
+    - ``unroutable``: ``"raise"`` raises :class:`~brigantine.Unroutable` for a message to an address that no
+      peer has; ``"count"`` counts it.  A bare ROUTER silently drops it.
+    - ``delimiter``: how peers frame their messages: ``True`` with an empty frame after the address,
+      ``False`` without, ``None`` either way.
+    - ``high_water_mark``, ``max_message_bytes``, ``max_frames``, ``max_depth``: as for a broker.
+
+    A received message that is no envelope is dropped, counted, and logged once for each peer and cause.
+    Raises :class:`~brigantine.ConfigError` for an option that can't work and :class:`~brigantine.BindError`
+    for an endpoint that can't be bound.
     Source: ZeroMQ guide, chapter 3 "ROUTER-to-REQ" and "ROUTER-to-DEALER".
     """
 
@@ -89,11 +90,11 @@ class Router(ForThreads):
         return envelope
 
     def send(self, envelope: Envelope, timeout: float = ROUTER_SEND_TIMEOUT) -> bool:
-        """Send an envelope to the peer whose address is in front; whether it is on its way.
+        """Send an envelope to the peer whose address is in front; return whether it is on its way.
 
-        Where that peer does not read, it is waited for ``timeout`` seconds, then ``TimeoutError`` is
-        raised.  With ``unroutable="count"`` nothing is waited for or raised, but counted.
-        Raises :class:`~brigantine.Unroutable` when nobody has the address and
+        If that peer does not read, this waits for it ``timeout`` seconds and then raises
+        ``TimeoutError``.  With ``unroutable="count"`` nothing is waited for or raised, but counted.
+        Raises :class:`~brigantine.Unroutable` when no peer has the address and
         :class:`~brigantine.BrokerStopped` after :meth:`close`.
         """
         waits = patience(timeout) or 0.0

@@ -98,10 +98,10 @@ class Server(LoopHandle):
     # -- how it ends --------------------------------------------------------------------------
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Shed new requests, finish those accepted, stop.  Returns whether that was done in time.
+        """Shed new requests, finish accepted ones, then stop.  Returns whether all were finished in time.
 
-        ``timeout`` is how many seconds to wait here; the server itself stops after
-        ``config.drain_timeout``, done or not (what was not done is counted as failed_stopped).
+        ``timeout`` is how many seconds to wait here.  The server itself stops after
+        ``config.drain_timeout`` at the latest; unfinished requests are counted as failed_stopped.
         A signal handler may call it, see :meth:`stop`.
         Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
         """
@@ -113,12 +113,12 @@ class Server(LoopHandle):
         return self._join(timeout) and self.stats()["failed_stopped"] == 0
 
     def stop(self) -> None:
-        """Stop now.  Requests that wait fail; a handler at work has a second to finish.
+        """Stop now.  Waiting requests fail; a running handler has a second to finish.
 
-        Every session is closed then.  From any thread, and from a signal handler.  Where this has
-        interrupted another method of the same server, which goes on only when the handler returns, the
-        server is told and not waited for.  A handler may call it, and is not waited for.
-        In a forked child it does nothing: the server is the parent's.
+        Every session is closed then.  May be called from any thread and from a signal handler.  If the
+        signal handler has interrupted another method of the same server, which continues only when it
+        returns, the server is told to stop but not waited for.  A handler may call it, and is not waited
+        for.  In a forked child this does nothing: the server belongs to the parent.
         """
         if self._in_handler():
             self._end_with(STOP)

@@ -1,4 +1,4 @@
-"""The session of a client, as handlers have it."""
+"""The session of a client, as handlers see it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ REASONS = ("", "timeout", "left", "replaced", "stopped")
 
 
 class Session:
-    """The session of one client: made when it first speaks, closed when it falls silent.
+    """The session of one client: opened when it first speaks, closed when it falls silent.
 
-    ``address`` are the frames of its address stack, ``number`` tells it from all other sessions of this
-    server.  Handlers keep in ``state``, a dict, what they like, or set attributes of their own.
+    - ``address``: the frames of its address stack.
+    - ``number``: distinguishes it from all other sessions of this server.
+    - ``state``: a dict for handlers to keep what they like; they may also set attributes.
     """
 
     def __init__(self, desk: Any, place: int, number: int, address: tuple[bytes, ...]) -> None:
@@ -30,7 +31,7 @@ class Session:
 
     @property
     def state(self) -> dict[Any, Any]:
-        """What handlers keep; empty at first."""
+        """Whatever handlers keep; empty at first."""
         try:
             return self._state
         except AttributeError:
@@ -40,8 +41,8 @@ class Session:
     def send(self, body: bytes | Sequence[bytes]) -> bool:
         """Send the client a message that is no reply to a request, from any thread.
 
-        Returns whether the session is open.  Nobody is told if the client has gone, or has no room for it:
-        the server counts it (``drop_reply_late``).
+        Returns whether the session is open.  If the client has gone, or has no room for the message,
+        nobody is told, and the server counts it (``drop_reply_late``).
         """
         frames = request_frames(body)
         if self.closed:

@@ -21,21 +21,22 @@ __all__ = ["ThreadedServer"]
 
 
 class ThreadedServer(ThreadServer):
-    """Calls ``function(body)`` in one of ``threads`` threads for each request.
-
-    Clients are REQ and DEALER sockets of any language, our :class:`~brigantine.LazyPirateClient` and
-    :class:`~brigantine.AsyncClient`::
+    """Calls ``function(body)`` in one of ``threads`` threads for each request::
 
         with ThreadedServer("tcp://127.0.0.1:5555", bytes.upper, threads=4) as server:
             server.join()
 
-    ``function`` gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.  What
-    it raises goes to the log ``brigantine.server``, and to the client as
-    :func:`~brigantine.wire.req.error_reply`.  Requests of one client may be at work at the same time.  A
-    generator function gives several replies, ``None`` is none; a REQ client gets one in any case.
+    Clients are REQ and DEALER sockets in any language, :class:`~brigantine.LazyPirateClient` and
+    :class:`~brigantine.AsyncClient`.
+
+    ``function`` gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
+    What it raises goes to the log ``brigantine.server``, and to the client as
+    :func:`~brigantine.wire.req.error_reply`.  Several requests of one client may run at the same time.
+    A generator function gives several replies, and ``None`` gives none; a REQ client gets one in any
+    case.
 
     Endpoints, the other arguments and errors are those of :class:`~brigantine.AsyncServer`, which is the
-    right choice where the server is to know its clients.
+    right choice if the server is to know its clients.
     Source: ZeroMQ guide, chapter 2 "Multithreading with ZeroMQ".
     """
 

@@ -1,4 +1,4 @@
-"""The workers for asyncio, with the names that they have for threads."""
+"""The workers for asyncio, under the same names as those for threads."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class LRUWorker(LRUBase[AsyncHandler], TaskWorker[Request]):
 
         await LRUWorker("tcp://127.0.0.1:5556", shout).run()
 
-    The handler is awaited in a task of the event loop on which :meth:`run` runs, one at a time.
-    It may block the loop for as long as it likes, as far as the broker is concerned: a thread
-    of its own holds the connection.  When it is cancelled, other than by :meth:`run` having been,
-    that is an error as any other: it goes to the log and to the client, and the worker goes on.
+    The handler is awaited in a task of the event loop on which :meth:`run` runs, one at a time.  A separate
+    thread holds the connection, so the handler may block the loop for as long as it likes without the
+    broker noticing.  A handler that is cancelled, other than by cancelling :meth:`run`, has failed like
+    one that raises any other error: it is logged, the client is told, and the worker continues.
 
     A worker runs once: ``await worker.run()``, or ``async with worker:``.
     Raises ``TypeError`` for a handler that is no coroutine function.
@@ -42,11 +42,12 @@ class ParanoidPirateWorker(ParanoidPirateBase[AsyncHandler], TaskWorker[Job]):
         async with ParanoidPirateWorker("tcp://127.0.0.1:5556", shout, capacity=100):
             ...
 
-    Up to ``capacity`` handlers run at once, each in a task of the event loop on which :meth:`run`
-    runs.  Heartbeats are sent by a thread of its own, so one that blocks the loop
-    does not make the worker look dead; it only keeps the others waiting.  When a handler is
-    cancelled, other than by :meth:`run` having been, that is an error as any other: it goes to the
-    log and to the client, and the worker goes on.
+    Up to ``capacity`` handlers run at once, each in a task of the event loop on which :meth:`run` runs.  A
+    separate thread sends the heartbeats, so a handler that blocks the loop only delays the others, and does
+    not make the worker look dead.
+
+    A handler that is cancelled, other than by cancelling :meth:`run`, has failed like one that raises any
+    other error: it is logged, the client is told, and the worker continues.
 
     A worker runs once: ``await worker.run()``, or ``async with worker:``.
     Raises ``TypeError`` for a handler that is no coroutine function.
@@ -63,15 +64,16 @@ class MajordomoWorker(MajordomoBase[AsyncStreamHandler | AsyncHandler], Streamin
 
         await MajordomoWorker("tcp://127.0.0.1:5555", "count", count, capacity=100).run()
 
-    What an async generator yields goes to the client at once, as a PARTIAL.  It can't return a value,
-    so the FINAL is one empty frame that only ends the reply.  With ``version="0.1"``, where there
-    are no parts, all that it yields is joined into one reply.
+    Each value that an async generator yields goes to the client at once, as a PARTIAL.  It can't return a
+    value, so the FINAL is one empty frame that only ends the reply.  With ``version="0.1"``, which has no
+    parts, all values are joined into one reply.
 
-    Up to ``capacity`` handlers run at once, each in a task of the event loop on which :meth:`run`
-    runs.  Heartbeats are sent by a thread of its own, so one that blocks the loop
-    does not make the worker look dead; it only keeps the others waiting.  When a handler is
-    cancelled, other than by :meth:`run` having been, that is an error as any other: it goes to the
-    log and to the client, and the worker goes on.
+    Up to ``capacity`` handlers run at once, each in a task of the event loop on which :meth:`run` runs.  A
+    separate thread sends the heartbeats, so a handler that blocks the loop only delays the others, and does
+    not make the worker look dead.
+
+    A handler that is cancelled, other than by cancelling :meth:`run`, has failed like one that raises any
+    other error: it is logged, the client is told, and the worker continues.
 
     A worker runs once: ``await worker.run()``, or ``async with worker:``.
     Raises ``TypeError`` for a handler that is neither.

@@ -1,4 +1,4 @@
-"""What all workers have in common, for threads and for asyncio: arguments, one run, errors."""
+"""Base of all workers, for threads and for asyncio: arguments, one run, errors."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _log = logging.getLogger("brigantine.worker")
 class Worker(ABC, Generic[Given]):
     """A handler, and the numbers that say how to connect.
 
-    Subclasses of one kind say to whom and what to say, those of another kind how the handler is
-    called (``ThreadWorker``, ``TaskWorker``); a worker is one of each.
+    One kind of subclass says to whom and what to say, the other kind how the handler is called
+    (``ThreadWorker``, ``TaskWorker``); a worker is one of each.
     """
 
     #: What stands before the name of the class to tell which of that name it is.

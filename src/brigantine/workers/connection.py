@@ -1,4 +1,4 @@
-"""A worker's connection to a broker: tried for until it stands, then used, and what became of it."""
+"""A worker's connection to a broker: tried for until it is established, then used, and its end."""
 
 from __future__ import annotations
 

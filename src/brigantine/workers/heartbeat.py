@@ -1,4 +1,4 @@
-"""What workers of PPP and MDP have in common: several brokers, a capacity, pauses."""
+"""Base of the workers of PPP and MDP: several brokers, a capacity, pauses."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class HeartbeatWorker(Worker[Job]):
         """Counters, such as requests, replies, partials, errors, connects, disconnects, heartbeats
         (what they mean, and all others: :data:`brigantine.workers.counters.HEARTBEAT_STATS`).
 
-        With no request in hand, ``requests == replies + discarded_replies``.
+        While it holds no request, ``requests == replies + discarded_replies``.
         """
         return dict(self._stats)
 

@@ -1,7 +1,7 @@
 """What a handler may answer: frames, none that marks an error, and no more than a broker takes.
 
-A frame above the broker's ``max_message_bytes`` makes libzmq cut the worker off, with all that it has in
-hand, which would be the end of requests that have done nothing; a message above it, or of more than
+A frame above the broker's ``max_message_bytes`` makes libzmq cut the worker off, with everything that it
+holds, which would end requests that have done nothing; a message above it, or of more than
 ``max_frames`` frames, is dropped by the broker.  Here the client can be told what was too large.
 """
 

@@ -1,4 +1,4 @@
-"""How workers for asyncio run and stop: one task for each handler that is at work."""
+"""How workers for asyncio run and stop: one task for each running handler."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _log = logging.getLogger("brigantine.worker")
 class TaskWorker(Worker[Given], ForTasks):
     """A worker whose handler is a coroutine function.
 
-    The I/O thread is that of the workers for threads: it has the sockets and the heartbeats, so a
-    handler that blocks the event loop does not make the worker look dead.
+    The I/O thread is the same as in the workers for threads: it holds the sockets and sends the heartbeats,
+    so a handler that blocks the event loop does not make the worker look dead.
     """
 
     _module: ClassVar[str] = "aio."
@@ -48,12 +48,12 @@ class TaskWorker(Worker[Given], ForTasks):
     async def run(self) -> None:
         """Serve until :meth:`stop`; return at once if that was called before.
 
-        Cancelling it stops the worker at once: its handlers are cancelled and waited for, replies
-        that are ready are sent, brokers are told with DISCONNECT (MDP), and the requests of
-        cancelled handlers get no reply: the broker gives them to another worker if it has
-        ``retries`` left.  Whatever ends it, no task, thread or socket is left then.
+        Cancelling it stops the worker at once.  Its handlers are cancelled and awaited, replies that
+        are ready are sent, and brokers get DISCONNECT (MDP).  The requests of cancelled handlers get no
+        reply: the broker gives them to another worker if it has ``retries`` left.  Whatever ends it, no
+        task, thread or socket is left afterwards.
 
-        Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect,
+        Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect, and
         ``RuntimeError`` when this worker was run before.
         """
         self._claim()
@@ -61,10 +61,10 @@ class TaskWorker(Worker[Given], ForTasks):
         await self._serving
 
     def stop(self) -> None:
-        """Finish the requests in hand, send their replies, take no other.  May be called again.
+        """Finish the requests that the handlers hold, send their replies, and take no others.
 
-        From any thread, and from a signal handler.  It does not wait: :meth:`run` returns, and the
-        ``async with`` block is left, when all is done.
+        May be called again, from any thread and from a signal handler.  It does not wait:  :meth:`run`
+        returns, and the ``async with`` block is left, when all is done.
         """
         if self._tell_to_stop() and self._io is not None:
             serving: Any = self._serving
@@ -113,11 +113,11 @@ class TaskWorker(Worker[Given], ForTasks):
             raise failure
 
     async def wait_ready(self, timeout: float | None = None, brokers: int = 1) -> int:
-        """Wait until so many brokers have confirmed this worker; how many have.
+        """Wait until this many brokers have confirmed the worker; return how many have.
 
-        A broker of PPP or MDP has done so when it has said something since READY (one of brigantine
-        does at once, others with their first heartbeat or request); one of REQ workers, whose protocol
-        has no answer to READY, when the connection stands.
+        A broker of PPP or MDP has confirmed it by sending anything since READY (brigantine's do so at once,
+        others with their first heartbeat or request).  A broker of REQ workers, whose protocol has no
+        answer to READY, has confirmed it once the connection is established.
 
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
         ``timeout`` seconds (``None``: it waits for ever), or when this worker has ended.

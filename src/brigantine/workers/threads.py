@@ -1,4 +1,4 @@
-"""How workers for threads run and stop: one thread for each handler that may be at work."""
+"""How workers for threads run and stop: one thread for each handler that may run."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class ThreadWorker(Worker[Given], ForThreads):
     def run(self) -> None:
         """Serve in this thread until :meth:`stop`; return at once if that was called before.
 
-        Ctrl-C ends it with KeyboardInterrupt, and with no reply to the requests in hand.  Whatever
-        ends it, its sockets are closed then.
+        Ctrl-C ends it with KeyboardInterrupt, without replies to the requests that the handlers hold.
+        Whatever ends it, its sockets are closed afterwards.
 
-        Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect,
+        Raises :class:`~brigantine.errors.ConnectError` when it can't begin to connect, and
         ``RuntimeError`` when this worker was run before.
         """
         self._warn_in_coroutine("run")
@@ -58,9 +58,9 @@ class ThreadWorker(Worker[Given], ForThreads):
     def start(self) -> Self:
         """:meth:`run` in a background thread, which does not keep the program from ending.
 
-        Returns when a broker has confirmed this worker, at the latest after ``ready_timeout`` seconds:
-        the broker may come later.  The log says which brokers have not.
-        Raises ``RuntimeError`` when this worker was run before.
+        Returns when a broker has confirmed this worker, or after ``ready_timeout`` seconds: the broker
+        may come later.  The log says which brokers have not confirmed it.  Raises ``RuntimeError`` when
+        this worker was run before.
         """
         self._claim()
         self._thread = Background(self._serve_and_log, "brigantine-worker")
@@ -74,11 +74,11 @@ class ThreadWorker(Worker[Given], ForThreads):
         return self
 
     def wait_ready(self, timeout: float | None = None, brokers: int = 1) -> int:
-        """Wait until so many brokers have confirmed this worker; how many have.
+        """Wait until this many brokers have confirmed the worker; return how many have.
 
-        A broker of PPP or MDP has done so when it has said something since READY (one of brigantine
-        does at once, others with their first heartbeat or request); one of REQ workers, whose protocol
-        has no answer to READY, when the connection stands.
+        A broker of PPP or MDP has confirmed it by sending anything since READY (brigantine's do so at once,
+        others with their first heartbeat or request).  A broker of REQ workers, whose protocol has no
+        answer to READY, has confirmed it once the connection is established.
 
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they have not within
         ``timeout`` seconds (``None``: it waits for ever), or when this worker has ended.
@@ -90,11 +90,11 @@ class ThreadWorker(Worker[Given], ForThreads):
         return self._readiness.confirmed
 
     def stop(self) -> None:
-        """Finish the requests in hand, send their replies, take no other.  May be called again.
+        """Finish the requests that the handlers hold, send their replies, and take no others.
 
-        From any thread.  After :meth:`start` it waits until the worker has ended, unless the
-        handler itself calls it.  It does not wait for :meth:`run` to return, so a signal handler
-        may call it then.
+        May be called again, from any thread.  After :meth:`start` it waits until the worker has ended,
+        unless the handler itself calls it.  It does not wait for :meth:`run` to return, so a signal
+        handler may call it then.
         """
         if not self._tell_to_stop() or self._in_own_thread():
             return

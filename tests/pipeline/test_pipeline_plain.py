@@ -119,6 +119,9 @@ def test_what_a_plain_worker_lost_is_run_again_by_ours(peers: Peers) -> None:
         with PipelineWorker(ventilator.endpoint, sink.endpoint, bytes.upper):
             assert batch.resend(report, bodies(20)) == 20
             assert batch.wait(PATIENCE).complete
+            received = sink.next_batch(PATIENCE)
+            wait_until(lambda: received.complete)
+            assert received.collect().complete
 
 
 @pytest.mark.parametrize("errors", [False, True])

@@ -10,7 +10,7 @@ from typing import Any
 import zmq
 
 from ..net.backoff import Backoff
-from ..net.dialing import Dialing
+from ..net.dialing import MISMATCHED, Dialing
 from ..net.receiving import message_if_there
 from ..net.sockets import keep_alive, one_connection
 from .wire import PING, says
@@ -147,9 +147,14 @@ class Caller:
 
     def _tell_trouble(self, dialing: Dialing[zmq.Socket[bytes]]) -> None:
         """Say once what keeps it from connecting: the endpoint may be a wrong one."""
-        if dialing.trouble and dialing.trouble not in self._told:
-            self._told.add(dialing.trouble)
+        if not dialing.trouble or dialing.trouble in self._told:
+            return
+        self._told.add(dialing.trouble)
+        if dialing.met != MISMATCHED:
             _log.warning("%s; trying again", dialing.trouble)
+        elif not self.plain:  # the rest was told already
+            _log.warning("%s: if a program is bound there that knows nothing of brigantine, pass "
+                         "plain_ventilator=True or plain_sink=True", self.endpoint)  # fmt: skip
 
     def excuse(self, gap: float) -> None:
         """This thread did not run for so long: the peer was not silent."""

@@ -17,6 +17,7 @@ _PEERS = {
 _DROPS = {
     "drop_malformed": "messages that are none of the protocol, or can't be meant where they came",
     "connections_rejected": COUNTERS["connections_rejected"],
+    "accepts_failed": COUNTERS["accepts_failed"],
 }
 
 #: What ``Ventilator.stats()`` counts.

@@ -61,7 +61,7 @@ class Hub(BoundThread):
         self.peers: dict[bytes, Peer] = {}
         #: Tells this one from the next that is bound here.
         self.id = os.urandom(ID_BYTES)
-        self._watch: PeerWatch | None = None
+        self._watch: PeerWatch
         self._callers: list[Caller] = []
         #: When the next peer may be silent for too long.
         self._look_at = 0.0
@@ -74,7 +74,7 @@ class Hub(BoundThread):
         router.router_mandatory = 1
         router.handshake_ivl = max(1, round(self.config.handshake_timeout * 1000))
         router.sndhwm = PEER_MESSAGES
-        self._watch = PeerWatch(router, self.reserve)
+        self._watch = self._watched(PeerWatch(router, self.reserve))
         self.endpoints = tuple(self._bind(router, each) for each in self._wanted)
 
     def _close(self) -> None:
@@ -82,16 +82,12 @@ class Hub(BoundThread):
             caller.close(self.config.linger)
         super()._close()
 
-    def _close_watches(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-
     def _turn(self) -> None:
         for caller in self._callers:
             caller.open(self._context, time.monotonic())
         self._wait()
-        assert self._watch is not None
-        self._watch.read()
+        for watch in self._watches:
+            watch.read()
         more = behind = self._read_router()
         for caller in self._callers:
             caller.advance(self._now)
@@ -104,8 +100,8 @@ class Hub(BoundThread):
     def _wait(self) -> None:
         poller = zmq.Poller()
         poller.register(self._wakeup.fileno(), zmq.POLLIN)
-        assert self._watch is not None
-        poller.register(self._watch.monitor, zmq.POLLIN)
+        for watch in self._watches:
+            poller.register(watch.monitor, zmq.POLLIN)
         poller.register(self._router, zmq.POLLIN)
         due = [self._look_at]
         for caller in self._callers:
@@ -221,7 +217,6 @@ class Hub(BoundThread):
         While not all was read, nobody is silent.
         """
         limit = self.config.heartbeat_interval * self.config.liveness
-        assert self._watch is not None
         ended, look = self._watch.take(self._now)
         if not (ended or look) and self._now < self._look_at:
             return

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import zmq
 
-from ..net.descriptors import ConnectionWatch
+from ..net.descriptors import ConnectionWatch, DescriptorReserve
 from .config import LOOK_FOR
 
-__all__ = ["Peer", "PeerWatch"]
+__all__ = ["Peer", "PeerWatch", "PlainWatch"]
 
 
 @dataclass(slots=True, eq=False)
@@ -45,3 +45,28 @@ class PeerWatch(ConnectionWatch):
         if ended:
             self.look_until = now + LOOK_FOR
         return ended, now < self.look_until
+
+
+class PlainWatch(ConnectionWatch):
+    """Knows about how many peers a socket for plain programs has.
+
+    libzmq tells of a handshake that is done, and not on which descriptor: somebody who has said nothing may
+    be taken for a peer that has left in the meantime.
+    """
+
+    def __init__(self, watched: zmq.Socket[bytes], reserve: DescriptorReserve) -> None:
+        super().__init__(watched, reserve, more=zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._open: set[int] = set()
+        #: Of those that are open, how many have done their handshake.  For any thread.
+        self.peers = 0
+
+    def hear(self, event: int, descriptor: int) -> None:
+        """As of any watch."""
+        if event == zmq.EVENT_ACCEPTED:
+            self._open.add(descriptor)
+        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self.peers += 1
+        elif event == zmq.EVENT_DISCONNECTED:
+            self._open.discard(descriptor)
+            self.peers = min(self.peers, len(self._open))
+        super().hear(event, descriptor)

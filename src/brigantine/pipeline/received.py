@@ -65,7 +65,7 @@ class Received:
         """Whether the results of all tasks are here."""
         if self.tasks is None or not self.handed:
             return False
-        enough = self.plain_returned >= self.plain_tasks
+        enough = self.plain_returned >= self.plain_tasks or not self.plain_only
         return enough and self.seen.count + self.plain_only >= self.tasks
 
     @property

@@ -7,16 +7,19 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 
+from ..config.protocols import Protocol
 from ..errors import PipelineClosed
+from ..net.accepting import Accepting
 from ..net.closing import closing
-from ..net.descriptors import DescriptorReserve
+from ..net.descriptors import ConnectionWatch, DescriptorReserve
 from ..net.endpoints import bind
 from ..net.sockets import BACKLOG, keep_alive
-from ..notices.kinds import Notice
+from ..notices.kinds import Notice, describe, level
+from ..notices.lookalikes import Here
 from ..system.background import Background
 from ..system.bells import Bells
 from ..system.forks import close_bound, leave_to_parent
@@ -25,6 +28,8 @@ from ..system.wakeup import Wakeup
 from .config import PipelineConfig
 
 __all__ = ["BoundThread"]
+
+Watch = TypeVar("Watch", bound=ConnectionWatch)
 
 _log = logging.getLogger("brigantine.pipeline")
 
@@ -59,6 +64,9 @@ class BoundThread(ABC):
         self._now = time.monotonic()
         self._process = os.getpid()
         self.reserve = DescriptorReserve(lambda: [real for _, real in self._bound], self._tell)
+        self._accepting = Accepting(self.reserve, self._tell)
+        #: What tells of the connections of each socket that is bound.
+        self._watches: list[ConnectionWatch] = []
         self._thread = Background(self._run, f"brigantine-{self.what}")
 
     # -- any thread ---------------------------------------------------------------------------
@@ -109,16 +117,19 @@ class BoundThread(ABC):
 
     def stats(self) -> dict[str, int]:
         """All counters."""
-        return {**self.count, "connections_rejected": self.reserve.rejected}
+        return {
+            **self.count,
+            "connections_rejected": self.reserve.rejected,
+            "accepts_failed": self._accepting.failed,
+        }
 
     def _in_child(self) -> None:
         if not self.ended:
             close_bound(real for _, real in self._bound)
 
     def _tell(self, notice: Notice) -> None:
-        more = notice.numbers[0]
-        _log.warning("%s: %d connections closed at once, as no file descriptors are left",
-                     self.what, more)  # fmt: skip
+        here = Here(self.endpoints, (), Protocol(0))
+        _log.log(level(notice), "%s: %s", self.what, describe(notice, here))
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -129,6 +140,7 @@ class BoundThread(ABC):
                 self._context = zmq.Context()
             try:
                 self._open()
+                self._accepting.begin(real for _, real in self._bound)
                 self._up = True
                 self.changes.ring()
                 while not self._finished(self._now):
@@ -138,6 +150,7 @@ class BoundThread(ABC):
                 raise
             finally:
                 self.ended = True
+                self._accepting.end()
                 self._close()
                 if self._own_context:
                     self._context.term()
@@ -160,6 +173,11 @@ class BoundThread(ABC):
         keep_alive(socket)
         return socket
 
+    def _watched(self, watch: Watch) -> Watch:
+        """Have the connections of a socket looked after; to be called before it is bound."""
+        self._watches.append(watch)
+        return watch
+
     def _bind(self, socket: zmq.Socket[bytes], endpoint: str) -> str:
         real = bind(socket, endpoint)
         self._bound.append((socket, real))
@@ -167,7 +185,8 @@ class BoundThread(ABC):
 
     def _close(self) -> None:
         with closing(self._context, self._bound, shared=not self._own_context):
-            self._close_watches()
+            for watch in self._watches:
+                watch.close()
             for socket in reversed(self._made):
                 socket.close()
 
@@ -184,7 +203,3 @@ class BoundThread(ABC):
     @abstractmethod
     def _finished(self, now: float) -> bool:
         """Whether the thread may end."""
-
-    @abstractmethod
-    def _close_watches(self) -> None:
-        """Close what watches sockets, before these are closed."""

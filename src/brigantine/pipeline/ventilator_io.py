@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
@@ -11,11 +10,9 @@ from typing import Any
 
 import zmq
 
-from ..net.monitor import monitor_event
-from ..net.sockets import watch_connections
 from .allotment import Sent, Task
 from .config import ASK_EVERY, BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig
-from .hub import Peer
+from .peers import Peer, PlainWatch
 from .report import Report
 from .sink_line import SinkLine
 from .wire import (
@@ -59,9 +56,10 @@ class VentilatorIO(SinkLine):
         self._plain_wanted = plain_endpoints
         self.plain_endpoints: tuple[str, ...] = ()
         self._push: Any = None
-        self._push_watch: Any = None
-        self._plain_peers = 0
+        self._push_watch: PlainWatch | None = None
         self._push_full = False
+        #: How many plain workers those who wait know of.
+        self._plain_told = 0
         #: Enough workers were ready once.
         self._begun = False
         #: Workers are to end when nothing waits.
@@ -84,6 +82,10 @@ class VentilatorIO(SinkLine):
             len(self.allotment.queue) < self.config.high_water_mark
             and self.allotment.queued_bytes <= self.config.queue_bytes
         )
+
+    @property
+    def _plain_peers(self) -> int:
+        return 0 if self._push_watch is None else self._push_watch.peers
 
     @property
     def ready(self) -> int:
@@ -145,25 +147,16 @@ class VentilatorIO(SinkLine):
             return
         push = self._push = self._socket(zmq.PUSH)
         push.sndhwm = 1
-        self._push_watch = watch_connections(push, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._push_watch = self._watched(PlainWatch(push, self.reserve))
         self.plain_endpoints = tuple(self._bind(push, each) for each in self._plain_wanted)
 
     def _close(self) -> None:
         self.count["dropped"] += len(self.allotment.queue)
         super()._close()
 
-    def _close_watches(self) -> None:
-        super()._close_watches()
-        if self._push_watch is not None:
-            with contextlib.suppress(zmq.ZMQError):  # the program has terminated the context
-                self._push.disable_monitor()
-            self._push_watch.close()
-
     def _register(self, poller: zmq.Poller, due: list[float]) -> None:
-        if self._push_watch is not None:
-            poller.register(self._push_watch, zmq.POLLIN)
-            if self._push_full and self.allotment.queue:
-                poller.register(self._push, zmq.POLLOUT)
+        if self._push_full and self.allotment.queue:
+            poller.register(self._push, zmq.POLLOUT)
         if self._full:
             due.append(self._now + 0.01)
         stuck = self._stuck(self._now)
@@ -183,8 +176,9 @@ class VentilatorIO(SinkLine):
         return told and not self.news
 
     def _work(self, now: float) -> bool:
-        if self._push_watch is not None:
-            self._read_push_watch()
+        if self._plain_peers != self._plain_told:
+            self._plain_told = self._plain_peers
+            self.changes.ring()
         if self._full:
             self._full = False
             self.allotment.look_again()
@@ -319,15 +313,3 @@ class VentilatorIO(SinkLine):
                 self.count["kills"] += 1
         if not self._killed_sink:
             self._killed_sink = self._say((KILL,), self._now)
-
-    def _read_push_watch(self) -> None:
-        while True:
-            try:
-                event, _ = monitor_event(self._push_watch.recv_multipart(zmq.DONTWAIT))
-            except zmq.Again:
-                return
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._plain_peers += 1
-            elif event == zmq.EVENT_DISCONNECTED and self._plain_peers:
-                self._plain_peers -= 1
-            self.changes.ring()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -11,6 +13,7 @@ from harness import PATIENCE, Peers, wait_until
 from line import ANY
 
 from brigantine import PipelineWorker, Sink, Ventilator
+from brigantine.pipeline import wire
 
 ID = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 BATCH = b"\xaa\xbb\xcc\xdd\xee\xff\x00\x11"
@@ -171,6 +174,24 @@ def test_what_a_sink_says(peers: Peers) -> None:
         assert heard(worker) == [b"BPL1\x07"]
         ventilator.send_multipart([LEAVING])
         assert heard(ventilator) == [b"BPL1\x06"]
+
+
+def test_the_example_of_the_page_is_what_is_sent() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    shown = [
+        [bytes.fromhex(frame.strip()) for frame in line.partition(way)[2].split("|")]
+        for line in page.splitlines()
+        for way in re.findall(r"^ +\w+ -> \w+ +(?=42504c31)", line)
+    ]
+    batch = bytes.fromhex("aabbccddeeff0011")
+    assert shown == [
+        [wire.BEGIN, batch, wire.pack({"plain": False, "name": "v"})],
+        [wire.BEGUN, batch, b""],
+        [wire.TASK, wire.key_of(batch, 7), b"hello"],
+        [wire.RESULT, wire.key_of(batch, 7), b"HELLO"],
+        [wire.ACK, wire.key_of(batch, 7)],
+        [wire.DONE, wire.key_of(batch, 7)],
+    ]
 
 
 JUNK: list[list[bytes]] = [

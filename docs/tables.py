@@ -8,75 +8,47 @@ is the times of clients, brokers and workers with their defaults, side by side.
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from brigantine import (
-    AnyBroker,
-    BrokerConfig,
-    LazyPirateClient,
-    LRUBroker,
-    LRUWorker,
-    MajordomoBroker,
-    MajordomoWorker,
-    ParanoidPirateBroker,
-    ParanoidPirateWorker,
-    config,
-)
+from brigantine import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
+from brigantine.config import BrokerConfig, ClientConfig, WorkerConfig
+from brigantine.config.table import rows
 
 BROKERS = (LRUBroker, ParanoidPirateBroker, MajordomoBroker, AnyBroker)
-#: A field of BrokerConfig with the comment above it.
-_FIELD = re.compile(r"((?:^    #: .*\n)+)^    (\w+):", re.M)
-
-
-def shown(name: str, value: float | None) -> str:
-    """The value of an option as people write it: sizes from KiB up with their unit."""
-    if value is None:
-        return "left to the broker"
-    if isinstance(value, bool):
-        return str(value)
-    units = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
-    for unit, size in units if name.endswith("_bytes") else ():
-        if value >= size and value % size == 0:
-            return f"{int(value) // size:,} {unit}"
-    return f"{value:,}" if isinstance(value, int) or value % 1 else f"{value:,.0f}"
 
 
 def default(name: str) -> str:
     """What a broker has where nobody says otherwise: of each broker, where they differ."""
+    row = rows(BrokerConfig)[name]
     own = {kind.__name__: getattr(kind.options(), name) for kind in BROKERS}
     if len(set(own.values())) == 1:
-        return shown(name, next(iter(own.values())))
+        return row.shown(next(iter(own.values())))
     return ", ".join(
-        f"{kind} {'as the protocol' if value is None else shown(name, value)}"
+        f"{kind} {'as the protocol' if value is None else row.shown(value)}"
         for kind, value in own.items()
     )
 
 
 def config_rows() -> list[tuple[str, str, str, str]]:
-    """Name, default, range and meaning of each option, in the order of the class."""
-    source = Path(config.__file__).read_text(encoding="utf-8")
-    comments = {
-        name: " ".join(re.findall(r"#: (.*)", text)) for text, name in _FIELD.findall(source)
-    }
-    ranges = {name: (low, high) for name, low, high in config._RANGES}
+    """Name, default, range and meaning of each option of a broker."""
+    return field_rows(BrokerConfig, default)
+
+
+def field_rows(
+    kind: Any, default: Callable[[str], str] | None = None
+) -> list[tuple[str, str, str, str]]:
+    """Name, default, range and meaning of each option of a table, in its order."""
     return [
-        (
-            f"``{field.name}``", default(field.name),
-            " to ".join(shown(field.name, each) for each in ranges.get(field.name, (False, True))),
-            comments[field.name],
-        )
-        for field in fields(BrokerConfig)
-    ]  # fmt: skip
+        (f"``{name}``", default(name) if default else row.shown(row.default), row.range, row.says)
+        for name, row in rows(kind).items()
+    ]
 
 
 def linked(text: str) -> str:
@@ -107,23 +79,6 @@ class ConfigTable(Table):
         return self.table(("Option", "Default", "Range", "Meaning"), config_rows())
 
 
-def field_rows(kind: Any) -> list[tuple[str, str, str, str]]:
-    """Name, default, range and meaning of each option of another table than a broker's."""
-    comments = {
-        name: " ".join(re.findall(r"#: (.*)", text))
-        for text, name in _FIELD.findall(inspect.getsource(kind))
-    }
-    ranges = {name: (low, high) for name, low, high in kind._RANGES}
-    return [
-        (
-            f"``{field.name}``", shown(field.name, field.default),
-            " to ".join(shown(field.name, each) for each in ranges.get(field.name, (False, True))),
-            comments[field.name],
-        )
-        for field in fields(kind)
-    ]  # fmt: skip
-
-
 class FieldsTable(Table):
     """``.. fields-table:: module:Class``"""
 
@@ -131,28 +86,12 @@ class FieldsTable(Table):
 
     def run(self) -> list[nodes.Node]:
         module, _, name = self.arguments[0].partition(":")
-        rows = field_rows(getattr(import_module(module), name))
-        return self.table(("Option", "Default", "Range", "Meaning"), rows)
+        return self.table(
+            ("Option", "Default", "Range", "Meaning"),
+            field_rows(getattr(import_module(module), name)),
+        )
 
 
-def given_default(kind: type, option: str) -> Any:
-    """What a public class takes an option for that is not given."""
-    return inspect.signature(kind).parameters[option].default
-
-
-#: Option of all clients -> what it is the time or number of.
-_OF_CLIENTS = {
-    "timeout": "Seconds of one try, from asking to the end of the reply.",
-    "retries": "Tries that may follow the first.",
-    "backoff": "Seconds of the longest pause before a broker is asked again.",
-    "backoff_max": "Seconds to which that pause doubles.",
-}
-#: Brokers, and the worker of each.
-_PAIRS = (
-    (LRUBroker, LRUWorker),
-    (ParanoidPirateBroker, ParanoidPirateWorker),
-    (MajordomoBroker, MajordomoWorker),
-)
 #: Options of a broker that are clocks of a request.
 _OF_BROKERS = (
     "request_ttl", "service_grace", "handshake_timeout", "retries", "heartbeat_interval", "liveness",
@@ -160,31 +99,25 @@ _OF_BROKERS = (
 )  # fmt: skip
 
 
+#: Options of a client that are clocks of a request, and of a worker.
+_OF_CLIENTS = ("timeout", "retries", "backoff", "backoff_max")
+_OF_WORKERS = ("heartbeat_interval", "liveness")
+
+
 def clock_rows() -> list[tuple[str, str, str, str]]:
     """Who, option, default, meaning."""
-    rows = []
-    for option, meaning in _OF_CLIENTS.items():
-        value = given_default(LazyPirateClient, option)
-        if option == "retries":
-            text = f"{config.CLIENT_RETRIES}, or so many that each broker is asked once"
-        else:
-            text = shown(option, value)
-        rows.append(("client", f"``{option}``", text, meaning))
-    meanings = {name.strip("`"): meaning for name, _, _, meaning in config_rows()}
-    rows += [
-        ("broker", f"``{option}``", default(option), meanings[option]) for option in _OF_BROKERS
+    return [
+        *_clocks("client", field_rows(ClientConfig), _OF_CLIENTS),
+        *_clocks("broker", config_rows(), _OF_BROKERS),
+        *_clocks("worker", field_rows(WorkerConfig), _OF_WORKERS),
     ]
-    of_workers = {
-        "heartbeat_interval": "Seconds between heartbeats: as the broker's.",
-        "liveness": "Intervals of silence after which the broker counts as gone.",
-    }
-    for option, meaning in of_workers.items():
-        told = ", ".join(
-            f"{kind.__name__.removesuffix('Worker')} {shown(option, given_default(kind, option))}"
-            for _, kind in _PAIRS
-        )
-        rows.append(("worker", f"``{option}``", told, meaning))
-    return rows
+
+
+def _clocks(
+    who: str, table: Sequence[tuple[str, str, str, str]], options: Sequence[str]
+) -> Iterable[tuple[str, str, str, str]]:
+    by_name = {name.strip("`"): (name, default, meaning) for name, default, _, meaning in table}
+    return ((who, *by_name[option]) for option in options)
 
 
 class ClockTable(Table):

@@ -10,8 +10,7 @@ from .broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPira
 from .clients.balancing import BalancingClient
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
-from .config import BrokerConfig
-from .config.options import BrokerOptions
+from .config import BrokerConfig, BrokerOptions
 from .config.pubsub import (
     PublisherConfig,
     PublisherOptions,

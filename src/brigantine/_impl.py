@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-from .errors import ConfigError, CoreMissing
+from .errors import ConfigError, CoreMissing, OptionName
 from .validation.values import shown
 
 __all__ = ["ENVIRONMENT", "Impl", "chosen", "implementation"]
@@ -29,7 +29,7 @@ def chosen(impl: str | None = None) -> Impl:
         return "core"
     if name == "pure":
         return "pure"
-    raise ConfigError(f"{source} must be 'core' or 'pure', not {shown(name)}")
+    raise ConfigError(OptionName(source), f" must be 'core' or 'pure', not {shown(name)}")
 
 
 def implementation(impl: str | None = None) -> ModuleType:

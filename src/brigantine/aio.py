@@ -7,7 +7,7 @@ that it heartbeats whatever its handlers do.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
@@ -15,8 +15,7 @@ from .clients.balancing_aio import BalancingClient
 from .clients.base_aio import AsyncClientBase
 from .clients.codec import REQCodec, mdp_codec
 from .clients.counters import MDP_STATS, STATS
-from .clients.limits import Limits
-from .config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from .config import ClientConfig, ClientOptions
 from .exclusive.aio import Pair
 from .net.arguments import service_name
 from .pipeline.aio import PipelineWorker, ReceivedBatch, SentBatch, Sink, Ventilator
@@ -28,6 +27,9 @@ from .validation.calls import called_rightly
 from .wire.body import request_frames
 from .wire.msgpack_body import packed, unpacked
 from .workers.aio import LRUWorker, MajordomoWorker, ParanoidPirateWorker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "AsyncClient",
@@ -64,21 +66,6 @@ class LazyPirateClient(AsyncClientBase):
     _kind: ClassVar[int] = zmq.REQ
     _names: ClassVar[dict[str, str]] = STATS
 
-    @called_rightly
-    def __init__(
-        self,
-        brokers: str | Sequence[str],
-        *,
-        timeout: float = CLIENT_TIMEOUT,
-        retries: int | None = None,
-        backoff: float = CLIENT_BACKOFF,
-        backoff_max: float = CLIENT_BACKOFF_MAX,
-        max_request_bytes: int = BrokerConfig.max_message_bytes,
-        context: zmq.Context[Any] | None = None,
-    ) -> None:
-        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
-        super().__init__(brokers, limits, context)
-
     async def request(
         self,
         body: bytes | Sequence[bytes],
@@ -112,22 +99,25 @@ class MajordomoClient(AsyncClientBase):
     _kind: ClassVar[int] = zmq.DEALER
     _names: ClassVar[dict[str, str]] = MDP_STATS
 
+    _takes: ClassVar[type] = ClientOptions
+
     @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
         *,
-        timeout: float = CLIENT_TIMEOUT,
-        retries: int | None = None,
-        backoff: float = CLIENT_BACKOFF,
-        backoff_max: float = CLIENT_BACKOFF_MAX,
-        max_request_bytes: int = BrokerConfig.max_message_bytes,
-        version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        self._codec = self._service_codec = mdp_codec(version)
-        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
-        super().__init__(brokers, limits, context)
+        self.config = self._configured(ClientConfig, config, options)
+        self._codec = self._service_codec = mdp_codec(self.config.version)
+        super().__init__(brokers, context=context, config=self.config)
+
+    @classmethod
+    def options(cls, **options: Unpack[ClientOptions]) -> ClientConfig:
+        """The limits of such a client with these options, and its defaults for all others."""
+        return cls._configured(ClientConfig, None, options)
 
     async def request(
         self,

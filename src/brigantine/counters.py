@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .errors import WrongUse
+from .errors import OptionName, WrongUse
 from .validation.values import shown
 
 __all__ = [
@@ -202,7 +202,9 @@ def ledger_holds(stats: Mapping[str, int]) -> bool:
     Raises :class:`~brigantine.errors.WrongUse` for anything else.
     """
     if not isinstance(stats, Mapping) or not {"accepted", *LEDGER} <= stats.keys():
-        raise WrongUse(f"stats must be what a broker's stats() returns, not {shown(stats)}")
+        raise WrongUse(
+            OptionName("stats"), f" must be what a broker's stats() returns, not {shown(stats)}"
+        )
     shed = sum(value for name, value in stats.items() if name.startswith("shed_"))
     failed = sum(value for name, value in stats.items() if name.startswith("failed_"))
     return (

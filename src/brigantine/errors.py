@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "BadEnvelope",
@@ -14,6 +14,7 @@ __all__ = [
     "Busy",
     "ClientClosed",
     "ConfigError",
+    "ConfigWarning",
     "ConnectError",
     "CoreMissing",
     "Expired",
@@ -21,6 +22,7 @@ __all__ = [
     "NoReply",
     "NoService",
     "NotReady",
+    "OptionName",
     "PairClosed",
     "PairTimeout",
     "PipelineClosed",
@@ -46,8 +48,46 @@ class BrigantineError(Exception):
     """Base of every exception raised by brigantine."""
 
 
-class ConfigError(BrigantineError, ValueError):
-    """An option or an endpoint has a value that can't work."""
+class OptionName(str):
+    """The name of an option or argument within the words of an error."""
+
+    __slots__ = ()
+
+
+class _Spelled(Exception):
+    """What is told about an option, by names that somebody else may spell in another way."""
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__("".join(parts))
+        self._parts = parts
+
+    def __reduce__(self) -> tuple[type[Any], tuple[str, ...]]:
+        return type(self), self._parts
+
+    @property
+    def option(self) -> str:
+        """The option or argument that this is about, by its name in Python; empty where there is none."""
+        return str(next((part for part in self._parts if isinstance(part, OptionName)), ""))
+
+    def spelled(self, spell: Callable[[str], str]) -> str:
+        """The message, with the name of each option as ``spell`` has it."""
+        return "".join(
+            spell(part) if isinstance(part, OptionName) else part for part in self._parts
+        )
+
+
+class ConfigError(_Spelled, BrigantineError, ValueError):
+    """An option or an endpoint has a value that can't work.
+
+    ``option`` is the name of the option or argument, empty where it is about none.
+    """
+
+
+class ConfigWarning(_Spelled, UserWarning):
+    """An option has a value that can work, and looks like a mistake: milliseconds in place of seconds.
+
+    ``option`` is its name.
+    """
 
 
 class WrongUse(ConfigError, TypeError):

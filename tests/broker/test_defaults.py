@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import socket
 import threading
 import time
@@ -33,7 +32,7 @@ shells = pytest.mark.parametrize("shell", SHELLS)
 
 
 def default(kind: Any, option: str) -> Any:
-    return inspect.signature(kind).parameters[option].default
+    return getattr(kind.options(), option)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -153,10 +152,8 @@ def test_a_slow_handler_is_no_reason_to_leave_its_broker(impl: str, shell: str) 
 
 def test_the_clients_of_both_shells_have_the_same_defaults() -> None:
     for threads, tasks in zip(CLIENTS[:2], CLIENTS[2:], strict=True):
-        one, other = (inspect.signature(kind).parameters for kind in (threads, tasks))
-        assert {name: each.default for name, each in one.items()} == {
-            name: each.default for name, each in other.items()
-        }
+        assert threads.options() == tasks.options()
+        assert threads.option_names() == tasks.option_names()
     assert asyncio.iscoroutinefunction(aio.LazyPirateClient.request)
 
 

@@ -34,9 +34,9 @@ from brigantine import (
     QueueDevice,
     aio,
 )
+from brigantine.config.load import Plan
 from brigantine.control.client import ControlClient
 from brigantine.load.generator import Generator
-from brigantine.load.plan import Plan
 from brigantine.runtime.handle import LoopHandle
 from brigantine.system.background import Background
 from brigantine.workers import io_thread

@@ -14,7 +14,7 @@ from harness import Peers, wait_until
 from models import BACKEND, FRONTEND, Rig
 
 from brigantine import AnyBroker, LRUBroker, MajordomoBroker
-from brigantine.config import KIND_BURST, NOTICES_KNOWN, NOTICES_WAITING
+from brigantine.config.limits import KIND_BURST, NOTICES_KNOWN, NOTICES_WAITING
 from brigantine.config.protocols import Protocol
 from brigantine.notices.kinds import KINDS, Notice, describe, pack_notice, unpack_notice
 from brigantine.notices.lookalikes import Here

@@ -15,7 +15,8 @@ from harness import PATIENCE, Peers, wait_until
 
 from brigantine import BrokerConfig
 from brigantine.cli import main
-from brigantine.cli.options import HELP, add_config_options, options_from
+from brigantine.cli.options import add_config_options, options_from
+from brigantine.config.table import rows
 
 ANY = "tcp://127.0.0.1:*"
 #: Must never be what ends a test.
@@ -162,20 +163,22 @@ SIZES = {"queue_bytes": "256MiB", "max_message_bytes": "16MiB", "peer_bytes": "6
 
 
 def test_every_limit_is_an_option() -> None:
-    assert list(HELP) == [field.name for field in fields(BrokerConfig)]
+    assert list(rows(BrokerConfig)) == [field.name for field in fields(BrokerConfig)]
     parser = argparse.ArgumentParser()
     add_config_options(parser, BrokerConfig())
-    assert options_from(parser.parse_args([])) == {}
-    assert options_from(parser.parse_args(["--strict"])) == {"strict": True}
+    assert options_from(parser.parse_args([]), rows(BrokerConfig)) == {}
+    assert options_from(parser.parse_args(["--strict"]), rows(BrokerConfig)) == {"strict": True}
     for option, value in (("--workers-at-frontend", True), ("--no-workers-at-frontend", False)):
-        assert options_from(parser.parse_args([option])) == {"workers_at_frontend": value}
+        assert options_from(parser.parse_args([option]), rows(BrokerConfig)) == {
+            "workers_at_frontend": value
+        }
     for field in fields(BrokerConfig):
         if field.name in ("strict", "workers_at_frontend"):
             continue
         option = "--" + field.name.replace("_", "-")
         usual = {"heartbeat_interval": 1.0, "retries": 0}.get(field.name, field.default)
         changed = usual + 1
-        given = options_from(parser.parse_args([option, str(changed)]))
+        given = options_from(parser.parse_args([option, str(changed)]), rows(BrokerConfig))
         assert given == {field.name: changed}
         assert type(given[field.name]) is type(usual)
         own = {"heartbeat_interval": "each protocol's own", "retries": "the broker's own)", **SIZES}
@@ -189,7 +192,9 @@ def test_every_limit_is_an_option() -> None:
 def test_sizes_may_have_a_unit(text: str, value: int) -> None:
     parser = argparse.ArgumentParser()
     add_config_options(parser, BrokerConfig())
-    assert options_from(parser.parse_args(["--queue-bytes", text])) == {"queue_bytes": value}
+    assert options_from(parser.parse_args(["--queue-bytes", text]), rows(BrokerConfig)) == {
+        "queue_bytes": value
+    }
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_the_end_of_the_terminal_stops_a_worker(run: Commands, peers: Peers, fol
     [
         (("ppp", "--broker", "nowhere", "f:g"), "must begin with"),
         (("ppp", "--broker", "inproc://x", "f:g"), "another process"),
-        (("ppp", "--broker", "tcp://h:1", "--capacity", "0", "f:g"), "not 1 or more"),
+        (("ppp", "--broker", "tcp://h:1", "--capacity", "0", "f:g"), "--capacity must be from 1"),
         (("ppp", "--broker", "tcp://h:1", "--capacity", "9999", "f:g"), "--capacity must be from"),
         (("ppp", "--broker", "tcp://h:*", "f:g"), "--broker: 'tcp://h:*' can be bound"),
         (

@@ -17,7 +17,7 @@ from programs import command_line_broker
 from watch import SCHEDULING_SLACK, final_counters, lost, reaches
 
 from brigantine import ledger_holds
-from brigantine.config import MAX_SLEEP
+from brigantine.config.limits import MAX_SLEEP
 from brigantine.workers.lru import LRUWorker
 
 INTERVAL = 0.2

@@ -13,7 +13,7 @@ from harness import Peers, wait_until
 from models import BACKEND, FRONTEND, Rig
 
 from brigantine import AnyBroker, LRUBroker, LRUWorker, MajordomoBroker, ParanoidPirateBroker
-from brigantine.config import KIND_BURST, SILENT_HANDSHAKES
+from brigantine.config.limits import KIND_BURST, SILENT_HANDSHAKES
 from brigantine.config.protocols import Protocol
 from brigantine.notices.kinds import Notice, describe
 from brigantine.notices.lookalikes import Here

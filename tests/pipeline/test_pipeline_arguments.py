@@ -24,6 +24,7 @@ from brigantine import (
     WrongUse,
     aio,
 )
+from brigantine.config.table import rows
 
 SINK = "tcp://127.0.0.1:9"
 
@@ -107,7 +108,7 @@ def test_what_is_too_large_is_named() -> None:
 
 def test_options_config_and_ranges_name_the_same() -> None:
     names = [field.name for field in fields(PipelineConfig)]
-    assert names == [name for name, _, _ in PipelineConfig._RANGES]
+    assert names == list(rows(PipelineConfig))
     assert names == list(get_type_hints(PipelineOptions))
 
 

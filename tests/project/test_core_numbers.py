@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import brigantine.core
-from brigantine.config import ANNOUNCED_INTERVAL_MS
+from brigantine.config.limits import ANNOUNCED_INTERVAL_MS
 from brigantine.core.wire import codec
 from brigantine.counters import COUNTERS, DEVICE_COUNTERS, SERVER_COUNTERS, check_places
 from brigantine.events import KINDS as EVENTS

@@ -162,7 +162,7 @@ def test_who_comes_late_gets_the_last_message_of_each_topic_and_then_the_live_on
     impl: str, publisher: Maker, subscriber: Maker, shell: str, where: str
 ) -> None:
     with ForwarderDevice(
-        ANYWHERE, ANYWHERE, impl=impl, last_values=2000 if where == "forwarder" else None
+        ANYWHERE, ANYWHERE, impl=impl, last_values=2000 if where == "forwarder" else 0
     ) as forwarder:
         out = publisher(
             f">{forwarder.frontend}", name="p", last_values=2000 if where == "publisher" else 0

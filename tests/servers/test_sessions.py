@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from models import EIGHTH, run_machine
 
 from brigantine import ledger_holds
-from brigantine.config import REQUEST_OVERHEAD
+from brigantine.config.limits import REQUEST_OVERHEAD
 from brigantine.config.servers import ServerConfig
 
 OPENED, REQUEST, CLOSED = 0, 1, 2

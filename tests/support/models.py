@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from brigantine import COUNTERS, BrokerConfig, ledger_holds
-from brigantine.config import FRAME_OVERHEAD, REQUEST_OVERHEAD
+from brigantine.config.limits import FRAME_OVERHEAD, REQUEST_OVERHEAD
 from brigantine.config.protocols import Protocol
 
 #: The same examples in every run, and no clock in the judgement: a slow machine changes nothing.

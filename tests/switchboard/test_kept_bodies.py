@@ -10,7 +10,7 @@ import pytest
 from dialects import MDP02, TalkRig
 from models import BACKEND, FULL, MEGABYTE, charge, memory, needs_plain_memory
 
-from brigantine.config import NAME_COPIES
+from brigantine.config.limits import NAME_COPIES
 
 C = b"client"
 V, W = b"worker 1", b"worker 2"

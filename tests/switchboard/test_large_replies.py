@@ -14,7 +14,7 @@ from harness import Peers, wait_until
 from models import BACKEND, FRONTEND, MEGABYTE
 
 from brigantine import BrokerConfig, LRUBroker, ParanoidPirateBroker
-from brigantine.config import REPLY_BYTES
+from brigantine.config.limits import REPLY_BYTES
 from brigantine.wire.req import ANNOUNCEMENT, broker_error
 
 C, V = ANNOUNCEMENT + b"client", b"worker"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from models import BACKEND, BEHIND, FRONTEND, FULL, GONE, OK, QUICK, Call, run_machine
 
-from brigantine.config import UNTOLD_RETRY
+from brigantine.config.limits import UNTOLD_RETRY
 from brigantine.wire.req import ANNOUNCEMENT, BROKER_ERROR_MARK
 
 SERVICE = b"echo"

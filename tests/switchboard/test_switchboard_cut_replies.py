@@ -10,7 +10,7 @@ import pytest
 from dialects import ALL, LED_CLIENTS, MDP02, TalkRig, answer, asks, partial_answer
 from models import BACKEND, BEHIND, FRONTEND, FULL, GONE, OK, Call
 
-from brigantine.config import UNTOLD_BYTES, UNTOLD_OF_PEER, UNTOLD_RETRY, UNTOLD_TRIES
+from brigantine.config.limits import UNTOLD_BYTES, UNTOLD_OF_PEER, UNTOLD_RETRY, UNTOLD_TRIES
 from brigantine.wire.req import ANNOUNCEMENT, broker_error
 
 TTL = 64.0

@@ -32,7 +32,7 @@ from models import (
 )
 
 from brigantine import COUNTERS, BrokerConfig
-from brigantine.config import REPLY_BYTES, REPLY_FRAMES
+from brigantine.config.limits import REPLY_BYTES, REPLY_FRAMES
 
 TTL = 8.0
 C, D = b"client", b"other client"

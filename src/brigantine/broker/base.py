@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgpack
 import zmq
 
 from .._impl import chosen, implementation
-from ..config import EVENTS_WAITING, INTERVALS, LINGER, BrokerConfig
-from ..config.protocols import Protocol
+from ..config import BrokerConfig, BrokerOptions
+from ..config.given import TakesOptions
+from ..config.limits import EVENTS_WAITING, LINGER
+from ..config.protocols import INTERVALS, Protocol
 from ..control.server import Answer, pack
-from ..errors import BrokerStopped, ConfigError, WrongUse
+from ..errors import BrokerStopped, ConfigError, OptionName
 from ..net.arguments import patience
 from ..net.endpoints import as_endpoints, is_private
 from ..net.overlap import check_distinct
 from ..notices.lookalikes import Here
 from ..runtime.handle import LoopHandle
-from ..validation.calls import called_rightly, refuse_unknown
-from ..validation.values import shown, whole
+from ..validation.calls import called_rightly
+from ..validation.values import whole
 from ..wire.loop import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
 from .event_hub import EventHub
 from .event_reader import Events
@@ -31,7 +32,6 @@ from .sockets import BrokerSockets
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..config.options import BrokerOptions
 
 __all__ = ["Broker"]
 
@@ -43,15 +43,14 @@ _MOST_EVENTS = 10_000_000
 _TOLD_APART = Protocol.MDP01 | Protocol.MDP02
 
 
-class Broker(LoopHandle):
+class Broker(LoopHandle, TakesOptions):
     """What all brokers have in common; :class:`~brigantine.LRUBroker` and its like say what they speak.
 
     ``frontend`` (clients) and ``backend`` (workers) are an endpoint or several each: ``tcp://``,
     ``ipc://`` or ``inproc://``; ``tcp://HOST:*`` takes a free port.  ``impl`` is ``"core"``
     (compiled, the default) or ``"pure"``.  With ``context`` the broker lives in that
     ``zmq.Context`` and shares its inproc endpoints; otherwise it has one of its own.  ``control``,
-    an endpoint or several that only this machine can reach, answers what docs/control.md says.  ``options``
-    are the fields of :class:`~brigantine.config.BrokerConfig`.
+    an endpoint or several that only this machine can reach, answers what docs/control.md says.
 
     It runs from construction until :meth:`stop` or :meth:`drain`, or the end of a ``with`` block.  Any
     thread may call every method, and a signal handler :meth:`stats`, :meth:`drain` and :meth:`stop`.
@@ -61,6 +60,8 @@ class Broker(LoopHandle):
     """
 
     what = "broker"
+    _table = BrokerConfig
+    _takes = BrokerOptions
     #: Protocols that workers may speak, and the service of peers that name none (None: refused).
     _protocols: ClassVar[Protocol] = Protocol.REQ
     _default_service: bytes | None = b""
@@ -79,15 +80,15 @@ class Broker(LoopHandle):
         config: BrokerConfig | None = None,
         **options: Unpack[BrokerOptions],
     ) -> None:
-        _check_config(type(self), config, options)
-        self.config = self.options(**options) if config is None else config.filled(self._own())
+        self.config = self._configured(BrokerConfig, config, options)
         super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._loop_class = implementation(self.impl).Loop
         self._single = backend is None
         if backend is None and not self._protocols & _TOLD_APART:
             raise ConfigError(
-                f"backend: {type(self).__name__} needs an endpoint for workers; only Majordomo can "
-                "tell workers from clients on one socket"
+                OptionName("backend"),
+                f": {type(self).__name__} needs an endpoint for workers; only Majordomo can "
+                "tell workers from clients on one socket",
             )
         self._wanted = (
             as_endpoints(frontend, "frontend"),
@@ -107,11 +108,10 @@ class Broker(LoopHandle):
     @classmethod
     def options(cls, **options: Unpack[BrokerOptions]) -> BrokerConfig:
         """The limits of such a broker with these options, and its own defaults for all others."""
-        refuse_unknown(cls, options, _options_of(cls))
-        return BrokerConfig(**options).filled(cls._own())
+        return cls._configured(BrokerConfig, None, options)
 
     @classmethod
-    def _own(cls) -> dict[str, Any]:
+    def _own(cls) -> Mapping[str, Any]:
         """What it has for options that are left to it: an interval, where its protocols have the same."""
         intervals = {seconds for each, seconds in INTERVALS.items() if each in cls._protocols}
         return {
@@ -251,15 +251,17 @@ class Broker(LoopHandle):
         if not self._protocols & _TOLD_APART:
             if wanted:
                 raise ConfigError(
-                    f"workers_at_frontend=True: {name} can't tell workers from clients, as only the "
-                    "Majordomo Protocol can; leave it out, or use AnyBroker"
+                    OptionName("workers_at_frontend"),
+                    f"=True: {name} can't tell workers from clients, as only the "
+                    "Majordomo Protocol can; leave it out, or use AnyBroker",
                 )
             return False
         if self._single:
             if wanted is False:
                 raise ConfigError(
-                    f"workers_at_frontend=False: without a backend, {name} has no other endpoint for "
-                    "workers; give it one"
+                    OptionName("workers_at_frontend"),
+                    f"=False: without a backend, {name} has no other endpoint for "
+                    "workers; give it one",
                 )
             return True
         return all(map(is_private, self._wanted[0])) if wanted is None else wanted
@@ -294,23 +296,3 @@ class Broker(LoopHandle):
             b"drain": lambda: ends(DRAIN),
             b"stop": lambda: ends(STOP),
         }
-
-
-def _check_config(
-    kind: type[Broker], config: BrokerConfig | None, options: Mapping[str, object]
-) -> None:
-    """Raise :class:`~brigantine.errors.WrongUse` for what is no config, and for a config and more."""
-    if config is None:
-        return
-    if not isinstance(config, BrokerConfig):
-        raise WrongUse(
-            f"config must be a BrokerConfig, not {shown(config)}; single options are given by name, "
-            f"such as {kind.__name__}(..., request_ttl=600)"
-        )
-    if options:
-        raise WrongUse(f"give a config or single options, not both: {', '.join(options)}")
-
-
-def _options_of(kind: type[Broker]) -> list[str]:
-    """All that such a broker takes by name."""
-    return [*(field.name for field in fields(BrokerConfig)), *inspect.signature(kind).parameters]

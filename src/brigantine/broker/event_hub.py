@@ -14,7 +14,7 @@ from typing import Any
 
 import zmq
 
-from ..config import EVENTS_WAITING
+from ..config.limits import EVENTS_WAITING
 from ..system.background import Background
 from ..system.bell import Bell
 from ..system.signals import leave_signals_to_main_thread

@@ -16,7 +16,7 @@ from .base import Broker
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..config.options import BrokerOptions
+    from ..config import BrokerOptions
 
 __all__ = ["AnyBroker", "LRUBroker", "MajordomoBroker", "ParanoidPirateBroker"]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import BindError, BrigantineError, ConfigError, ConnectError, CoreMissing
 from .codes import DONE, FAILED, INTERRUPTED, WRONG_USE
-from .output import abandon_stdout, complain, flush_stdout
+from .output import abandon_stdout, complain, flush_stdout, warnings_told
 from .parser import build_parser
 
 __all__ = ["main"]
@@ -46,7 +46,13 @@ def _run(argv: Sequence[str] | None) -> int:
             arguments.parser.error(f"unknown argument {unknown[0]!r}")
     except SystemExit as end:  # --help, --version, or a usage error that was told
         return DONE if end.code is None else int(end.code)
-    code: int = arguments.run(arguments)
+    typed = arguments.parser.typed
+    try:
+        with warnings_told(typed):
+            code: int = arguments.run(arguments)
+    except ConfigError as error:
+        complain(error.spelled(typed))
+        return WRONG_USE
     return code
 
 

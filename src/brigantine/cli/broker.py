@@ -12,7 +12,6 @@ from typing import Any
 from ..broker.base import Broker
 from ..broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from ..errors import BrokerStopped
-from .as_typed import as_typed
 from .codes import DONE, INTERRUPTED
 from .descriptors import raise_file_limit
 from .options import add_config_options, options_from
@@ -95,10 +94,10 @@ def _add(parser: argparse.ArgumentParser, kind: type[Broker], *, one_socket: boo
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    frontend = reachable(arguments.frontend, "--frontend")
-    backend = arguments.backend and reachable(arguments.backend, "--backend")
+    frontend = reachable(arguments.frontend, "frontend")
+    backend = arguments.backend and reachable(arguments.backend, "backend")
     control = control_from(arguments)
-    options = options_from(arguments)
+    options = options_from(arguments, arguments.kind.option_names())
     if getattr(arguments, "default_service", None) is not None:
         options["default_service"] = arguments.default_service
     log_to_stderr(arguments.log_level)
@@ -119,7 +118,6 @@ def _run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-@as_typed()
 def _made(
     arguments: argparse.Namespace,
     frontend: tuple[str, ...],

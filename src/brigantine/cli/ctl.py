@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..clients.limits import TIMEOUT_RANGE
-from ..config import LINGER
+from ..config import ClientConfig
+from ..config.limits import LINGER
 from ..control.client import ControlClient, ControlRefused
 from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER
 from ..errors import BrokerStopped
@@ -79,7 +79,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     [endpoint] = reachable([arguments.endpoint], "EP")
-    number("--timeout", arguments.timeout, *TIMEOUT_RANGE)  # before a broker is told to end
+    number(
+        "timeout", arguments.timeout, *ClientConfig.bounds("timeout")
+    )  # before a broker is told to end
     with ControlClient(endpoint) as client:
         if arguments.what in _ENDS:
             return _end(client, arguments)

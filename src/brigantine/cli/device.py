@@ -5,15 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 
-from ..config import BrokerConfig
-from ..config.pubsub import PublisherConfig
 from ..devices.base import CAPTURE_KINDS, Device, ForwarderDevice, QueueDevice, StreamerDevice
 from ..devices.ends import BIND, CONNECT
-from ..devices.keeper import KEEPS
-from .as_typed import as_typed
 from .descriptors import raise_file_limit
-from .options import HELP as OPTION_HELP
-from .options import add_option
+from .options import add_config_options, options_from
 from .output import log_to_stderr
 from .process_options import add_log_level, add_stop_at_eof
 from .serving import add_control, add_impl, add_side, begin, control_from, finish
@@ -27,12 +22,6 @@ HELP = "Run a device, which passes messages on unchanged."
 QUEUE = "Shared queue: requests to servers in turn, replies back (ROUTER and DEALER)."
 FORWARDER = "Publish-subscribe proxy: messages to subscribers, subscriptions back (XSUB and XPUB)."
 STREAMER = "Pipeline proxy: tasks to workers in turn (PULL and PUSH)."
-
-#: What ``--help`` says about the last values of a forwarder.
-LAST_VALUES_HELP = {
-    "last_values": "topics whose last message is kept for late subscribers that ask",
-    "last_values_bytes": "memory that these may hold",
-}
 
 _EPILOG = """\
 EP is bound. With > in front the device connects to it instead (quote it in the shell:
@@ -83,11 +72,7 @@ def _add(parser: argparse.ArgumentParser, kind: type[Device], front: str, back: 
     add_impl(parser)
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
-    limits = parser.add_argument_group("limits")
-    for name in kind.options():
-        words = "largest frame, in bytes" if name == "max_message_bytes" else OPTION_HELP.get(name)
-        default = getattr(PublisherConfig if name in KEEPS else BrokerConfig, name)
-        add_option(limits, name, default, words or LAST_VALUES_HELP[name])
+    add_config_options(parser, kind.options(), kind.option_names())
 
 
 def _add_capture(parser: argparse.ArgumentParser) -> None:
@@ -108,8 +93,7 @@ def _add_capture(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     given = {
-        "--frontend": arguments.frontend, "--backend": arguments.backend,
-        "--capture": arguments.capture,
+        "frontend": arguments.frontend, "backend": arguments.backend, "capture": arguments.capture
     }  # fmt: skip
     for option, values in given.items():
         if values is not None:
@@ -132,10 +116,9 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@as_typed()
 def _made(arguments: argparse.Namespace, control: tuple[str, ...] | None) -> Device:
     kind: type[Device] = arguments.kind
-    given = {name: getattr(arguments, name) for name in kind.options() if hasattr(arguments, name)}
+    given = options_from(arguments, kind.option_names())
     return kind(
         arguments.frontend,
         arguments.backend,

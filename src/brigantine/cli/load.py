@@ -7,20 +7,19 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from .._impl import implementation
-from ..config import MDP_INTERVAL, PPP_INTERVAL
-from ..errors import ConfigError
+from ..config.load import Plan
+from ..errors import ConfigError, OptionName
 from ..system.process_cpu import read_cpu_time
-from .client_options import add_mdp_version
 from .codes import DONE, FAILED, SIGNALLED
+from .options import add_rows
 from .output import write
 from .stopping import ENDED, StopRequests
-from .values import at_least_one, reachable, seconds, size, whole
+from .values import reachable, whole
 
 if TYPE_CHECKING:
     from ..load.generator import Generator
@@ -58,8 +57,9 @@ code with clients is 128 + the signal's number. A second Ctrl-C ends the run at 
 #: Seconds between two looks at the connections, and between two progress lines.
 _LOOK = 0.1
 _TELL = 1.0
-#: How messages name an option.
-_OPTION = re.compile(r"`(\w+)`")
+#: Defaults that are not those of a Plan, and options of the patterns whose workers have a capacity.
+_OWN = {"clients": 64, "workers": 64}
+_OF_CAPACITY = ("capacity", "heartbeat_interval", "liveness")
 #: Erases the rest of a terminal's line.
 _ERASE = "\x1b[K"
 
@@ -70,16 +70,16 @@ def _add_lru(parser: argparse.ArgumentParser) -> None:
 
 def _add_ppp(parser: argparse.ArgumentParser) -> None:
     _add(parser, "ppp")
-    _add_capacity(parser)
+    add_rows(parser, _OF_CAPACITY, Plan, _OWN)
 
 
 def _add_mdp(parser: argparse.ArgumentParser) -> None:
     _add(parser, "mdp")
-    _add_capacity(parser)
+    add_rows(parser, _OF_CAPACITY, Plan, _OWN)
     parser.add_argument(
         "--service", default="echo", metavar="NAME", help="the service (default %(default)s)"
     )
-    add_mdp_version(parser)
+    add_rows(parser, ("mdp_version",), Plan, _OWN)
 
 
 def _add_proxy(parser: argparse.ArgumentParser) -> None:
@@ -105,70 +105,14 @@ def _add(parser: argparse.ArgumentParser, pattern: str) -> None:
         help="endpoint of the broker for workers"
         + (" (default: the frontend)" if pattern == "mdp" else ""),
     )
-    for option, default, what in (
-        ("--clients", 64, "clients, each a peer of its own; 0: none here"),
-        ("--window", 1, "requests that a client has out at once"),
-        ("--workers", 64, "workers, each a peer of its own; 0: none here"),
-    ):
-        parser.add_argument(
-            option, type=whole, default=default, metavar="N", help=f"{what} (default {default})"
-        )
-    parser.add_argument(
-        "--size", type=size, default=64, metavar="BYTES", help="bytes of a body (default 64)"
-    )
-    _add_length(parser)
+    add_rows(parser, ("clients", "window", "workers", "size"), Plan, _OWN)
+    group = parser.add_argument_group("how much")
+    add_rows(group, ("requests", "duration", "rate", "warmup", "timeout"), Plan, _OWN)
+    add_rows(parser, ("announce", "connect_timeout", "io_threads"), Plan, _OWN)
     _add_surroundings(parser)
 
 
-def _add_length(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how much")
-    group.add_argument(
-        "--requests", type=at_least_one, metavar="N", help="end after this many requests in total"
-    )
-    group.add_argument(
-        "--duration",
-        type=seconds,
-        metavar="S",
-        help="send for this many seconds (default 10, if there are clients and no --requests)",
-    )
-    group.add_argument(
-        "--rate",
-        type=_rate,
-        metavar="R",
-        help="open loop: requests a second over all clients (default: closed loop)",
-    )
-    group.add_argument(
-        "--warmup",
-        type=seconds,
-        default=0.0,
-        metavar="S",
-        help="seconds before that, which are not counted (default 0)",
-    )
-    group.add_argument(
-        "--timeout",
-        type=seconds,
-        default=10.0,
-        metavar="S",
-        help="seconds after which a request without a reply counts as lost (default 10)",
-    )
-
-
 def _add_surroundings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--announce",
-        action="store_true",
-        help="clients announce by their routing id that they understand error answers",
-    )
-    parser.add_argument(
-        "--connect-timeout",
-        type=seconds,
-        default=10.0,
-        metavar="S",
-        help="seconds that connecting may take (default 10)",
-    )
-    parser.add_argument(
-        "--io-threads", type=whole, default=1, metavar="N", help="I/O threads (default 1)"
-    )
     parser.add_argument(
         "--pin", type=whole, metavar="CPU", help="run on this CPU only, I/O threads included"
     )
@@ -180,42 +124,10 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_capacity(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--capacity",
-        type=whole,
-        default=1,
-        metavar="C",
-        help="requests that a worker takes at once; announced if above 1 (default 1)",
-    )
-    parser.add_argument(
-        "--heartbeat-interval",
-        type=seconds,
-        metavar="S",
-        help="seconds between heartbeats of a worker, as the broker has it (default: the protocol's own, "
-        f"PPP {PPP_INTERVAL:g}, MDP {MDP_INTERVAL:g})",
-    )
-    parser.add_argument(
-        "--liveness",
-        type=at_least_one,
-        default=3,
-        metavar="N",
-        help="intervals of silence after which workers say READY again (default 3)",
-    )
-
-
-def _rate(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of requests a second") from None
-
-
 def _run(arguments: argparse.Namespace) -> int:
     implementation("core")  # says what to do if it is missing
     # Only here: every other command works without the core, and starts faster.
     from ..load.generator import Generator
-    from ..load.plan import Plan
     from ..load.report import report
 
     given = {
@@ -225,15 +137,12 @@ def _run(arguments: argparse.Namespace) -> int:
     }
     for option in ("frontend", "backend"):
         if given[option] is not None:
-            (given[option],) = reachable((given[option],), f"--{option}")
-    try:
-        plan = Plan(**given)
-        _check_broker(arguments.broker_pid)
-        # Before there are any threads: libzmq's are to stay on that CPU, too.
-        _pin(arguments.pin)
-        generator = Generator(plan)
-    except ConfigError as error:
-        raise ConfigError(_OPTION.sub(_as_typed, str(error))) from None
+            (given[option],) = reachable((given[option],), option)
+    plan = Plan(**{**_OWN, **given})
+    _check_broker(arguments.broker_pid)
+    # Before there are any threads: libzmq's are to stay on that CPU, too.
+    _pin(arguments.pin)
+    generator = Generator(plan)
     with generator, StopRequests() as stops:
         generator.start(broker_pid=arguments.broker_pid, on_end=stops.ended)
         try:
@@ -274,26 +183,24 @@ def _watch(generator: Generator, stops: StopRequests) -> int:
     return code
 
 
-def _as_typed(option: re.Match[str]) -> str:
-    return "--" + option[1].replace("_", "-")
-
-
 def _pin(cpu: int | None) -> None:
     """Keep this process on one CPU."""
     if cpu is None:
         return
     if not hasattr(os, "sched_setaffinity"):
-        raise ConfigError("`pin`: this system can't keep a process on a CPU")
+        raise ConfigError(OptionName("pin"), ": this system can't keep a process on a CPU")
     allowed = sorted(os.sched_getaffinity(0))
     try:
         os.sched_setaffinity(0, {cpu})
     except (OSError, OverflowError, ValueError):
         there = ", ".join(map(str, allowed))
         raise ConfigError(
-            f"`pin`: this process can't run on CPU {cpu}; it may use {there}"
+            OptionName("pin"), f": this process can't run on CPU {cpu}; it may use {there}"
         ) from None
 
 
 def _check_broker(pid: int | None) -> None:
     if pid is not None and read_cpu_time(pid) is None:
-        raise ConfigError(f"`broker_pid`: the CPU time of process {pid} can't be read")
+        raise ConfigError(
+            OptionName("broker_pid"), f": the CPU time of process {pid} can't be read"
+        )

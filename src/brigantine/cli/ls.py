@@ -10,7 +10,7 @@ import msgpack
 
 from ..clients.majordomo import MajordomoClient
 from ..errors import BrigantineError
-from .client_options import add_client_options, add_mdp_version, made_client
+from .client_options import add_client_options, made_client
 from .output import write
 from .table import aligned, printable
 
@@ -46,12 +46,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine ls`` understands."""
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run)
-    add_client_options(parser)
-    add_mdp_version(parser)
+    add_client_options(parser, MajordomoClient)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    with made_client(MajordomoClient, arguments, version=arguments.mdp_version) as client:
+    with made_client(MajordomoClient, arguments) as client:
         services, workers, stats = (_ask(client, each) for each in (_SERVICES, _WORKERS, _STATS))
     lines = [
         *_table(services),

@@ -6,8 +6,11 @@ import contextlib
 import logging
 import os
 import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from ..errors import BrigantineError
+from ..errors import BrigantineError, ConfigWarning
 
 __all__ = [
     "OutputFailed",
@@ -15,6 +18,7 @@ __all__ = [
     "complain",
     "flush_stdout",
     "log_to_stderr",
+    "warnings_told",
     "write",
     "write_text",
 ]
@@ -30,6 +34,25 @@ def complain(message: str) -> None:
     """Say on standard error, in exactly one line, what is wrong."""
     with contextlib.suppress(OSError):
         print(f"brigantine: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def warnings_told(typed: Callable[[str], str]) -> Iterator[None]:
+    """Have each warning about an option told once, in one line, with the name that ``typed`` gives it."""
+    told: set[str] = set()
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, *more: Any, **named: Any) -> None:
+        if not isinstance(message, ConfigWarning):
+            usual(message, *more, **named)
+        elif (words := message.spelled(typed)) not in told:
+            told.add(words)
+            complain(f"warning: {words}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConfigWarning)
+        warnings.showwarning = show
+        yield
 
 
 def one_line(text: str) -> str:

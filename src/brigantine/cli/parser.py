@@ -46,6 +46,13 @@ class Parser(argparse.ArgumentParser):
             shown = option if option.isprintable() else ascii(option)
             self.error(f"there is no option '{shown}'{did_you_mean(option, known)}")
 
+    def typed(self, name: str) -> str:
+        """An option or argument, by its name in Python, as it is typed here."""
+        for action in self._actions:
+            if action.dest == name:
+                return action.option_strings[0] if action.option_strings else str(action.metavar)
+        return name
+
     def error(self, message: str) -> NoReturn:
         """One line, and exit code 2; argparse itself would print the usage, too."""
         complain(f"{message}; see {self.prog} --help")

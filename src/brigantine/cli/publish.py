@@ -8,15 +8,16 @@ import sys
 from collections.abc import Iterator
 
 from ..config.pubsub import PublisherConfig
+from ..config.table import rows
 from ..devices.ends import BIND, CONNECT
 from ..errors import ConfigError
 from ..pubsub.publisher import Publisher
-from .as_typed import as_typed
 from .codes import DONE, FAILED
 from .ended import Ended
+from .options import add_config_options, options_from
 from .output import complain, log_to_stderr
 from .process_options import add_log_level
-from .pubsub_options import add_endpoints, add_table, add_waiting, given_of
+from .pubsub_options import add_endpoints, add_waiting
 from .stopping import StopRequests
 from .values import reachable
 
@@ -51,11 +52,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_waiting(parser, "--subscribers", "subscribers", 10.0, "for them (default 10)")
     parser.add_argument("--name", help="the name that subscribers see (default: made up)")
     add_log_level(parser, "warning")
-    add_table(
-        parser,
-        PublisherConfig,
-        last_values="topics whose last message is kept for those who ask",
-    )
+    add_config_options(parser, PublisherConfig())
     parser.add_argument("topic", metavar="TOPIC", help="the topic")
     parser.add_argument(
         "body",
@@ -68,7 +65,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     bare = [each.removeprefix(CONNECT).removeprefix(BIND) for each in arguments.endpoints]
-    reachable(bare, "--endpoint")
+    reachable(bare, "endpoints")
     if arguments.body == "-" and sys.stdin is None:
         raise ConfigError("BODY is -, but standard input is closed")
     log_to_stderr(arguments.log_level)
@@ -83,10 +80,9 @@ def _run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-@as_typed()
 def _made(arguments: argparse.Namespace) -> Publisher:
     return Publisher(
-        arguments.endpoints, name=arguments.name, **given_of(arguments, PublisherConfig)
+        arguments.endpoints, name=arguments.name, **options_from(arguments, rows(PublisherConfig))
     )
 
 

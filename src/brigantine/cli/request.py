@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
 from ..errors import ConfigError
-from .client_options import add_client_options, add_mdp_version, made_client
+from .client_options import add_client_options, made_client
 from .output import write
 
 __all__ = ["HELP", "NAME", "PATTERNS"]
@@ -44,7 +44,7 @@ def add_lru(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine request lru`` understands."""
     parser.epilog = _EPILOG
     parser.set_defaults(run=_run)
-    add_client_options(parser)
+    add_client_options(parser, LazyPirateClient)
     parser.add_argument("body", metavar="BODY", help="the request; - reads it from standard input")
 
 
@@ -52,8 +52,7 @@ def add_mdp(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine request mdp`` understands."""
     parser.epilog = _MDP_EPILOG
     parser.set_defaults(run=_run_mdp)
-    add_client_options(parser)
-    add_mdp_version(parser)
+    add_client_options(parser, MajordomoClient)
     parser.add_argument("service", metavar="SERVICE", help="the name of the service")
     parser.add_argument(
         "body",
@@ -80,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _run_mdp(arguments: argparse.Namespace) -> int:
     service = os.fsencode(arguments.service)
-    with made_client(MajordomoClient, arguments, version=arguments.mdp_version) as client:
+    with made_client(MajordomoClient, arguments) as client:
         _write_parts(client.stream(service, _body(arguments.body)))
     return 0
 

@@ -47,7 +47,7 @@ def control_from(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     """The control endpoints, checked."""
     if not arguments.control:
         return None
-    return as_control_endpoints(reachable(arguments.control, "--control"), "--control")
+    return as_control_endpoints(reachable(arguments.control, "control"), "control")
 
 
 def add_impl(parser: argparse.ArgumentParser) -> None:

@@ -7,15 +7,16 @@ import os
 import sys
 
 from ..config.pubsub import SubscriberConfig
+from ..config.table import rows
 from ..errors import NoPublisher
 from ..pubsub.message import Message
 from ..pubsub.subscriber import Subscriber
-from .as_typed import as_typed
 from .codes import DONE, FAILED
 from .ended import Ended
+from .options import add_config_options, options_from
 from .output import complain, log_to_stderr, write
 from .process_options import add_log_level
-from .pubsub_options import add_endpoints, add_table, given_of
+from .pubsub_options import add_endpoints
 from .stopping import ENDED, StopRequests
 from .values import at_least_one, reachable, seconds
 
@@ -59,14 +60,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--long", action="store_true", help="print publisher and number before each message"
     )
     add_log_level(parser, "warning")
-    add_table(parser, SubscriberConfig)
+    add_config_options(parser, SubscriberConfig())
     parser.add_argument(
         "topics", metavar="TOPIC", nargs="+", help="the beginning of topics; '' means all"
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    endpoints = reachable(arguments.endpoints, "--endpoint")
+    endpoints = reachable(arguments.endpoints, "endpoints")
     log_to_stderr(arguments.log_level)
     with StopRequests() as stops, _made(arguments, endpoints) as subscriber:
         printing = _Printing(subscriber, arguments)
@@ -77,10 +78,9 @@ def _run(arguments: argparse.Namespace) -> int:
     return FAILED if why == ENDED and printing.timed_out else DONE
 
 
-@as_typed()
 def _made(arguments: argparse.Namespace, endpoints: tuple[str, ...]) -> Subscriber:
     topics = [os.fsencode(topic) for topic in arguments.topics]
-    return Subscriber(endpoints, topics, **given_of(arguments, SubscriberConfig))
+    return Subscriber(endpoints, topics, **options_from(arguments, rows(SubscriberConfig)))
 
 
 class _Printing:

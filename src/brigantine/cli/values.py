@@ -7,24 +7,29 @@ import math
 import re
 from collections.abc import Sequence
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName
 from ..net.endpoints import as_endpoints
 
-__all__ = ["at_least_one", "reachable", "seconds", "shown", "size", "whole"]
+__all__ = ["at_least_one", "number", "reachable", "seconds", "shown", "size", "whole"]
 
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _SIZE = re.compile(r"(\d{1,18}) ?(|[KMG]iB)\Z", re.ASCII | re.IGNORECASE)
 
 
-def seconds(text: str) -> float:
-    """A number of seconds."""
+def number(unit: str, text: str) -> float:
+    """A number of something."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit}")
     return value
+
+
+def seconds(text: str) -> float:
+    """A number of seconds."""
+    return number("seconds", text)
 
 
 def whole(text: str) -> int:
@@ -67,12 +72,14 @@ def reachable(values: Sequence[str], option: str) -> tuple[str, ...]:
     """
     for value in values:
         if not value.isprintable():
-            raise ConfigError(f"{option}: {value!r} has characters that can't be printed")
+            raise ConfigError(
+                OptionName(option), f": {value!r} has characters that can't be printed"
+            )
     endpoints = as_endpoints(tuple(values), option)
     for endpoint in endpoints:
         if endpoint.startswith("inproc://"):
             raise ConfigError(
-                f"{option}: {endpoint!r} can't be reached from another process; "
-                "use tcp:// or ipc://"
+                OptionName(option),
+                f": {endpoint!r} can't be reached from another process; use tcp:// or ipc://",
             )
     return endpoints

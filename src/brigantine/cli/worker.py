@@ -9,16 +9,15 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..config import MDP_INTERVAL, PPP_INTERVAL, READY_TIMEOUT, BrokerConfig
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName, WrongUse
 from ..workers.kinds import is_async
 from ..workers.lru import LRUWorker
 from ..workers.majordomo import MajordomoWorker
 from ..workers.paranoid_pirate import ParanoidPirateWorker
 from ..workers.threads import ThreadWorker
-from .as_typed import as_typed
 from .descriptors import raise_file_limit
 from .function import load_function
+from .options import add_config_options, options_from, words_for
 from .output import OutputFailed, abandon_stdout, log_to_stderr, write
 from .process_options import add_log_level, add_stop_at_eof
 from .restart import is_restart, restart
@@ -30,7 +29,7 @@ from .stopping import (
     reason,
 )
 from .supervisor import Supervisor, command_line
-from .values import at_least_one, reachable, seconds, size, whole
+from .values import at_least_one, reachable
 
 if TYPE_CHECKING:
     from ..workers.tasks import TaskWorker
@@ -63,46 +62,38 @@ code or 130, and the log says so; any other error is reported to the client. Wit
 process that ends by itself is replaced; one that exits with 2 ends the others as well.
 """
 
+_SEVERAL = "workers' endpoint of a broker; if given several times, the worker serves all of them"
 _COROUTINES = "A coroutine function (async def) runs under asyncio."
 
 _Worker: TypeAlias = "ThreadWorker[Any] | TaskWorker[Any]"
-#: How a pattern makes its worker from the arguments and the function.
-_Make: TypeAlias = "Callable[[argparse.Namespace, Callable[[Any], Any]], _Worker]"
+_Kind: TypeAlias = "type[LRUWorker | ParanoidPirateWorker | MajordomoWorker]"
+#: What is not for the processes that ``--processes`` starts: the supervisor sees to it.
+_OWN = ("processes", "stop_at_eof")
 
 _log = logging.getLogger("brigantine.worker")
 
 
 def add_lru(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine worker lru`` understands."""
-    parser.add_argument(
-        "--broker",
-        action="append",
-        required=True,
-        metavar="EP",
-        help="backend endpoint of the broker; this kind of worker has only one",
+    _add_broker(
+        parser, "broker", "backend endpoint of the broker; this kind of worker has only one"
     )
-    _add_common(parser, _lru, _COROUTINES)
+    _add_common(parser, LRUWorker, _COROUTINES)
 
 
 def add_ppp(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine worker ppp`` understands."""
-    _add_heartbeating(parser, PPP_INTERVAL)
-    _add_common(parser, _ppp, f"What a generator yields is joined. {_COROUTINES}")
+    _add_broker(parser, "brokers", _SEVERAL)
+    _add_common(parser, ParanoidPirateWorker, f"What a generator yields is joined. {_COROUTINES}")
 
 
 def add_mdp(parser: argparse.ArgumentParser) -> None:
     """Add what ``brigantine worker mdp`` understands."""
-    _add_heartbeating(parser, MDP_INTERVAL)
+    _add_broker(parser, "brokers", _SEVERAL)
     parser.add_argument("--service", required=True, metavar="NAME", help="the service to serve")
-    parser.add_argument(
-        "--mdp-version",
-        choices=("0.1", "0.2"),
-        default="0.2",
-        help="version of the protocol (default 0.2)",
-    )
     _add_common(
         parser,
-        _mdp,
+        MajordomoWorker,
         "It may be a generator, whose values are sent one by one, each at once.\n"
         "Coroutine functions and async generators (async def) run under asyncio.",
     )
@@ -116,46 +107,15 @@ PATTERNS = {
 }
 
 
-def _add_heartbeating(parser: argparse.ArgumentParser, interval: float) -> None:
+def _add_broker(parser: argparse.ArgumentParser, name: str, words: str) -> None:
     parser.add_argument(
-        "--broker",
-        action="append",
-        required=True,
-        metavar="EP",
-        help="workers' endpoint of a broker; if given several times, the worker serves all of them",
-    )
-    parser.add_argument(
-        "--capacity",
-        type=at_least_one,
-        default=1,
-        metavar="N",
-        help="requests that one process handles at once, each in a thread or a task (default 1)",
-    )
-    parser.add_argument(
-        "--heartbeat-interval",
-        type=seconds,
-        default=interval,
-        metavar="S",
-        help="seconds between heartbeats on a silent connection, as the broker has it "
-        "(default %(default)g)",
-    )
-    parser.add_argument(
-        "--announce-interval",
-        action="store_true",
-        help="make the broker use this interval, too; only brokers of brigantine understand this",
-    )
-    parser.add_argument(
-        "--liveness",
-        type=at_least_one,
-        default=3,
-        metavar="N",
-        help="intervals of silence after which a broker counts as gone (default 3)",
+        "--broker", dest=name, action="append", required=True, metavar="EP", help=words
     )
 
 
-def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None:
+def _add_common(parser: argparse.ArgumentParser, kind: _Kind, more: str) -> None:
     parser.epilog = _EPILOG.format(more=more, echo=round(ECHO * 1000))
-    parser.set_defaults(run=_run, make=make)
+    parser.set_defaults(run=_run, kind=kind)
     parser.add_argument(
         "--processes",
         type=at_least_one,
@@ -163,125 +123,66 @@ def _add_common(parser: argparse.ArgumentParser, make: _Make, more: str) -> None
         help="run this many processes, each with one worker, under a supervisor that replaces those "
         "that end; without this option the worker runs in this process",
     )
-    parser.add_argument(
-        "--max-reply-bytes",
-        type=size,
-        default=BrokerConfig.max_message_bytes,
-        metavar="BYTES",
-        help="largest reply, or part of one, in bytes (or 64KiB, 16MiB); a larger one is reported to "
-        "the client as an error. The same as the broker's --max-message-bytes (default %(default)s)",
-    )
-    parser.add_argument(
-        "--max-reply-frames",
-        type=whole,
-        default=BrokerConfig.max_frames,
-        metavar="N",
-        help="most frames of a reply, the same as the broker's --max-frames (default %(default)s)",
-    )
-    parser.add_argument(
-        "--ready-timeout",
-        type=seconds,
-        default=READY_TIMEOUT,
-        metavar="S",
-        help="seconds that the ready line waits for a broker at most (default %(default)g)",
-    )
     add_log_level(parser, "info")
     add_stop_at_eof(parser)
     parser.add_argument(
-        "function",
+        "handler",
         metavar="MODULE:FUNCTION",
         help="the function; modules are also searched for in the current folder",
     )
+    add_config_options(parser, kind.options(), kind.option_names())
 
 
-# -- what a pattern runs --------------------------------------------------------------------------
+# -- the worker that the arguments ask for --------------------------------------------------------
 
 
-@as_typed()
-def _lru(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
-    brokers = reachable(arguments.broker, "--broker")
+def _made(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
+    kind: _Kind = arguments.kind
+    words: list[Any] = [_brokers(arguments), handler]
+    if kind is MajordomoWorker:
+        words.insert(1, os.fsencode(arguments.service))
+    made: Callable[..., _Worker] = kind
+    if is_async(handler):
+        from ..workers import aio  # only here: asyncio is loaded where it is needed
+
+        made = getattr(aio, kind.__name__)
+    return made(*words, **options_from(arguments, kind.option_names()))
+
+
+def _brokers(arguments: argparse.Namespace) -> str | tuple[str, ...]:
+    if arguments.kind is not LRUWorker:
+        return reachable(arguments.brokers, "brokers")
+    brokers = reachable(arguments.broker, "broker")
     if len(brokers) > 1:
         raise ConfigError(
-            f"--broker: an LRU worker has one broker, not {len(brokers)} ({', '.join(brokers)}); "
-            "run a worker for each"
+            OptionName("broker"),
+            f": an LRU worker has one broker, not {len(brokers)} ({', '.join(brokers)}); "
+            "run a worker for each",
         )
-    (broker,) = brokers
-    return _kind(LRUWorker, handler)(broker, handler, **_limits(arguments))
-
-
-@as_typed()
-def _ppp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
-    return _kind(ParanoidPirateWorker, handler)(
-        reachable(arguments.broker, "--broker"),
-        handler,
-        capacity=arguments.capacity,
-        heartbeat_interval=arguments.heartbeat_interval,
-        announce_interval=arguments.announce_interval,
-        liveness=arguments.liveness,
-        **_limits(arguments),
-    )
-
-
-@as_typed()
-def _mdp(arguments: argparse.Namespace, handler: Callable[[Any], Any]) -> _Worker:
-    return _kind(MajordomoWorker, handler)(
-        reachable(arguments.broker, "--broker"),
-        os.fsencode(arguments.service),
-        handler,
-        capacity=arguments.capacity,
-        heartbeat_interval=arguments.heartbeat_interval,
-        announce_interval=arguments.announce_interval,
-        liveness=arguments.liveness,
-        version=arguments.mdp_version,
-        **_limits(arguments),
-    )
-
-
-def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What all workers are told."""
-    names = ("max_reply_bytes", "max_reply_frames", "ready_timeout")
-    return {name: getattr(arguments, name) for name in names}
-
-
-def _kind(kind: type[ThreadWorker[Any]], handler: Callable[[Any], Any]) -> Callable[..., _Worker]:
-    """The worker of that name that takes this handler; asyncio is only loaded where it is needed."""
-    if not is_async(handler):
-        return kind
-    from ..workers import aio
-
-    made: Callable[..., _Worker] = getattr(aio, kind.__name__)
-    return made
+    return brokers[0]
 
 
 def _words(arguments: argparse.Namespace) -> list[str]:
     """The command line of one worker process that does the same, beginning with the pattern."""
-    words: list[str] = [arguments.pattern]
-    words += [f"--broker={broker}" for broker in arguments.broker]
-    for name in (
-        "service", "mdp_version", "capacity", "heartbeat_interval", "liveness",
-        "max_reply_bytes", "max_reply_frames", "ready_timeout",
-    ):  # fmt: skip
-        if hasattr(arguments, name):
-            words.append(f"--{name.replace('_', '-')}={getattr(arguments, name)}")
-    words += ["--announce-interval"] if getattr(arguments, "announce_interval", False) else []
-    return [*words, "--log-level", arguments.log_level, "--", arguments.function]
+    return [arguments.pattern, *words_for(arguments.parser, arguments, without=_OWN)]
 
 
 # -- running it -----------------------------------------------------------------------------------
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    make: _Make = arguments.make
-    make(arguments, _no_handler)  # the endpoints are told first, before the module does anything
+    _made(arguments, _no_handler)  # the endpoints are told first, before the module does anything
     log_to_stderr(arguments.log_level)
     raise_file_limit()
     if arguments.stop_at_eof:
         leave_at_eof()  # importing may take as long as it likes
     # With several processes, too: a mistake is told here once, not by each of them.
     try:
-        worker = make(arguments, load_function(arguments.function))
-    except TypeError as error:  # an async generator function where there are no parts
-        raise ConfigError(f"{arguments.function!r}: {error}") from error
+        worker = _made(arguments, load_function(arguments.handler))
+    except WrongUse as error:  # an async generator function where there are no parts
+        raise ConfigError(
+            f"{arguments.handler!r}: {error.spelled(arguments.parser.typed)}"
+        ) from error
     if arguments.processes is None:
         return _serve(worker, arguments)
     return Supervisor(_words(arguments), arguments.processes).run(arguments.stop_at_eof)
@@ -311,7 +212,7 @@ def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
         _run_worker(worker)
     except (KeyboardInterrupt, SystemExit) as error:
         # Signals raise nothing here, so this is from the function.  It is obeyed, but not in silence.
-        _log.critical("ended by %r in handler %s", error, arguments.function)
+        _log.critical("ended by %r in handler %s", error, arguments.handler)
         raise
     _log.info("stopped: %s", ", ".join(f"{name} {n}" for name, n in worker.stats().items() if n))
     if restarting.is_set():

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
-from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from ..config import ClientConfig
+from ..config.client import LazyPirateOptions
 from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
 from ..wire.body import request_frames
 from .base import ClientBase
 from .codec import REQCodec
 from .failover import Balancer, Failover
-from .limits import Limits
 from .pool import SocketPool
 from .services import Services
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["BalancingClient"]
 
@@ -36,7 +39,7 @@ class BalancingClient(ClientBase):
             client.add("tcp://10.0.0.3:5555")
             client.remove("tcp://10.0.0.1:5555")
 
-    All other options are those of a LazyPirateClient.  One client serves any number of threads at once.  A
+    One client serves any number of threads at once.  A
     try that got no reply may still have been carried out: make requests that can safely run twice.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work.
@@ -52,17 +55,13 @@ class BalancingClient(ClientBase):
         self,
         services: str | Sequence[str],
         *,
-        timeout: float = CLIENT_TIMEOUT,
-        retries: int | None = None,
-        backoff: float = CLIENT_BACKOFF,
-        backoff_max: float = CLIENT_BACKOFF_MAX,
-        max_request_bytes: int = BrokerConfig.max_message_bytes,
         context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[LazyPirateOptions],
     ) -> None:
-        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
         shared = context is not None
         self._known = Services(as_targets(services, self._what, shared=shared), shared=shared)
-        super().__init__(services, limits, context)
+        super().__init__(services, context=context, config=config, **options)
 
     def _new_pool(self, context: zmq.Context[Any] | None) -> SocketPool:
         self._brokers = self._known.known  # so that it sees those that are added

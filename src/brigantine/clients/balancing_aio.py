@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
-from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from ..config import ClientConfig
+from ..config.client import LazyPirateOptions
 from ..validation.calls import called_rightly
 from ..wire.body import request_frames
 from .base_aio import AsyncClientBase
 from .codec import REQCodec
 from .counters import STATS
 from .failover import Balancer, Failover
-from .limits import Limits
 from .pool_aio import LoopPool
 from .services import Services
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["BalancingClient"]
 
@@ -41,15 +44,11 @@ class BalancingClient(AsyncClientBase):
         self,
         services: str | Sequence[str],
         *,
-        timeout: float = CLIENT_TIMEOUT,
-        retries: int | None = None,
-        backoff: float = CLIENT_BACKOFF,
-        backoff_max: float = CLIENT_BACKOFF_MAX,
-        max_request_bytes: int = BrokerConfig.max_message_bytes,
         context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[LazyPirateOptions],
     ) -> None:
-        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
-        super().__init__(services, limits, context)
+        super().__init__(services, context=context, config=config, **options)
         self._services = Services(self._brokers, shared=context is not None)
         # Pools are to see those that are added.
         self._brokers = self._services.known

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
+from ..config import ClientConfig
+from ..config.client import LazyPirateOptions
+from ..config.given import TakesOptions
 from ..errors import ClientClosed
 from ..net.arguments import as_targets, plain_context
 from ..net.backoff import Backoff
 from ..system.patched import refuse_patched
-from ..validation.calls import ForThreads, public_name
+from ..validation.calls import ForThreads, called_rightly, public_name
 from ..wire.body import from_frames
 from .codec import ClientCodec, Reply, Says
 from .counters import STATS, ending
@@ -25,12 +28,12 @@ from .pending import PendingRequest
 from .pool import SocketPool
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 __all__ = ["ClientBase"]
 
 
-class ClientBase(ForThreads):
+class ClientBase(ForThreads, TakesOptions):
     """Base of the clients that threads call: pools, fork, close, and driving a :class:`PendingRequest`."""
 
     #: The type of its sockets.
@@ -44,15 +47,22 @@ class ClientBase(ForThreads):
     #: How a service is asked, where the protocol has any.
     _service_codec: Callable[[bytes], ClientCodec] | None = None
 
+    _table = ClientConfig
+    _takes: ClassVar[type] = LazyPirateOptions
+
+    @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
-        limits: Limits,
-        context: zmq.Context[Any] | None,
+        *,
+        context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[LazyPirateOptions],
     ) -> None:
         refuse_patched(public_name(type(self)))
         self._brokers: Sequence[str] = as_targets(brokers, self._what, shared=context is not None)
-        self._limits = limits
+        self.config = self._configured(ClientConfig, config, options)
+        self._limits = Limits(self.config)
         self._closed = False
         # A context and its sockets don't survive a fork: each process gets a pool of its own.
         self._pools = {os.getpid(): self._new_pool(plain_context(context))}
@@ -77,6 +87,11 @@ class ClientBase(ForThreads):
             # Of threads that get here at once, setdefault lets one win; a pool is empty until used.
             pool = self._pools.setdefault(process, self._new_pool(None))
         return pool
+
+    @classmethod
+    def options(cls, **options: Unpack[LazyPirateOptions]) -> ClientConfig:
+        """The limits of such a client with these options, and its defaults for all others."""
+        return cls._configured(ClientConfig, None, options)
 
     # -- driving a pending ---------------------------------------------------------------------
 

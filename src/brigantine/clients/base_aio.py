@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
+from ..config import ClientConfig
+from ..config.client import LazyPirateOptions
+from ..config.given import TakesOptions
 from ..errors import ClientClosed
 from ..net.arguments import as_targets, plain_context
 from ..net.backoff import Backoff
 from ..system.patched import refuse_patched
-from ..validation.calls import ForTasks, public_name
+from ..validation.calls import ForTasks, called_rightly, public_name
 from ..wire.body import from_frames
 from .channel import CONTEXT_GONE
 from .codec import ClientCodec, Reply, Says
@@ -27,12 +30,12 @@ from .pending import PendingRequest
 from .pool_aio import AsyncChannel, LoopPool
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 __all__ = ["AsyncClientBase"]
 
 
-class AsyncClientBase(ForTasks):
+class AsyncClientBase(ForTasks, TakesOptions):
     """Base of the clients that tasks call: pools, loops, close, and driving a :class:`PendingRequest`."""
 
     #: The type of its sockets.
@@ -46,12 +49,22 @@ class AsyncClientBase(ForTasks):
     #: How a service is asked, where the protocol has any.
     _service_codec: Callable[[bytes], ClientCodec] | None = None
 
+    _table = ClientConfig
+    _takes: ClassVar[type] = LazyPirateOptions
+
+    @called_rightly
     def __init__(
-        self, brokers: str | Sequence[str], limits: Limits, context: zmq.Context[Any] | None
+        self,
+        brokers: str | Sequence[str],
+        *,
+        context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[LazyPirateOptions],
     ) -> None:
         refuse_patched(public_name(type(self)))
         self._brokers: Sequence[str] = as_targets(brokers, self._what, shared=context is not None)
-        self._limits = limits
+        self.config = self._configured(ClientConfig, config, options)
+        self._limits = Limits(self.config)
         self._context = plain_context(context)
         self._stats = dict.fromkeys(self._names, 0)
         self._process = os.getpid()
@@ -89,6 +102,11 @@ class AsyncClientBase(ForTasks):
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<aio.{type(self).__name__} {state} {self._what}={','.join(self._brokers)}>"
+
+    @classmethod
+    def options(cls, **options: Unpack[LazyPirateOptions]) -> ClientConfig:
+        """The limits of such a client with these options, and its defaults for all others."""
+        return cls._configured(ClientConfig, None, options)
 
     # -- driving a pending ---------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import ClassVar, NamedTuple, Protocol
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName
 from ..validation.values import shown
 from ..wire import mdp
 from ..wire.req import EMPTY
@@ -146,6 +146,7 @@ def mdp_codec(version: str) -> type[MDP01Codec] | type[MDP02Codec]:
     codec = VERSIONS.get(version) if isinstance(version, str) else None
     if codec is None:
         raise ConfigError(
-            f"version must be {' or '.join(map(repr, VERSIONS))}, not {shown(version)}"
+            OptionName("version"),
+            f" must be {' or '.join(map(repr, VERSIONS))}, not {shown(version)}",
         )
     return codec

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import zmq
 
-from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
-from ..validation.calls import called_rightly
 from ..wire.body import request_frames
 from .base import ClientBase
 from .codec import REQCodec
-from .limits import Limits
 
 __all__ = ["LazyPirateClient"]
 
@@ -47,21 +44,6 @@ class LazyPirateClient(ClientBase):
     """
 
     _kind: ClassVar[int] = zmq.REQ
-
-    @called_rightly
-    def __init__(
-        self,
-        brokers: str | Sequence[str],
-        *,
-        timeout: float = CLIENT_TIMEOUT,
-        retries: int | None = None,
-        backoff: float = CLIENT_BACKOFF,
-        backoff_max: float = CLIENT_BACKOFF_MAX,
-        max_request_bytes: int = BrokerConfig.max_message_bytes,
-        context: zmq.Context[Any] | None = None,
-    ) -> None:
-        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
-        super().__init__(brokers, limits, context)
 
     def request(
         self,

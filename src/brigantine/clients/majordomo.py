@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
-from ..config import CLIENT_BACKOFF, CLIENT_BACKOFF_MAX, CLIENT_TIMEOUT, BrokerConfig
+from ..config import ClientConfig, ClientOptions
 from ..net.arguments import service_name
 from ..validation.calls import called_rightly
 from ..wire.body import request_frames
@@ -15,7 +15,9 @@ from ..wire.msgpack_body import packed, unpacked
 from .base import ClientBase
 from .codec import mdp_codec
 from .counters import MDP_STATS
-from .limits import Limits
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["MajordomoClient"]
 
@@ -70,22 +72,25 @@ class MajordomoClient(ClientBase):
     _kind: ClassVar[int] = zmq.DEALER
     _stats: ClassVar[dict[str, str]] = MDP_STATS
 
+    _takes: ClassVar[type] = ClientOptions
+
     @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
         *,
-        timeout: float = CLIENT_TIMEOUT,
-        retries: int | None = None,
-        backoff: float = CLIENT_BACKOFF,
-        backoff_max: float = CLIENT_BACKOFF_MAX,
-        max_request_bytes: int = BrokerConfig.max_message_bytes,
-        version: Literal["0.1", "0.2"] = "0.2",
         context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        self._codec = self._service_codec = mdp_codec(version)
-        limits = Limits(timeout, retries, backoff, backoff_max, max_request_bytes)
-        super().__init__(brokers, limits, context)
+        self.config = self._configured(ClientConfig, config, options)
+        self._codec = self._service_codec = mdp_codec(self.config.version)
+        super().__init__(brokers, context=context, config=self.config)
+
+    @classmethod
+    def options(cls, **options: Unpack[ClientOptions]) -> ClientConfig:
+        """The limits of such a client with these options, and its defaults for all others."""
+        return cls._configured(ClientConfig, None, options)
 
     def request(
         self,

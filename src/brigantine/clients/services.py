@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ..errors import ConfigError, NoReply
+from ..errors import ConfigError, NoReply, OptionName
 from ..net.arguments import as_targets
 
 __all__ = ["Services"]
@@ -52,7 +52,10 @@ class Services:
         """
         if endpoint not in self.asked:
             there = ", ".join(self.asked) or "none"
-            raise ConfigError(f"endpoint: {endpoint!r} is none of this client's services ({there})")
+            raise ConfigError(
+                OptionName("endpoint"),
+                f": {endpoint!r} is none of this client's services ({there})",
+            )
         number = self.known.index(endpoint)
         self._removed.add(number)
         return number

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import zmq
 
-from ..config import MAX_SECONDS
+from ..config.limits import MAX_SECONDS
 from ..errors import BrigantineError, NoReply
 from ..net.arguments import as_targets
 from ..net.contexts import OwnContext

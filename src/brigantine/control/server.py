@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, cast
 import msgpack
 import zmq
 
-from ..config import DISCARD_BATCH, BrokerConfig
+from ..config import BrokerConfig
+from ..config.limits import DISCARD_BATCH
 from ..errors import BrokerStopped
 from ..net.descriptors import ConnectionWatch, DescriptorReserve, control_share
 from ..net.endpoints import bind_private

@@ -76,8 +76,8 @@ def compare(pause: Callable[[float], object]) -> Comparison | None:
 
 def _round(fleet: Fleet, pause: Callable[[float], object]) -> float | None:
     """Send through one broker; microseconds of its CPU for a request."""
+    from ..load import Plan
     from ..load.generator import Generator  # which needs the core
-    from ..load.plan import Plan
 
     plan = Plan(
         pattern="lru", frontend=fleet.frontend, backend=fleet.backend,

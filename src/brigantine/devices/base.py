@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import zmq
 
 from .._impl import chosen, implementation
-from ..config import BrokerConfig, bounds, unit_of
+from ..config import BrokerConfig, DeviceConfig, DeviceOptions
+from ..config.device import ForwarderOptions, QueueOptions, StreamerOptions
+from ..config.given import TakesOptions
 from ..config.protocols import Protocol
 from ..control.server import Answer, pack
-from ..errors import ConfigError, ConnectError
+from ..errors import ConfigError, ConnectError, OptionName
 from ..net.closing import closing
 from ..net.descriptors import ConnectionWatch
 from ..net.endpoints import bind, connect, disconnect
@@ -24,22 +26,22 @@ from ..net.sockets import ONE_CONNECTION_EACH, capture_socket, device_socket, on
 from ..notices.lookalikes import Here
 from ..runtime.handle import LoopHandle
 from ..validation.calls import called_rightly
-from ..validation.values import shown, whole
+from ..validation.values import one_of
 from ..wire.loop import MOVE, PAUSE, RESUME, STOP
 from .ends import CONNECT, End, as_ends, check_loop
-from .keeper import KEEPS, Keeper, check_keeps, made_keeper, subscribe_to_all
+from .keeper import Keeper, made_keeper, subscribe_to_all
 from .names import BUSY, LATER, Followed, Move, NameFollower
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
 
-#: Options of a device, which are fields of BrokerConfig with the same defaults and bounds.
-OPTIONS = ("high_water_mark", "max_message_bytes", "io_threads")
-_DEFAULTS = BrokerConfig()
 #: What copies go to -> the type of its socket.
 CAPTURE_KINDS = {"pub": int(zmq.PUB), "push": int(zmq.PUSH)}
 
 
-class Device(LoopHandle):
+class Device(LoopHandle, TakesOptions):
     """What the devices have in common; :class:`~brigantine.QueueDevice` and its like say what they pass on.
 
     ``frontend`` and ``backend`` are an endpoint or several each, which are bound; with ``>`` in front
@@ -48,12 +50,6 @@ class Device(LoopHandle):
     ``capture`` is an endpoint, or several, where a copy of all that is passed on can be had: of a PUB
     socket, or of a PUSH with ``capture_as="push"``.  Copies never hold up the device: who does not
     read misses some.
-    ``high_water_mark`` is how many messages libzmq holds for one peer in each direction,
-    ``max_message_bytes`` the largest frame: who sends a larger one is disconnected.  ``io_threads`` are
-    those of the device's own context.  ``peer_bytes`` is for a queue alone: the memory that replies handed
-    to one client may hold until its system has taken them (64 MiB).  ``last_values`` is for a forwarder
-    alone: of so many topics the last message is kept, in ``last_values_bytes`` (64 MiB), for subscribers
-    that come late and ask (docs/pubsub.md).  Without it none is.
 
     It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call
     every method, and a signal handler :meth:`stats` and :meth:`stop`.
@@ -66,6 +62,8 @@ class Device(LoopHandle):
     what = "device"
     #: Socket types of frontend and backend.
     _sides: ClassVar[tuple[int, int]]
+    _table = DeviceConfig
+    _takes: ClassVar[type] = DeviceOptions
 
     @called_rightly
     def __init__(
@@ -76,33 +74,13 @@ class Device(LoopHandle):
         impl: str | None = None,
         context: zmq.Context[Any] | None = None,
         control: str | Sequence[str] | None = None,
-        high_water_mark: int = _DEFAULTS.high_water_mark,
-        max_message_bytes: int = _DEFAULTS.max_message_bytes,
-        io_threads: int = _DEFAULTS.io_threads,
-        peer_bytes: int | None = None,
-        last_values: int | None = None,
-        last_values_bytes: int | None = None,
         capture: str | Sequence[str] | None = None,
         capture_as: Literal["pub", "push"] = "pub",
+        config: DeviceConfig | None = None,
+        **options: Unpack[DeviceOptions],
     ) -> None:
-        forwards = self._sides[0] == zmq.XSUB
-        self._keeps = check_keeps(type(self), last_values, last_values_bytes, forwards=forwards)
-        if peer_bytes is None:
-            peer_bytes = _DEFAULTS.peer_bytes
-        elif "peer_bytes" not in self.options():
-            raise ConfigError(
-                f"peer_bytes is an option of a QueueDevice, not of a {type(self).__name__}, whose "
-                "peers are bounded by high_water_mark"
-            )
-        given = (high_water_mark, max_message_bytes, io_threads, peer_bytes)
-        for name, value in zip((*OPTIONS, "peer_bytes"), given, strict=True):
-            low, high = map(int, bounds(name))
-            whole(name, value, low, high, unit_of(name))
-        self._socket_options = {
-            "high_water_mark": high_water_mark, "max_message_bytes": max_message_bytes
-        }  # fmt: skip
-        self._peer_bytes = peer_bytes
-        super().__init__(chosen(impl), context, io_threads, control)
+        self.config = self._configured(DeviceConfig, config, options)
+        super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._relay_class = implementation(self.impl).Relay
         shared = context is not None
         self._wanted = (
@@ -132,11 +110,9 @@ class Device(LoopHandle):
         self._start()
 
     @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """The limits that can be set, by name; see :class:`~brigantine.BrokerConfig`."""
-        if cls._sides[0] == zmq.XSUB:
-            return (*OPTIONS, *KEEPS)
-        return (*OPTIONS, "peer_bytes") if cls._sides[0] == zmq.ROUTER else OPTIONS
+    def options(cls, **options: Unpack[DeviceOptions]) -> DeviceConfig:
+        """The limits of such a device with these options, and its own defaults for all others."""
+        return cls._configured(DeviceConfig, None, options)
 
     @property
     def paused(self) -> bool:
@@ -170,9 +146,26 @@ class Device(LoopHandle):
 
     # -- inside -------------------------------------------------------------------------------
 
+    @classmethod
+    def _not_mine(cls, option: str) -> ConfigError:
+        if option in QueueOptions.__annotations__:
+            owner, why = "QueueDevice", ", whose peers are bounded by high_water_mark"
+        else:
+            owner, why = "ForwarderDevice", ""
+        return ConfigError(
+            OptionName(option), f" is an option of a {owner}, not of a {cls.__name__}{why}"
+        )
+
     def _open(self) -> Any:
         for kind in self._sides:
-            self._made.append(device_socket(self._context, kind, **self._socket_options))
+            self._made.append(
+                device_socket(
+                    self._context,
+                    kind,
+                    high_water_mark=self.config.high_water_mark,
+                    max_message_bytes=self.config.max_message_bytes,
+                )
+            )
         control = self._context.socket(zmq.PAIR)
         self._made.append(control)
         control.rcvhwm = 0  # see LoopLine
@@ -186,7 +179,7 @@ class Device(LoopHandle):
             tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
         )
         capture = self._open_capture() if self._capture_wanted else None
-        self._bind_control(_DEFAULTS)
+        self._bind_control(BrokerConfig())
         if followed:
             self._follower = NameFollower(
                 followed, self._watches, lambda move: self._line.ask(MOVE + move)
@@ -194,15 +187,17 @@ class Device(LoopHandle):
         # One thread reads a monitor: where ends are followed, it is the one that does so.
         watches = () if followed else self._watches
         frontend, backend = self._made[:2]
-        self._keeper = made_keeper(self.impl, *self._keeps, backend)
+        self._keeper = made_keeper(
+            self.impl, self.config.last_values, self.config.last_values_bytes, backend
+        )
         if self._keeper is not None:
             subscribe_to_all(frontend)
         return self._relay_class(
-            *self._made[:3], self._peer_bytes, self._move, watches, self._keeper, capture
+            *self._made[:3], self.config.peer_bytes, self._move, watches, self._keeper, capture
         )
 
     def _open_capture(self) -> zmq.Socket[bytes]:
-        mark = self._socket_options["high_water_mark"]
+        mark = self.config.high_water_mark
         capture = capture_socket(self._context, self._capture_kind, high_water_mark=mark)
         self._made.append(capture)
         if not all(end.connects for end in self._capture_wanted):
@@ -311,8 +306,7 @@ def _captured(
     capture: str | Sequence[str] | None, capture_as: str, *, shared: bool
 ) -> tuple[int, tuple[End, ...]]:
     """The type of socket that copies go to, and its endpoints, if there are any."""
-    if capture_as not in CAPTURE_KINDS:
-        raise ConfigError(f"capture_as must be 'pub' or 'push', not {shown(capture_as)}")
+    one_of("capture_as", capture_as, tuple(CAPTURE_KINDS))
     kind = CAPTURE_KINDS[capture_as]
     if capture is None:
         return kind, ()
@@ -320,8 +314,9 @@ def _captured(
     for end in ends:
         if end.connects and not is_numeric(end.endpoint):
             raise ConfigError(
-                f"capture: {CONNECT}{end.endpoint} has a name: copies go to addresses of numbers. Bind an "
-                "endpoint for the observer to connect to, or name its address"
+                OptionName("capture"),
+                f": {CONNECT}{end.endpoint} has a name: copies go to addresses of numbers. Bind an "
+                "endpoint for the observer to connect to, or name its address",
             )
     return kind, ends
 
@@ -340,6 +335,7 @@ class QueueDevice(Device):
     """
 
     _sides: ClassVar[tuple[int, int]] = (zmq.ROUTER, zmq.DEALER)
+    _takes = QueueOptions
 
 
 class ForwarderDevice(Device):
@@ -356,6 +352,7 @@ class ForwarderDevice(Device):
     """
 
     _sides: ClassVar[tuple[int, int]] = (zmq.XSUB, zmq.XPUB)
+    _takes = ForwarderOptions
 
 
 class StreamerDevice(Device):
@@ -367,3 +364,4 @@ class StreamerDevice(Device):
     """
 
     _sides: ClassVar[tuple[int, int]] = (zmq.PULL, zmq.PUSH)
+    _takes = StreamerOptions

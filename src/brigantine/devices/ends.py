@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName
 from ..net.arguments import as_targets
 from ..net.endpoints import as_endpoints, as_several
 from ..net.overlap import leads_to
@@ -40,7 +40,9 @@ def as_ends(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[End
             [endpoint] = as_endpoints((bare,), what)
             ends.append(End(endpoint, connects=False))
     if not ends:
-        raise ConfigError(f"{what}: at least one endpoint is needed, such as tcp://127.0.0.1:5555")
+        raise ConfigError(
+            OptionName(what), ": at least one endpoint is needed, such as tcp://127.0.0.1:5555"
+        )
     return tuple(ends)
 
 
@@ -49,6 +51,7 @@ def check_loop(what: str, ends: Sequence[End], bound: Sequence[str]) -> None:
     for end in ends:
         if end.connects and any(leads_to(end.endpoint, each) for each in bound):
             raise ConfigError(
-                f"{what}: {CONNECT}{end.endpoint} is where this device itself is bound: what it passes "
-                "on would come back for ever. Connect to another endpoint"
+                OptionName(what),
+                f": {CONNECT}{end.endpoint} is where this device itself is bound: what it passes "
+                "on would come back for ever. Connect to another endpoint",
             )

@@ -16,10 +16,7 @@ from typing import Any, Protocol
 import zmq
 
 from .._impl import implementation
-from ..config import unit_of
-from ..config.pubsub import PAGE, PAGE_BYTES, PublisherConfig
-from ..errors import ConfigError
-from ..validation.values import whole
+from ..config.pubsub import PAGE, PAGE_BYTES
 from ..wire.pubsub import (
     ASK,
     KEEPER,
@@ -33,10 +30,7 @@ from ..wire.pubsub import (
     read_ask,
 )
 
-__all__ = ["KEEPS", "Keeper", "Values", "check_keeps", "made_keeper", "subscribe_to_all"]
-
-#: The options of a forwarder, which are fields of PublisherConfig with the same bounds.
-KEEPS = ("last_values", "last_values_bytes")
+__all__ = ["Keeper", "Values", "made_keeper", "subscribe_to_all"]
 
 #: A draft of libzmq's, which the libraries in pyzmq's wheels know all the same: what is sent goes to the
 #: one alone whose subscription was read last.  Source: zmq.h, ZMQ_XPUB_MANUAL_LAST_VALUE.
@@ -145,26 +139,6 @@ class Keeper:
             if more:
                 return found, True
         return found, False
-
-
-def check_keeps(
-    kind: type, last_values: int | None, last_values_bytes: int | None, *, forwards: bool
-) -> tuple[int, int]:
-    """How many topics, and bytes; ``forwards``: whether it is a device that can have them.
-
-    Raises :class:`~brigantine.errors.ConfigError` for values that can't work.
-    """
-    given = (last_values, last_values_bytes)
-    if not forwards and given != (None, None):
-        raise ConfigError(
-            f"last_values is an option of a ForwarderDevice, not of a {kind.__name__}"
-        )
-    for name, value in zip(KEEPS, given, strict=True):
-        if value is not None:
-            low, high = map(int, PublisherConfig.bounds(name))
-            whole(name, value, low, high, unit_of(name))
-    default = PublisherConfig.last_values_bytes
-    return last_values or 0, default if last_values_bytes is None else last_values_bytes
 
 
 def made_keeper(

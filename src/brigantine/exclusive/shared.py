@@ -11,12 +11,12 @@ from typing import Any
 
 import zmq
 
-from ..config import BrokerConfig, bounds
-from ..errors import ConfigError, PairClosed, PairTimeout, WrongUse
+from ..config import BrokerConfig
+from ..config.table import rows
+from ..errors import ConfigError, OptionName, PairClosed, PairTimeout, WrongUse
 from ..net.arguments import patience, plain_context
 from ..net.endpoints import as_endpoints
 from ..validation.calls import public_name
-from ..validation.values import whole
 from ..wire.body import request_frames
 from .ends import BOUND, CONNECTED, End
 from .rendezvous import Contexts, meeting
@@ -34,9 +34,10 @@ def name_of(endpoint: str) -> str:
     (checked,) = as_endpoints((endpoint,), "endpoint")
     if not checked.startswith("inproc://"):
         raise ConfigError(
-            f"endpoint: {checked!r}: a pair connects threads of one process, by inproc://NAME. PAIR "
+            OptionName("endpoint"),
+            f": {checked!r}: a pair connects threads of one process, by inproc://NAME. PAIR "
             "sockets of libzmq do not come back after a lost connection: between processes take "
-            "a broker, or DEALER and ROUTER"
+            "a broker, or DEALER and ROUTER",
         )
     return checked
 
@@ -78,8 +79,9 @@ class PairShared:
     def _connect_plain(cls, name: str, context: zmq.Context[Any] | None, mark: int) -> Any:
         if context is None:
             raise ConfigError(
-                f"endpoint: {name!r}: a plain PAIR socket is reached only within its own context; pass "
-                "context= with the zmq.Context in which it is bound"
+                OptionName("endpoint"),
+                f": {name!r}: a plain PAIR socket is reached only within its own context; pass "
+                "context= with the zmq.Context in which it is bound",
             )
         end = End(CONNECTED, name, Contexts(context), mark)
         try:
@@ -274,5 +276,5 @@ def frames_of(body: bytes | Sequence[bytes]) -> list[bytes]:
 
 
 def _mark(high_water_mark: int) -> int:
-    low, high = map(int, bounds("high_water_mark"))
-    return whole("high_water_mark", high_water_mark, low, high)
+    rows(BrokerConfig)["high_water_mark"].check("high_water_mark", high_water_mark)
+    return high_water_mark

@@ -6,8 +6,8 @@ GIL, :class:`Figures` is what came out.  ``brigantine load`` is the command line
 
 from __future__ import annotations
 
+from ..config.load import Plan
 from .figures import Figures
 from .generator import Generator
-from .plan import Plan
 
 __all__ = ["Figures", "Generator", "Plan"]

@@ -11,12 +11,12 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from ..config.load import Plan
 from ..core.load.line import peer_name
 from ..errors import BrigantineError, ConfigError
 from ..net.endpoints import connect
 from ..net.reach import reach
 from ..wire.req import ANNOUNCEMENT
-from .plan import Plan
 
 __all__ = ["Connections", "ConnectionsFailed", "allow_files"]
 

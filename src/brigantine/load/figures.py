@@ -8,10 +8,10 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..config.load import Plan
 from ..core.load.load import Load
 from ..core.structures.histogram import Histogram
 from ..system.process_cpu import CpuTime
-from .plan import Plan
 
 __all__ = ["QUANTILES", "Figures", "OwnCpu", "Shares"]
 

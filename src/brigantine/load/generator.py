@@ -8,6 +8,7 @@ from typing import Any
 
 import zmq
 
+from ..config.load import Plan
 from ..core.load.clients import Clients
 from ..core.load.line import Line
 from ..core.load.load import PROTOCOLS, Load
@@ -19,7 +20,6 @@ from ..system.process_cpu import CpuTime, read_cpu_time
 from ..system.scheduling import let_others_finish
 from .connections import LINGER, Connections, allow_files
 from .figures import Figures, OwnCpu
-from .plan import Plan
 
 __all__ = ["Generator"]
 

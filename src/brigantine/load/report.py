@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..config.load import Plan
 from .figures import QUANTILES, Figures
-from .plan import Plan
 
 __all__ = ["progress_line", "report"]
 

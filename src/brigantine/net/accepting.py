@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from ..config import ACCEPT_LOOK, DESCRIPTOR_SPARES, REJECTED_EVERY
+from ..config.limits import ACCEPT_LOOK, DESCRIPTOR_SPARES, REJECTED_EVERY
 from ..notices.kinds import Notice
 from ..system.background import Background
 from ..system.bell import Bell

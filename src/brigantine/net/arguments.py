@@ -7,8 +7,8 @@ from typing import Any
 
 import zmq
 
-from ..config import MAX_SECONDS
-from ..errors import ConfigError, WrongUse
+from ..config.limits import MAX_SECONDS
+from ..errors import ConfigError, OptionName, WrongUse
 from ..validation.values import check_range, shown
 from .endpoints import as_endpoints
 
@@ -27,7 +27,8 @@ def patience(timeout: float | None, name: str = "timeout") -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise WrongUse(
-            f"{name} must be a number of seconds, or None to wait for ever, not {shown(timeout)}"
+            OptionName(name),
+            f" must be a number of seconds, or None to wait for ever, not {shown(timeout)}",
         )
     check_range(name, timeout, 0, MAX_SECONDS, "seconds")
     return timeout
@@ -42,11 +43,13 @@ def service_name(service: bytes | str, name: str = "service") -> bytes:
         return service
     if not isinstance(service, str):
         kind = type(service).__name__
-        raise WrongUse(f"{name} must be bytes or str, not {kind} ({shown(service)})")
+        raise WrongUse(OptionName(name), f" must be bytes or str, not {kind} ({shown(service)})")
     try:
         return service.encode()
     except UnicodeEncodeError as error:
-        raise ConfigError(f"{name}: {shown(service)} can't be sent as UTF-8: {error}") from None
+        raise ConfigError(
+            OptionName(name), f": {shown(service)} can't be sent as UTF-8: {error}"
+        ) from None
 
 
 def as_targets(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[str, ...]:
@@ -61,17 +64,19 @@ def as_targets(value: str | Sequence[str], what: str, *, shared: bool) -> tuple[
         host, _, port = address.rpartition(":")
         if transport == "tcp" and (host == "*" or port in WILDCARD_PORTS):
             raise ConfigError(
-                f"{what}: {endpoint!r} can be bound but not connected to; name the host and the "
-                "port that was printed when it started"
+                OptionName(what),
+                f": {endpoint!r} can be bound but not connected to; name the host and the "
+                "port that was printed when it started",
             )
         if endpoint == "ipc://*":
             raise ConfigError(
-                f"{what}: {endpoint!r} can be bound but not connected to; name the path"
+                OptionName(what), f": {endpoint!r} can be bound but not connected to; name the path"
             )
         if transport == "inproc" and not shared:
             raise ConfigError(
-                f"{what}: {endpoint!r} is reached only within one context; pass context= "
-                "with the zmq.Context in which it is bound"
+                OptionName(what),
+                f": {endpoint!r} is reached only within one context; pass context= "
+                "with the zmq.Context in which it is bound",
             )
     return endpoints
 
@@ -84,5 +89,5 @@ def plain_context(context: zmq.Context[Any] | None) -> zmq.Context[Any] | None:
     if context is None or type(context) is zmq.Context:
         return context
     if not isinstance(context, zmq.Context):
-        raise WrongUse(f"context must be a zmq.Context, not {shown(context)}")
+        raise WrongUse(OptionName("context"), f" must be a zmq.Context, not {shown(context)}")
     return zmq.Context(context)  # a second handle to the same one

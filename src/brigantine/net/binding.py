@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from typing import NamedTuple
 
-from ..config import BIND_LOOKUP
+from ..config.limits import BIND_LOOKUP
 from ..errors import BindError, ConnectError
 from .names import is_numeric, name_in
 from .overlap import LOCALHOST

@@ -8,7 +8,7 @@ from typing import Any
 
 import zmq
 
-from ..config import LINGER
+from ..config.limits import LINGER
 from .endpoints import wait_until_free
 from .inproc import pipes_end, witnesses
 

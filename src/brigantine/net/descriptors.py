@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
-from ..config import DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE, DESCRIPTOR_SPARES, REJECTED_EVERY
+from ..config.limits import DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE, DESCRIPTOR_SPARES, REJECTED_EVERY
 from ..notices.kinds import Notice
 from ..system.forks import BoundAt
 from .monitor import monitor_event

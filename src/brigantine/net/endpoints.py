@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import zmq
 
-from ..errors import BindError, ConfigError, ConnectError, WrongUse
+from ..errors import BindError, ConfigError, ConnectError, OptionName, WrongUse
 from ..validation.values import shown
 from .binding import NOT_HERE, shown_as, ways_to_bind
 from .mismatch import inproc_bound, inproc_connected, tell
@@ -51,7 +51,9 @@ def as_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ...]:
     """
     endpoints = as_several(value, what)
     if not endpoints:
-        raise ConfigError(f"{what}: at least one endpoint is needed, such as tcp://127.0.0.1:5555")
+        raise ConfigError(
+            OptionName(what), ": at least one endpoint is needed, such as tcp://127.0.0.1:5555"
+        )
     for endpoint in endpoints:
         _check(endpoint, what)
     return endpoints
@@ -66,8 +68,9 @@ def as_several(value: str | Sequence[str], what: str) -> tuple[str, ...]:
         return (value,)
     if isinstance(value, (*_BYTES, Mapping)) or not isinstance(value, Iterable):
         raise WrongUse(
-            f"{what}: an endpoint is a string such as 'tcp://127.0.0.1:5555', or a list of them, "
-            f"not {shown(value)}{_decoded(value)}"
+            OptionName(what),
+            f": an endpoint is a string such as 'tcp://127.0.0.1:5555', or a list of them, "
+            f"not {shown(value)}{_decoded(value)}",
         )
     return tuple(value)
 
@@ -89,9 +92,10 @@ def as_control_endpoints(value: str | Sequence[str], what: str) -> tuple[str, ..
     for endpoint in endpoints:
         if not is_private(endpoint):
             raise ConfigError(
-                f"{what}: {endpoint!r} can be reached from other machines, and control has no "
+                OptionName(what),
+                f": {endpoint!r} can be reached from other machines, and control has no "
                 "encryption: whoever reaches it could stop the broker. Use tcp://127.0.0.1:PORT "
-                "or ipc://PATH (from another machine: through a tunnel, such as ssh -L)"
+                "or ipc://PATH (from another machine: through a tunnel, such as ssh -L)",
             )
     return endpoints
 
@@ -114,28 +118,33 @@ def _is_loopback(endpoint: str) -> bool:
 def _check(endpoint: object, what: str) -> None:
     if not isinstance(endpoint, str):
         raise WrongUse(
-            f"{what}: an endpoint is a string, not {shown(endpoint)}{_decoded(endpoint)}"
+            OptionName(what),
+            f": an endpoint is a string, not {shown(endpoint)}{_decoded(endpoint)}",
         )
     transport, found, address = endpoint.partition("://")
     if not found or transport not in TRANSPORTS:
         raise ConfigError(
-            f"{what}: {endpoint!r} must begin with tcp://, ipc:// or inproc://, "
-            "such as tcp://127.0.0.1:5555"
+            OptionName(what),
+            f": {endpoint!r} must begin with tcp://, ipc:// or inproc://, "
+            "such as tcp://127.0.0.1:5555",
         )
     if not address:
-        raise ConfigError(f"{what}: {endpoint!r} has no address behind {transport}://")
+        raise ConfigError(OptionName(what), f": {endpoint!r} has no address behind {transport}://")
     if "\0" in endpoint:
-        raise ConfigError(f"{what}: {endpoint!r} has a NUL character")
+        raise ConfigError(OptionName(what), f": {endpoint!r} has a NUL character")
     if transport == "tcp":
         match = _TCP.match(address)
         if match is None:
-            raise ConfigError(f"{what}: {endpoint!r} must be tcp://HOST:PORT (PORT a number or *)")
+            raise ConfigError(
+                OptionName(what), f": {endpoint!r} must be tcp://HOST:PORT (PORT a number or *)"
+            )
         if match["port"] != "*" and int(match["port"]) > 65535:
-            raise ConfigError(f"{what}: {endpoint!r} has a port above 65535")
+            raise ConfigError(OptionName(what), f": {endpoint!r} has a port above 65535")
     elif transport == "ipc" and len(os.fsencode(address)) > zmq.IPC_PATH_MAX_LEN > 0:
         raise ConfigError(
-            f"{what}: {endpoint!r} has a path of over {zmq.IPC_PATH_MAX_LEN} bytes, "
-            "the most that this system takes"
+            OptionName(what),
+            f": {endpoint!r} has a path of over {zmq.IPC_PATH_MAX_LEN} bytes, "
+            "the most that this system takes",
         )
 
 

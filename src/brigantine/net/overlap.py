@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName
 from .names import name_in, port_in
 
 __all__ = ["LOCALHOST", "check_distinct", "leads_to"]
@@ -44,7 +44,9 @@ def _refuse_two(what: str, endpoint: str, whose: str, other: str) -> None:
         words = f"{endpoint!r} and {other!r} of {whose} are one address and port, which"
     else:
         return
-    raise ConfigError(f"{what}: {words} can be bound once; leave one out, or choose another")
+    raise ConfigError(
+        OptionName(what), f": {words} can be bound once; leave one out, or choose another"
+    )
 
 
 def leads_to(target: str, bound: str) -> bool:

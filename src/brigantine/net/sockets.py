@@ -9,7 +9,8 @@ from typing import Any
 
 import zmq
 
-from ..config import LINGER, BrokerConfig
+from ..config import BrokerConfig
+from ..config.limits import LINGER
 from ..config.protocols import Protocol
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import msgpack
 
-from ..config import NOTICE_BYTES, NOTICE_FRAMES
+from ..config.limits import NOTICE_BYTES, NOTICE_FRAMES
 from ..counters import COUNTERS
 from ..wire.mdp import CLIENT_02, REQUEST, WORKER_02
 from ..wire.shown import shown, shown_frames

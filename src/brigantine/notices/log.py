@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..config import LINGER, NOTICES_COUNTED
+from ..config.limits import LINGER, NOTICES_COUNTED
 from ..system.background import Background
 from ..system.signals import leave_signals_to_main_thread
 from .kinds import describe, level, unpack_notice

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import ClassVar, TypedDict
+from dataclasses import dataclass
+from typing import TypedDict
 
 from ..config import BrokerConfig
-from ..errors import WrongUse
-from ..validation.calls import called_rightly, refuse_unknown
-from ..validation.values import number, shown, whole
+from ..config.given import config_of
+from ..config.table import Config, count, like, seconds, size, table
 
 __all__ = ["PipelineConfig", "PipelineOptions", "config_from"]
 
@@ -31,72 +30,53 @@ LOOK_FOR, LOOK_EVERY = 1.0, 0.05
 BATCH = 256
 
 
+@table
 @dataclass(frozen=True, kw_only=True)
-class PipelineConfig:
+class PipelineConfig(Config):
     """Limits of a ventilator and a sink.  Times are seconds, sizes are bytes.
 
     Raises :class:`~brigantine.errors.ConfigError` at once for a value out of range.
     """
 
-    #: Workers, ours and plain ones, that must be ready before the first task is given out.
-    min_workers: int = 1
-    #: Seconds between heartbeats on a silent connection.
-    heartbeat_interval: float = 1.0
-    #: Intervals of silence after which a peer counts as lost.
-    liveness: int = 3
-    #: Seconds without a result of a batch after which the sink reports what is missing.
-    batch_timeout: float = 60.0
-    #: Tasks that wait for a worker at the ventilator; results that wait at the sink to be read, until
-    #: the next ones are withheld from their workers.
-    high_water_mark: int = 1000
-    #: The same in bytes.
-    queue_bytes: int = 256 * 1024 * 1024
-    #: Tasks of one batch, at the most.
-    max_batch_tasks: int = 1_000_000
-    #: Batches that are open at once.
-    max_batches: int = 1000
-    #: Workers and ventilators that are connected at once.
-    max_peers: int = 10_000
-    #: Largest frame accepted from the wire.
-    max_message_bytes: int = BrokerConfig.max_message_bytes
-    #: Most frames of one task or result.
-    max_frames: int = BrokerConfig.max_frames
-    #: Seconds that a peer has to finish ZMTP's handshake.
-    handshake_timeout: float = 3.0
-    #: Seconds that closing gives to what is still to be sent.
-    linger: float = 1.0
-
-    #: name, least, greatest.
-    _RANGES: ClassVar[tuple[tuple[str, float, float], ...]] = (
-        ("min_workers", 0, 1_000_000),
-        ("heartbeat_interval", 0.01, 3600.0),
-        ("liveness", 2, 1000),
-        ("batch_timeout", 0.01, 30 * 86400.0),
-        ("high_water_mark", 1, 10_000_000),
-        ("queue_bytes", 0, 1 << 50),
-        ("max_batch_tasks", 1, 1_000_000_000),
-        ("max_batches", 1, 1_000_000),
-        ("max_peers", 1, 1_000_000),
-        ("max_message_bytes", 1024, 1 << 40),
-        ("max_frames", 4, 65536),
-        ("handshake_timeout", 0.05, 3600.0),
-        ("linger", 0.0, 3600.0),
-    )
-
-    def __post_init__(self) -> None:
-        types = {field.name: str(field.type) for field in fields(self)}
-        for name, low, high in self._RANGES:
-            value = getattr(self, name)
-            if types[name] == "int":
-                unit = "bytes" if name.endswith("_bytes") else ""
-                whole(name, value, int(low), int(high), unit)
-            else:
-                number(name, value, low, high)
-
-    @classmethod
-    def bounds(cls, option: str) -> tuple[float, float]:
-        """The least and the greatest value of an option."""
-        return next((low, high) for name, low, high in cls._RANGES if name == option)
+    _example = "liveness=5"
+    min_workers: int = count(
+        1, 0, 1_000_000,
+        "Workers, ours and plain ones, that must be ready before the first task is given out.",
+    )  # fmt: skip
+    heartbeat_interval: float = seconds(
+        1.0, 0.01, 3600.0,
+        "Seconds between heartbeats on a silent connection.",
+    )  # fmt: skip
+    liveness: int = count(3, 2, 1000, "Intervals of silence after which a peer counts as lost.")
+    batch_timeout: float = seconds(
+        60.0, 0.01, 30 * 86400.0,
+        "Seconds without a result of a batch after which the sink reports what is missing.",
+    )  # fmt: skip
+    high_water_mark: int = count(
+        1000, 1, 10_000_000,
+        "Tasks that wait for a worker at the ventilator; results that wait at the sink to be "
+        "read, until the next ones are withheld from their workers.",
+    )  # fmt: skip
+    queue_bytes: int = size(256 * 1024 * 1024, 0, 1 << 50, "The same in bytes.")
+    max_batch_tasks: int = count(1_000_000, 1, 1_000_000_000, "Tasks of one batch, at the most.")
+    max_batches: int = count(1000, 1, 1_000_000, "Batches that are open at once.")
+    max_peers: int = count(
+        10_000, 1, 1_000_000,
+        "Workers and ventilators that are connected at once.",
+    )  # fmt: skip
+    max_message_bytes: int = size(
+        BrokerConfig.max_message_bytes, 1024, 1 << 40,
+        "Largest frame accepted from the wire.",
+    )  # fmt: skip
+    max_frames: int = like(BrokerConfig, "max_frames", says="Most frames of one task or result.")
+    handshake_timeout: float = seconds(
+        3.0, 0.05, 3600.0,
+        "Seconds that a peer has to finish ZMTP's handshake.",
+    )  # fmt: skip
+    linger: float = seconds(
+        1.0, 0.0, 3600.0,
+        "Seconds that closing gives to what is still to be sent.",
+    )  # fmt: skip
 
 
 class PipelineOptions(TypedDict, total=False):
@@ -124,18 +104,4 @@ def config_from(
 
     Raises :class:`~brigantine.errors.WrongUse` for both, or an option that there is not.
     """
-    refuse_unknown(kind, options, [field.name for field in fields(PipelineConfig)])
-    if config is None:
-        return PipelineConfig(**options)
-    if not isinstance(config, PipelineConfig):
-        raise WrongUse(
-            f"config must be a PipelineConfig, not {shown(config)}; single options are given by name, "
-            f"such as {kind.__name__}(..., liveness=5)"
-        )
-    if options:
-        raise WrongUse(f"give a config or single options, not both: {', '.join(options)}")
-    return config
-
-
-# The dataclass has made it; replaced, so that its errors are those of all other constructors.
-setattr(PipelineConfig, "__init__", called_rightly(PipelineConfig.__init__))  # noqa: B010
+    return config_of(kind, PipelineConfig, config, options)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ConfigError, NotReady, WrongUse
+from ..errors import ConfigError, NotReady, OptionName, WrongUse
 from ..net.endpoints import as_endpoints, as_several
 from ..validation.calls import public_name
 from ..validation.values import shown
@@ -21,9 +21,11 @@ __all__ = ["HubFace", "closed_in_task", "named", "optional"]
 def named(name: str) -> str:
     """A name for logs and reports: the caller's, or of the host and process."""
     if not isinstance(name, str):
-        raise WrongUse(f"name must be a string, not {shown(name)}")
+        raise WrongUse(OptionName("name"), f" must be a string, not {shown(name)}")
     if len(name) > 255 or not name.isprintable():
-        raise ConfigError(f"name must be printable, of at most 255 characters, not {shown(name)}")
+        raise ConfigError(
+            OptionName("name"), f" must be printable, of at most 255 characters, not {shown(name)}"
+        )
     return name or f"{socket.gethostname()}:{os.getpid()}:{os.urandom(2).hex()}"
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import zmq
 
-from ..errors import BrigantineError, ConfigError, NotReady, WrongUse
+from ..errors import BrigantineError, ConfigError, NotReady, OptionName, WrongUse
 from ..net.arguments import as_targets, plain_context
 from ..net.endpoints import as_endpoints
 from ..net.overlap import check_distinct
@@ -50,7 +50,9 @@ class VentilatorShared(HubFace):
         plain = optional(plain_workers, "plain_workers")
         check_distinct(workers=wanted, plain_workers=plain)
         if not isinstance(sink, str):
-            raise WrongUse(f"sink: a ventilator has one endpoint of a sink, not {shown(sink)}")
+            raise WrongUse(
+                OptionName("sink"), f": a ventilator has one endpoint of a sink, not {shown(sink)}"
+            )
         (target,) = as_targets(sink, "sink", shared=context is not None)
         flag("plain_sink", plain_sink)
         self._io = VentilatorIO(
@@ -176,4 +178,6 @@ def body_of(tasks: Tasks, number: int) -> Body:
 def check_tasks(tasks: Any) -> None:
     """Raise :class:`~brigantine.errors.WrongUse` for one task instead of several."""
     if isinstance(tasks, (bytes, bytearray, memoryview, str)):
-        raise WrongUse(f"tasks must be several bodies, such as a list, not {shown(tasks)}")
+        raise WrongUse(
+            OptionName("tasks"), f" must be several bodies, such as a list, not {shown(tasks)}"
+        )

@@ -7,15 +7,13 @@ from typing import Any, Generic
 
 import zmq
 
-from ..config import READY_TIMEOUT, BrokerConfig
-from ..errors import ConfigError, WrongUse
+from ..config import WorkerConfig
+from ..errors import ConfigError, OptionName, WrongUse
 from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
 from ..validation.values import flag, number, shown, whole
 from ..workers.base import Handles, Worker
-from ..workers.heartbeat import CAPACITY_RANGE
 from ..workers.readiness import Readiness
-from ..workers.reply import ReplyLimits
 from ..workers.threads import ThreadWorker
 from .config import MOST_PREFETCH, PipelineConfig
 from .counters import WORKER_STATS
@@ -48,19 +46,26 @@ class PipelineBase(Worker[Job], Generic[Handles]):
         name: str = "",
         heartbeat_interval: float = PipelineConfig.heartbeat_interval,
         liveness: int = PipelineConfig.liveness,
-        max_result_bytes: int = BrokerConfig.max_message_bytes,
-        max_result_frames: int = BrokerConfig.max_frames,
+        max_result_bytes: int = WorkerConfig.max_reply_bytes,
+        max_result_frames: int = WorkerConfig.max_reply_frames,
         linger: float = 5.0,
-        ready_timeout: float = READY_TIMEOUT,
+        ready_timeout: float = WorkerConfig.ready_timeout,
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        self._capacity = whole("capacity", capacity, *CAPACITY_RANGE)
+        made = WorkerConfig(
+            capacity=capacity, heartbeat_interval=heartbeat_interval, liveness=liveness,
+            max_reply_bytes=whole("max_result_bytes", max_result_bytes, 1024, 1 << 40, "bytes"),
+            max_reply_frames=whole("max_result_frames", max_result_frames, 4, 65536),
+            ready_timeout=ready_timeout,
+        )  # fmt: skip
+        super().__init__(handler, made, context, WORKER_STATS)
         ahead = 2 * capacity if prefetch is None else prefetch
         self._prefetch = whole("prefetch", ahead, 1, MOST_PREFETCH)
         if self._prefetch < self._capacity:
             raise ConfigError(
-                f"prefetch ({self._prefetch}) must be at least capacity ({self._capacity}): a place that "
-                "never gets a task is none"
+                OptionName("prefetch"),
+                f" ({self._prefetch}) must be at least capacity ({self._capacity}): a place that "
+                "never gets a task is none",
             )
         shared = context is not None
         plain_ventilator = flag("plain_ventilator", plain_ventilator)
@@ -75,13 +80,6 @@ class PipelineBase(Worker[Job], Generic[Handles]):
             self._orphan_timeout = number("orphan_timeout", orphan_timeout, 0.01, 30 * 86400.0)
         self._linger = number("linger", linger, 0.0, 3600.0)
         self._name = named(name)
-        limits = ReplyLimits(
-            whole("max_result_bytes", max_result_bytes, 1024, 1 << 40, "bytes"),
-            whole("max_result_frames", max_result_frames, 4, 65536),
-        )
-        super().__init__(
-            handler, heartbeat_interval, liveness, limits, context, WORKER_STATS, ready_timeout
-        )
         self._config = PipelineConfig(
             heartbeat_interval=heartbeat_interval,
             liveness=liveness,
@@ -122,7 +120,9 @@ class PipelineBase(Worker[Job], Generic[Handles]):
 
 def _one(value: str, what: str, *, shared: bool) -> str:
     if not isinstance(value, (str, bytes)):
-        raise WrongUse(f"{what}: a worker has one endpoint, a string, not {shown(value)}")
+        raise WrongUse(
+            OptionName(what), f": a worker has one endpoint, a string, not {shown(value)}"
+        )
     (endpoint,) = as_targets(value, what, shared=shared)
     return endpoint
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config.pubsub import PublisherConfig, config_of
+from ..config.given import config_of
+from ..config.pubsub import PublisherConfig
 from ..devices.ends import as_ends, check_loop
 from ..errors import NotReady, PublisherClosed
 from ..net.arguments import patience, plain_context

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config.pubsub import MOST_PUBLISHERS, SubscriberConfig, config_of
+from ..config.given import config_of
+from ..config.pubsub import MOST_PUBLISHERS, SubscriberConfig
 from ..errors import NotReady, SubscriberClosed
 from ..net.arguments import as_targets, patience, plain_context
 from ..system.patched import refuse_patched

@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from ..config import PAUSE
+from ..config.limits import PAUSE
 from ..config.pubsub import BATCH, MOVE_PAUSE, MOVE_PAUSE_MAX, SubscriberConfig
 from ..errors import ConnectError, NoPublisher
 from ..net.backoff import Backoff

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..config.pubsub import LONGEST_TOPIC
-from ..errors import ConfigError, WrongUse
+from ..errors import ConfigError, OptionName, WrongUse
 from ..net.arguments import service_name
 from ..validation.values import shown
 from ..wire.pubsub import LONGEST_NAME, NUL
@@ -20,10 +20,13 @@ def as_topic(topic: bytes | str, name: str = "topic") -> bytes:
     """
     made = service_name(topic, name)
     if len(made) > LONGEST_TOPIC:
-        raise ConfigError(f"{name} must be at most {LONGEST_TOPIC} bytes long, not {len(made)}")
+        raise ConfigError(
+            OptionName(name), f" must be at most {LONGEST_TOPIC} bytes long, not {len(made)}"
+        )
     if made.startswith(NUL):
         raise ConfigError(
-            f"{name}: {shown(made)} begins with a NUL byte; such topics are for heartbeats and the like"
+            OptionName(name),
+            f": {shown(made)} begins with a NUL byte; such topics are for heartbeats and the like",
         )
     return made
 
@@ -34,7 +37,8 @@ def as_topics(topics: bytes | str | Iterable[bytes | str]) -> tuple[bytes, ...]:
         return (as_topic(topics, "topics"),)
     if not isinstance(topics, Iterable) or isinstance(topics, (bytearray, memoryview)):
         raise WrongUse(
-            f"topics must be bytes, str or several of them, not {shown(topics)}; b'' stands for all topics"
+            OptionName("topics"),
+            f" must be bytes, str or several of them, not {shown(topics)}; b'' stands for all topics",
         )
     return tuple(dict.fromkeys(as_topic(each, "topics") for each in topics))
 
@@ -44,10 +48,11 @@ def as_body(body: bytes, most: int) -> bytes:
     if not isinstance(body, bytes):
         cure = "; encode it first: text.encode()" if isinstance(body, str) else "; use bytes(x)"
         text = cure if isinstance(body, (str, bytearray, memoryview)) else "; see publish_object()"
-        raise WrongUse(f"body must be bytes, not {type(body).__name__}{text}")
+        raise WrongUse(OptionName("body"), f" must be bytes, not {type(body).__name__}{text}")
     if len(body) > most:
         raise ConfigError(
-            f"body must be at most max_message_bytes ({most} bytes) long, not {len(body)}"
+            OptionName("body"),
+            f" must be at most max_message_bytes ({most} bytes) long, not {len(body)}",
         )
     return body
 
@@ -55,9 +60,10 @@ def as_body(body: bytes, most: int) -> bytes:
 def as_name(name: str) -> str:
     """The name of a publisher, unchanged."""
     if not isinstance(name, str):
-        raise WrongUse(f"name must be a string, not {shown(name)}")
+        raise WrongUse(OptionName("name"), f" must be a string, not {shown(name)}")
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise ConfigError(
-            f"name must be 1 to {LONGEST_NAME} characters that can be printed, not {shown(name)}"
+            OptionName("name"),
+            f" must be 1 to {LONGEST_NAME} characters that can be printed, not {shown(name)}",
         )
     return name

@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq
 
-from ..config import ANSWER_CHECK
+from ..config.limits import ANSWER_CHECK
 from ..errors import BrokerStopped
 from ..net.receiving import frame_if_there
 from ..system.background import Background

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import CLIENT_TIMEOUT, MAX_SECONDS, BrokerConfig
-from ..errors import ClientClosed, ConfigError, WrongUse
+from ..config import BrokerConfig, ClientConfig
+from ..config.limits import MAX_SECONDS
+from ..errors import ClientClosed, ConfigError, OptionName, WrongUse
 from ..net.arguments import as_targets, patience, plain_context
 from ..system.patched import refuse_patched
 from ..system.signals import longest_wait
@@ -44,12 +45,16 @@ class ClientBase:
     ) -> None:
         refuse_patched(public_name(type(self)))
         if not isinstance(server, str):
-            raise WrongUse(f"server: a client has one endpoint, a string, not {shown(server)}")
+            raise WrongUse(
+                OptionName("server"), f": a client has one endpoint, a string, not {shown(server)}"
+            )
         (self._server,) = as_targets(server, "server", shared=context is not None)
         self._timeout = patience(timeout)
         self._most = whole("max_request_bytes", max_request_bytes, 1024, 1 << 40, "bytes")
         if on_session is not None and not callable(on_session):
-            raise WrongUse(f"on_session must be a function, or None, not {shown(on_session)}")
+            raise WrongUse(
+                OptionName("on_session"), f" must be a function, or None, not {shown(on_session)}"
+            )
         if foreign is not None:
             flag("foreign", foreign)
         flag("delimiter", delimiter)
@@ -165,7 +170,7 @@ class AsyncClient(ClientBase, ForThreads):
         self,
         server: str,
         *,
-        timeout: float | None = CLIENT_TIMEOUT,
+        timeout: float | None = ClientConfig.timeout,
         max_request_bytes: int = BrokerConfig.max_message_bytes,
         on_session: Callable[[bool, int, str], object] | None = None,
         foreign: bool | None = None,

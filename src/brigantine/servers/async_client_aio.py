@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import CLIENT_TIMEOUT, BrokerConfig
+from ..config import BrokerConfig, ClientConfig
 from ..errors import ClientClosed
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
@@ -38,7 +38,7 @@ class AsyncClient(ClientBase, ForTasks):
         self,
         server: str,
         *,
-        timeout: float | None = CLIENT_TIMEOUT,
+        timeout: float | None = ClientConfig.timeout,
         max_request_bytes: int = BrokerConfig.max_message_bytes,
         on_session: Callable[[bool, int, str], object] | None = None,
         foreign: bool | None = None,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.given import config_of
 from ..config.servers import ServerConfig
 from ..validation.calls import called_rightly
-from .server import TELLS_ALL, TELLS_KNOWN, check_callback, check_plain, config_of, count_of
+from .server import TELLS_ALL, TELLS_KNOWN, check_callback, check_plain, count_of
 from .session import Session
 from .threads import ThreadServer
 
@@ -81,7 +82,7 @@ class AsyncServer(ThreadServer):
         tells = TELLS_KNOWN if on_open is None and on_close is None else TELLS_ALL
         super().__init__(
             frontend, handler, count_of("workers", workers), tells, impl, context, control,
-            config_of(type(self), config, options),
+            config_of(type(self), ServerConfig, config, options),
         )  # fmt: skip
         self._start()
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.given import config_of
 from ..config.servers import ServerConfig, ServerOptions
 from ..errors import BrokerStopped, WrongUse
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
 from ..workers.kinds import is_async, is_async_generator, name_of
 from .handling import OPENED, REQUEST
-from .server import TELLS_ALL, TELLS_KNOWN, Server, check_callback, config_of, count_of
+from .server import TELLS_ALL, TELLS_KNOWN, Server, check_callback, count_of
 from .session import Session
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class AsyncServer(ForTasks):
         tells = TELLS_KNOWN if on_open is None and on_close is None else TELLS_ALL
         self._server = _TaskServer(
             frontend, handler, self._workers, tells, impl, context, control,
-            config_of(type(self), config, options),
+            config_of(type(self), ServerConfig, config, options),
         )  # fmt: skip
         self._handler = handler
         self._streams = is_async_generator(handler)

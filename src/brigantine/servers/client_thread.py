@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import zmq
 
-from ..config import LINGER
+from ..config.limits import LINGER
 from ..errors import ClientClosed
 from ..net.dialing import Dialing
 from ..net.greeting import asked_for_ready

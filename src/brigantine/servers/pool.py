@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..config import LINGER, MAX_SLEEP
+from ..config.limits import LINGER, MAX_SLEEP
 from ..config.servers import HUNG_THREADS, START_AGAIN
 from ..system.background import Background
 from ..system.bell import Bell

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import ROUTER_SEND_TIMEOUT, BrokerConfig
+from ..config import BrokerConfig
+from ..config.limits import ROUTER_SEND_TIMEOUT
 from ..envelope import Envelope
 from ..net.arguments import patience
 from ..system.signals import longest_wait

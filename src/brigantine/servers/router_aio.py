@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
-from ..config import ROUTER_SEND_TIMEOUT, BrokerConfig
+from ..config import BrokerConfig
+from ..config.limits import ROUTER_SEND_TIMEOUT
 from ..envelope import Envelope
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly

@@ -12,10 +12,12 @@ from typing import Any, Literal, NamedTuple, cast
 import zmq
 
 from .._impl import implementation
-from ..config import LINGER, NOTICES_KNOWN, bounds, unit_of
+from ..config import BrokerConfig
+from ..config.limits import LINGER, NOTICES_KNOWN
+from ..config.table import rows
 from ..counters import ROUTER_COUNTERS
 from ..envelope import Envelope
-from ..errors import BadEnvelope, BrokerStopped, ConfigError, Unroutable, WrongUse
+from ..errors import BadEnvelope, BrokerStopped, ConfigError, OptionName, Unroutable, WrongUse
 from ..net.arguments import plain_context
 from ..net.closing import closing
 from ..net.contexts import OwnContext
@@ -23,7 +25,6 @@ from ..net.endpoints import as_endpoints, bind
 from ..net.sockets import BACKLOG, keep_alive
 from ..system.forks import close_bound, leave_to_parent
 from ..validation.values import shown as shown_value
-from ..validation.values import whole
 from ..wire.shown import shown
 
 __all__ = ["Bounds", "Choice", "RouterSocket", "closed"]
@@ -49,8 +50,7 @@ class Bounds(NamedTuple):
     def checked(self) -> Bounds:
         """Raises :class:`~brigantine.errors.ConfigError` for one that is out of range."""
         for name, value in self._asdict().items():
-            low, high = map(int, bounds(name))
-            whole(name, value, low, high, unit_of(name))
+            rows(BrokerConfig)[name].check(name, value)
         return self
 
 
@@ -70,10 +70,14 @@ class RouterSocket:
         wanted = as_endpoints(endpoint, "endpoint")
         if unroutable not in ("raise", "count"):
             raise ConfigError(
-                f"unroutable must be 'raise' or 'count', not {shown_value(unroutable)}"
+                OptionName("unroutable"),
+                f" must be 'raise' or 'count', not {shown_value(unroutable)}",
             )
         if delimiter is not None and not isinstance(delimiter, bool):
-            raise WrongUse(f"delimiter must be True, False or None, not {shown_value(delimiter)}")
+            raise WrongUse(
+                OptionName("delimiter"),
+                f" must be True, False or None, not {shown_value(delimiter)}",
+            )
         self._envelope: type[Envelope] = implementation(impl).Envelope
         self._raises, self._delimiter, self._limits = unroutable == "raise", delimiter, limits
         self.stats = dict.fromkeys(ROUTER_COUNTERS, 0)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, ClassVar, Literal, cast
 
 import zmq
 
 from .._impl import chosen, implementation
-from ..config import LINGER, BrokerConfig
+from ..config import BrokerConfig
+from ..config.limits import LINGER
 from ..config.protocols import Protocol
 from ..config.servers import WORKERS_RANGE, ServerConfig
 from ..control.server import Answer, pack
-from ..errors import WrongUse
+from ..errors import OptionName, WrongUse
 from ..net.arguments import patience
 from ..net.closing import closing
 from ..net.endpoints import as_endpoints, bind
@@ -25,7 +24,7 @@ from ..net.overlap import check_distinct
 from ..net.sockets import server_router, watch_connections
 from ..notices.lookalikes import Here
 from ..runtime.handle import LoopHandle
-from ..validation.calls import public_name, refuse_unknown
+from ..validation.calls import public_name
 from ..validation.values import shown, whole
 from ..wire import server as wire
 from ..wire.loop import DRAIN, STOP
@@ -198,32 +197,14 @@ class Server(LoopHandle):
         }
 
 
-def config_of(kind: type, config: ServerConfig | None, options: Mapping[str, Any]) -> ServerConfig:
-    """The limits of such a server, or ConfigError."""
-    if config is None:
-        names = [
-            *(field.name for field in fields(ServerConfig)),
-            *inspect.signature(kind).parameters,
-        ]
-        refuse_unknown(kind, options, names)
-        return ServerConfig(**options)
-    if not isinstance(config, ServerConfig):
-        raise WrongUse(
-            f"config must be a ServerConfig, not {shown(config)}; single options are given by name, "
-            f"such as {public_name(kind)}(..., session_timeout=10)"
-        )
-    if options:
-        raise WrongUse(f"give a config or single options, not both: {', '.join(options)}")
-    return config
-
-
 def check_handler(handler: Any, arguments: int, words: str) -> None:
     """Raise :class:`~brigantine.errors.WrongUse` for what can't be called so."""
     if not callable(handler):
-        raise WrongUse(f"handler must be a function, not {shown(handler)}")
+        raise WrongUse(OptionName("handler"), f" must be a function, not {shown(handler)}")
     if (mistake := mistake_in(handler, arguments)) is not None:
         raise WrongUse(
-            f"handler must be a function of {words}; {name_of(handler)!r} can't be called so: {mistake}"
+            OptionName("handler"),
+            f" must be a function of {words}; {name_of(handler)!r} can't be called so: {mistake}",
         )
 
 
@@ -232,11 +213,14 @@ def check_callback(name: str, callback: Any) -> None:
     if callback is None:
         return
     if not callable(callback):
-        raise WrongUse(f"{name} must be a function of a session, or None, not {shown(callback)}")
+        raise WrongUse(
+            OptionName(name), f" must be a function of a session, or None, not {shown(callback)}"
+        )
     if (mistake := mistake_in(callback)) is not None:
         raise WrongUse(
-            f"{name} must be a function of one argument, the session; {name_of(callback)!r} can't be "
-            f"called so: {mistake}"
+            OptionName(name),
+            f" must be a function of one argument, the session; {name_of(callback)!r} can't be "
+            f"called so: {mistake}",
         )
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.given import config_of
 from ..config.servers import ServerConfig
 from ..validation.calls import called_rightly
-from .server import TELLS_NONE, config_of, count_of
+from .server import TELLS_NONE, count_of
 from .threads import ThreadServer
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ThreadedServer(ThreadServer):
             options["session_concurrency"] = count
         super().__init__(
             frontend, function, count, TELLS_NONE, impl, context, control,
-            config_of(type(self), config, options),
+            config_of(type(self), ServerConfig, config, options),
         )  # fmt: skip
         self._start()
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from ..errors import WrongUse
+from ..errors import OptionName, WrongUse
 from .values import of_the_caller
 
 __all__ = [
@@ -60,8 +60,9 @@ def refuse_unknown(kind: type, options: Iterable[str], known: Iterable[str]) -> 
     for option in options:
         if option not in names:
             raise WrongUse(
-                f"{public_name(kind)} has no option {option!r}{did_you_mean(option, names)}"
-                f" (help({public_name(kind)}) tells them all)"
+                f"{public_name(kind)} has no option '",
+                OptionName(option),
+                f"'{did_you_mean(option, names)} (help({public_name(kind)}) tells them all)",
             )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..config import NOTICE_FRAMES
-from ..errors import BadEnvelope, ConfigError, WrongUse
+from ..config.limits import NOTICE_FRAMES
+from ..errors import BadEnvelope, ConfigError, OptionName, WrongUse
 from ..validation.values import flag
 from ..validation.values import shown as shown_value
 from .body import to_frames
@@ -54,8 +54,9 @@ def message_frames(frames: Sequence[bytes]) -> list[bytes]:
     """
     if isinstance(frames, bytes):
         raise WrongUse(
-            f"frames must be those of a whole message, as recv_multipart() returns them, not the one "
-            f"frame {shown_value(frames)}"
+            OptionName("frames"),
+            f" must be those of a whole message, as recv_multipart() returns them, not the one "
+            f"frame {shown_value(frames)}",
         )
     none: type[ValueError] = _NoFrames
     try:
@@ -73,7 +74,9 @@ def has_delimiter(frames: Sequence[bytes], asked: bool | None) -> bool:
     if asked is None:
         return len(frames) > 2 and not frames[1]
     if not isinstance(asked, bool):
-        raise WrongUse(f"delimiter must be True, False or None, not {shown_value(asked)}")
+        raise WrongUse(
+            OptionName("delimiter"), f" must be True, False or None, not {shown_value(asked)}"
+        )
     return asked
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgpack
 
-from ..errors import WorkerFailed, WrongUse
+from ..errors import OptionName, WorkerFailed, WrongUse
 from ..validation.values import shown
 
 __all__ = ["packed", "unpacked"]
@@ -24,7 +24,9 @@ def packed(obj: object) -> bytes:
     try:
         return cast(bytes, msgpack.packb(obj))
     except (TypeError, ValueError, OverflowError) as error:
-        raise WrongUse(f"obj can't be sent as msgpack: {error}; it is {shown(obj)}") from error
+        raise WrongUse(
+            OptionName("obj"), f" can't be sent as msgpack: {error}; it is {shown(obj)}"
+        ) from error
 
 
 def unpacked(body: bytes | list[bytes], service: bytes | None) -> Any:

@@ -6,12 +6,9 @@ interval in milliseconds.  MDP has a frame for each after the service, PPP both 
 
 from __future__ import annotations
 
-from ..config import ANNOUNCED_INTERVAL_MS
+from ..config.limits import ANNOUNCED_INTERVAL_MS, MAX_CAPACITY
 
 __all__ = ["MAX_CAPACITY", "decode_both", "decode_capacity", "decode_interval"]
-
-#: More requests than this at one worker are taken for a mistake.
-MAX_CAPACITY = 65535
 
 #: First byte of a msgpack unsigned integer -> bytes that follow (big end first).
 _WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}

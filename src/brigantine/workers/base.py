@@ -12,11 +12,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import zmq
 
-from ..errors import WrongUse
+from ..config import WorkerConfig
+from ..config.given import TakesOptions
+from ..errors import OptionName, WrongUse
 from ..net.arguments import plain_context
 from ..system.patched import refuse_patched
 from ..validation.calls import public_name
-from ..validation.values import number, shown, whole
+from ..validation.values import shown, whole
 from .io_thread import Given, WorkerIO
 from .kinds import mistake_in, name_of
 from .readiness import Readiness
@@ -27,18 +29,13 @@ __all__ = ["Handles", "Worker"]
 #: What kind of function the handlers of a worker are.
 Handles = TypeVar("Handles", bound=Callable[[Any], Any])
 
-#: Least and greatest, as for a broker: seconds, and a count.
-INTERVAL_RANGE = (0.01, 3600.0)
-LIVENESS_RANGE = (2, 1000)
-READY_RANGE = (0.0, 3600.0)
-
 #: The exit code of a forked child in which a handler has returned.
 CHILD_CODE = 1
 
 _log = logging.getLogger("brigantine.worker")
 
 
-class Worker(ABC, Generic[Given]):
+class Worker(TakesOptions, ABC, Generic[Given]):
     """A handler, and the numbers that say how to connect.
 
     One kind of subclass says to whom and what to say, the other kind how the handler is called
@@ -47,36 +44,32 @@ class Worker(ABC, Generic[Given]):
 
     #: What stands before the name of the class to tell which of that name it is.
     _module: ClassVar[str] = ""
-    #: How many handlers may be at work at once.
-    _capacity = 1
     #: What the brokers have said to it.  Whoever knows these makes it.
     _readiness: Readiness
+    _table = WorkerConfig
 
     def __init__(
         self,
         handler: Callable[[Any], Any],
-        heartbeat_interval: float,
-        liveness: int,
-        limits: ReplyLimits,
+        config: WorkerConfig,
         context: zmq.Context[Any] | None,
         stats: Iterable[str],
-        ready_timeout: float,
     ) -> None:
         refuse_patched(public_name(type(self)))
         if not callable(handler):
-            raise WrongUse(f"handler must be a function, not {shown(handler)}")
+            raise WrongUse(OptionName("handler"), f" must be a function, not {shown(handler)}")
         self._check_kind(handler)
         if (mistake := mistake_in(handler)) is not None:
             raise WrongUse(
-                f"handler must be a function of one argument, the request's body; {name_of(handler)!r} "
-                f"can't be called so: {mistake}"
+                OptionName("handler"),
+                f" must be a function of one argument, the request's body; {name_of(handler)!r} "
+                f"can't be called so: {mistake}",
             )
         self._handler = handler
-        self._interval = number("heartbeat_interval", heartbeat_interval, *INTERVAL_RANGE)
-        self._liveness = whole("liveness", liveness, *LIVENESS_RANGE)
-        self._ready_timeout = number("ready_timeout", ready_timeout, *READY_RANGE)
+        self.config = config
+        self._capacity = config.capacity
         #: Of what the handler gives.
-        self._limits = limits
+        self._limits = ReplyLimits(config.max_reply_bytes, config.max_reply_frames)
         self._context = plain_context(context)
         self._stats = dict.fromkeys(stats, 0)
         #: Guards ``errors`` in the stats, which every handler's thread counts.
@@ -100,7 +93,7 @@ class Worker(ABC, Generic[Given]):
 
         For a thread beside the one that runs this worker.
         """
-        self._readiness.wait(1, self._ready_timeout)
+        self._readiness.wait(1, self.config.ready_timeout)
         self._log_missing()
         tell(self._readiness.confirmed, self._readiness.total)
 
@@ -135,7 +128,7 @@ class Worker(ABC, Generic[Given]):
 
     def _log_missing(self) -> None:
         """Say which brokers have not confirmed this worker so far, if it has been waited for."""
-        if self._readiness.ended or not self._ready_timeout or not self._readiness.missing():
+        if self._readiness.ended or not self.config.ready_timeout or not self._readiness.missing():
             return
         level = logging.INFO if self._readiness.confirmed else logging.WARNING
         _log.log(level, "%r is not yet confirmed by %s", self, self._readiness.words())

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from ..config import LEAVE_WAIT
+from ..config.limits import LEAVE_WAIT
 from ..net.backoff import Backoff
 from .codec import Message, Says, WorkerCodec, is_ours
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import zmq
 
+from ..config import WorkerConfig
 from ..system.signals import longest_wait
 from .dialog import Dialog, Job
 from .io_thread import WorkerIO
@@ -38,15 +39,14 @@ class HeartbeatWorkerIO(WorkerIO[Job, Answer], RequestSink):
         self,
         endpoints: Sequence[str],
         make_dialog: Callable[[float], Dialog],
-        capacity: int,
-        interval: float,
+        config: WorkerConfig,
         context: zmq.Context[Any] | None,
         stats: dict[str, int],
         readiness: Readiness,
     ) -> None:
         super().__init__(context, stats, readiness)
-        self._capacity = capacity
-        self._interval = interval
+        self._capacity = config.capacity
+        self._interval = config.interval
         # What follows belongs to the I/O thread.
         self._now = time.monotonic()
         self._sessions: dict[Dialog, Session] = {}

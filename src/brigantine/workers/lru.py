@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic
 
 import zmq
 
-from ..config import READY_TIMEOUT, BrokerConfig
-from ..errors import WrongUse
+from ..config import WorkerConfig
+from ..config.protocols import Protocol
+from ..config.worker import WORKER_INTERVALS, LRUWorkerOptions
+from ..errors import OptionName, WrongUse
 from ..handlers import Handler
 from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
@@ -15,10 +18,12 @@ from ..validation.values import shown
 from .base import Handles, Worker
 from .counters import REQ_STATS
 from .readiness import Readiness
-from .reply import ReplyLimits
 from .req_connection import Request
 from .req_io import REQWorkerIO
 from .threads import ThreadWorker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["LRUBase", "LRUWorker"]
 
@@ -26,27 +31,31 @@ __all__ = ["LRUBase", "LRUWorker"]
 class LRUBase(Worker[Request], Generic[Handles]):
     """Whom an LRU worker serves, whatever calls its handler."""
 
+    _takes = LRUWorkerOptions
+
     @called_rightly
     def __init__(
         self,
         broker: str,
         handler: Handles,
         *,
-        heartbeat_interval: float = 5.0,
-        liveness: int = 3,
-        max_reply_bytes: int = BrokerConfig.max_message_bytes,
-        max_reply_frames: int = BrokerConfig.max_frames,
-        ready_timeout: float = READY_TIMEOUT,
         context: zmq.Context[Any] | None = None,
+        config: WorkerConfig | None = None,
+        **options: Unpack[LRUWorkerOptions],
     ) -> None:
-        limits = ReplyLimits(max_reply_bytes, max_reply_frames)
-        super().__init__(
-            handler, heartbeat_interval, liveness, limits, context, REQ_STATS, ready_timeout
-        )
+        made = self._configured(WorkerConfig, config, options)
+        super().__init__(handler, made, context, REQ_STATS)
         if not isinstance(broker, (str, bytes)):  # bytes are told apart below
-            raise WrongUse(f"broker: a worker has one endpoint, a string, not {shown(broker)}")
+            raise WrongUse(
+                OptionName("broker"), f": a worker has one endpoint, a string, not {shown(broker)}"
+            )
         (self._broker,) = as_targets(broker, "broker", shared=context is not None)
         self._readiness = Readiness((self._broker,))
+
+    @classmethod
+    def options(cls, **options: Unpack[LRUWorkerOptions]) -> WorkerConfig:
+        """The limits of such a worker with these options, and its own defaults for all others."""
+        return cls._configured(WorkerConfig, None, options)
 
     def stats(self) -> dict[str, int]:
         """Counters: requests, replies, errors, discarded_replies, discarded_requests, drop_malformed,
@@ -59,18 +68,15 @@ class LRUBase(Worker[Request], Generic[Handles]):
 
     # -- inside -------------------------------------------------------------------------------
 
+    @classmethod
+    def _own(cls) -> Mapping[str, Any]:
+        return {"heartbeat_interval": WORKER_INTERVALS[Protocol.REQ]}
+
     def _words(self) -> str:
         return f"broker={self._broker}"
 
     def _make_io(self) -> REQWorkerIO:
-        return REQWorkerIO(
-            self._broker,
-            self._context,
-            self._interval,
-            self._liveness,
-            self._stats,
-            self._readiness,
-        )
+        return REQWorkerIO(self._broker, self.config, self._context, self._stats, self._readiness)
 
 
 class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
@@ -88,11 +94,6 @@ class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
     broker's libzmq answers by itself), the worker connects again and says READY again; a reply
     to the lost connection is discarded, for the broker has given up on it.  With ``context`` the
     sockets live in that ``zmq.Context``, which inproc endpoints need.
-
-    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply:
-    let them be the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A
-    larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
-    off.
 
     A worker runs once.  When it stops, a broker of brigantine is asked for no more requests, and those
     that were on the way are answered.  The protocol itself has no word for leaving: a request that

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Generic, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic
 
 import zmq
 
-from ..config import MDP_INTERVAL, READY_TIMEOUT, BrokerConfig
-from ..errors import ConfigError
+from ..config import WorkerConfig, WorkerOptions
+from ..config.protocols import Protocol
+from ..config.worker import WORKER_INTERVALS
+from ..errors import ConfigError, OptionName
 from ..handlers import Handler, StreamHandler
 from ..net.arguments import service_name
 from ..validation.calls import called_rightly
-from ..validation.values import shown
 from ..wire.mdp import MMI_PREFIX
 from .base import Handles
 from .codec import MDP01Codec, MDP02Codec
-from .heartbeat import RECONNECT_MAX, HeartbeatWorker
-from .reply import ReplyLimits
+from .heartbeat import HeartbeatWorker
 from .streams import StreamingThreads
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["MajordomoBase", "MajordomoWorker", "worker_service"]
 
@@ -28,6 +31,8 @@ _CODECS: dict[str, type[MDP02Codec]] = {"0.1": MDP01Codec, "0.2": MDP02Codec}
 class MajordomoBase(HeartbeatWorker, Generic[Handles]):
     """What a worker of Majordomo serves, whatever calls its handler."""
 
+    _takes = WorkerOptions
+
     @called_rightly
     def __init__(
         self,
@@ -35,30 +40,24 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
         service: bytes | str,
         handler: Handles,
         *,
-        capacity: int = 1,
-        heartbeat_interval: float = MDP_INTERVAL,
-        announce_interval: bool = False,
-        liveness: int = 3,
-        version: Literal["0.1", "0.2"] = "0.2",
-        reconnect_min: float | None = None,
-        reconnect_max: float = RECONNECT_MAX,
-        max_reply_bytes: int = BrokerConfig.max_message_bytes,
-        max_reply_frames: int = BrokerConfig.max_frames,
-        ready_timeout: float = READY_TIMEOUT,
         context: zmq.Context[Any] | None = None,
+        config: WorkerConfig | None = None,
+        **options: Unpack[WorkerOptions],
     ) -> None:
         self._service = worker_service(service)
-        if not isinstance(version, str) or version not in _CODECS:
-            raise ConfigError(f'version must be "0.1" or "0.2", not {shown(version)}')
-        self._version = version
-        super().__init__(
-            brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
-            reconnect_min, reconnect_max, ReplyLimits(max_reply_bytes, max_reply_frames), context,
-            ready_timeout,
-        )  # fmt: skip
+        super().__init__(brokers, handler, self._configured(WorkerConfig, config, options), context)
+
+    @classmethod
+    def options(cls, **options: Unpack[WorkerOptions]) -> WorkerConfig:
+        """The limits of such a worker with these options, and its own defaults for all others."""
+        return cls._configured(WorkerConfig, None, options)
+
+    @classmethod
+    def _own(cls) -> Mapping[str, Any]:
+        return {"heartbeat_interval": WORKER_INTERVALS[Protocol.MDP02]}
 
     def _codec(self) -> MDP02Codec:
-        return _CODECS[self._version](self._service, self._capacity, self._interval_ms)
+        return _CODECS[self.config.version](self._service, self._capacity, self.config.announced_ms)
 
     def _words(self) -> str:
         return f"service={self._service!r} {super()._words()}"
@@ -102,10 +101,6 @@ class MajordomoWorker(MajordomoBase[StreamHandler | Handler], StreamingThreads):
     (``announce_interval=True``): the broker then keeps to the worker's.  A broker of another make may
     refuse such a READY.  A reply to a connection that has ended is discarded: its ticket is void.
 
-    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply, or one part of it: let them be the
-    broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger one is an
-    error as if the handler had raised it; the broker would drop it, or cut the worker off.
-
     A worker runs once.  When it stops it tells each broker with DISCONNECT as soon as that
     broker's requests are done; the broker sends another worker what was still on the way.
     With ``context`` the sockets live in that ``zmq.Context``, which inproc endpoints need.
@@ -123,9 +118,12 @@ def worker_service(service: bytes | str) -> bytes:
     """
     name = service_name(service)
     if not name:
-        raise ConfigError("service: a worker needs the name of its service, such as 'echo'")
+        raise ConfigError(
+            OptionName("service"), ": a worker needs the name of its service, such as 'echo'"
+        )
     if name.startswith(MMI_PREFIX):
         raise ConfigError(
-            f"service: {name!r} begins with {MMI_PREFIX!r}; the broker serves these itself"
+            OptionName("service"),
+            f": {name!r} begins with {MMI_PREFIX!r}; the broker serves these itself",
         )
     return name

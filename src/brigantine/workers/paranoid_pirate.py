@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Generic
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic
 
 import zmq
 
-from ..config import PPP_INTERVAL, READY_TIMEOUT, BrokerConfig
+from ..config import WorkerConfig
+from ..config.protocols import Protocol
+from ..config.worker import WORKER_INTERVALS, HeartbeatWorkerOptions
 from ..handlers import Handler, StreamHandler
 from ..validation.calls import called_rightly
 from .base import Handles
 from .codec import PPPCodec
-from .heartbeat import RECONNECT_MAX, HeartbeatWorker
-from .reply import ReplyLimits
+from .heartbeat import HeartbeatWorker
 from .streams import StreamingThreads
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
 
@@ -22,31 +26,31 @@ __all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
 class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
     """How a worker of PPP connects, whatever calls its handler."""
 
+    _takes = HeartbeatWorkerOptions
+
     @called_rightly
     def __init__(
         self,
         brokers: str | Sequence[str],
         handler: Handles,
         *,
-        capacity: int = 1,
-        heartbeat_interval: float = PPP_INTERVAL,
-        announce_interval: bool = False,
-        liveness: int = 3,
-        reconnect_min: float | None = None,
-        reconnect_max: float = RECONNECT_MAX,
-        max_reply_bytes: int = BrokerConfig.max_message_bytes,
-        max_reply_frames: int = BrokerConfig.max_frames,
-        ready_timeout: float = READY_TIMEOUT,
         context: zmq.Context[Any] | None = None,
+        config: WorkerConfig | None = None,
+        **options: Unpack[HeartbeatWorkerOptions],
     ) -> None:
-        super().__init__(
-            brokers, handler, capacity, heartbeat_interval, announce_interval, liveness,
-            reconnect_min, reconnect_max, ReplyLimits(max_reply_bytes, max_reply_frames), context,
-            ready_timeout,
-        )  # fmt: skip
+        super().__init__(brokers, handler, self._configured(WorkerConfig, config, options), context)
+
+    @classmethod
+    def options(cls, **options: Unpack[HeartbeatWorkerOptions]) -> WorkerConfig:
+        """The limits of such a worker with these options, and its own defaults for all others."""
+        return cls._configured(WorkerConfig, None, options)
+
+    @classmethod
+    def _own(cls) -> Mapping[str, Any]:
+        return {"heartbeat_interval": WORKER_INTERVALS[Protocol.PPP]}
 
     def _codec(self) -> PPPCodec:
-        return PPPCodec(self._capacity, self._interval_ms)
+        return PPPCodec(self._capacity, self.config.announced_ms)
 
 
 class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], StreamingThreads):
@@ -79,11 +83,6 @@ class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], Streamin
     the interval announced (``announce_interval=True``): the broker then keeps to the worker's.  A
     broker of another make may refuse such a READY.  A reply to a connection that has ended is
     discarded: its ticket is void.
-
-    ``max_reply_bytes`` and ``max_reply_frames`` bound one reply:
-    let them be the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A
-    larger reply is an error as if the handler had raised it; the broker would drop it, or cut the worker
-    off.
 
     A worker runs once.  When it stops, a broker of brigantine is asked for no more requests, and those
     that were on the way are answered.  The protocol itself has no word for leaving: a request that

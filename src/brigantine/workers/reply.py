@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..validation.values import whole
 from ..wire.body import to_frames
 from ..wire.req import (
     BROKER_ERROR_MARK,
@@ -27,21 +26,14 @@ __all__ = ["ReplyLimits"]
 AROUND_FRAMES = 2
 #: What an error report takes beside its message: the mark, the class's name, and what msgpack needs.
 REPORT_BYTES = len(ERROR_MARK) + ERROR_TYPE_BYTES + 32
-#: Least and greatest, as for a broker's ``max_message_bytes`` and ``max_frames``; an error report
-#: always fits.
-BYTES_RANGE = (1024, 1 << 40)
-FRAMES_RANGE = (4, 65536)
 
 
 class ReplyLimits:
-    """How large one message with a reply, or a part of one, may be, as the broker counts it.
-
-    Raises :class:`~brigantine.errors.ConfigError` for a number out of range.
-    """
+    """How large one message with a reply, or a part of one, may be, as the broker counts it."""
 
     def __init__(self, max_reply_bytes: int, max_reply_frames: int) -> None:
-        self._max_bytes = whole("max_reply_bytes", max_reply_bytes, *BYTES_RANGE, "bytes")
-        self._max_frames = whole("max_reply_frames", max_reply_frames, *FRAMES_RANGE)
+        self._max_bytes = max_reply_bytes
+        self._max_frames = max_reply_frames
 
     def as_reply(self, value: Any) -> list[bytes]:
         """The frames of what a handler returned.

@@ -8,7 +8,7 @@ from typing import Any
 
 import zmq
 
-from ..config import LEAVE_WAIT
+from ..config.limits import LEAVE_WAIT
 from ..wire.req import EMPTY, LEAVING, READY
 from .codec import is_ours
 from .connection import Connection

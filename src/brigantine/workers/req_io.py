@@ -9,7 +9,8 @@ from typing import Any
 
 import zmq
 
-from ..config import LEAVE_WAIT
+from ..config import WorkerConfig
+from ..config.limits import LEAVE_WAIT
 from ..net.backoff import Backoff
 from .connection import FLUSH_MS
 from .io_thread import WorkerIO
@@ -41,17 +42,16 @@ class REQWorkerIO(WorkerIO[Request, "list[bytes]"]):
     def __init__(
         self,
         endpoint: str,
+        config: WorkerConfig,
         context: zmq.Context[Any] | None,
-        heartbeat_interval: float,
-        liveness: int,
         stats: dict[str, int],
         readiness: Readiness,
     ) -> None:
         super().__init__(context, stats, readiness)
         self._endpoint = endpoint
-        self._interval_ms = max(1, round(heartbeat_interval * 1000))
+        self._interval_ms = max(1, round(config.interval * 1000))
         # Silence starts up to one interval before the PING that finds it.
-        self._timeout_ms = self._interval_ms * (liveness - 1)
+        self._timeout_ms = self._interval_ms * (config.liveness - 1)
         # What follows belongs to the I/O thread.
         self._connection: REQConnection | None = None
         #: The request that is out.

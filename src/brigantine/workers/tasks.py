@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import WrongUse
+from ..errors import OptionName, WrongUse
 from ..net.arguments import patience
 from ..validation.calls import ForTasks
 from ..wire.body import from_frames
@@ -84,7 +84,7 @@ class TaskWorker(Worker[Given], ForTasks):
         task = self._task = asyncio.get_running_loop().create_task(self._serving)
         task.add_done_callback(self._log_failure)
         try:
-            await self._until_ready(1, self._ready_timeout)
+            await self._until_ready(1, self.config.ready_timeout)
         except BaseException:  # the block is not entered, so nobody would stop it
             task.cancel()
             await _settled([task], task.cancel)
@@ -135,12 +135,14 @@ class TaskWorker(Worker[Given], ForTasks):
             return
         if is_async_generator(handler):
             raise WrongUse(
-                f"handler must be a coroutine function, not the async generator function "
-                f"{name_of(handler)!r}: only Majordomo has replies in parts"
+                OptionName("handler"),
+                f" must be a coroutine function, not the async generator function "
+                f"{name_of(handler)!r}: only Majordomo has replies in parts",
             )
         raise WrongUse(
-            f"handler must be a coroutine function (async def), not {name_of(handler)!r}; "
-            f"brigantine.{type(self).__name__} is for plain functions"
+            OptionName("handler"),
+            f" must be a coroutine function (async def), not {name_of(handler)!r}; "
+            f"brigantine.{type(self).__name__} is for plain functions",
         )
 
     async def _until_ready(self, brokers: int, timeout: float | None) -> bool:

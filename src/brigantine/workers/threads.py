@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import WrongUse
+from ..errors import OptionName, WrongUse
 from ..net.arguments import patience
 from ..runtime.reentrancy import Visits
 from ..system.background import Background
@@ -66,7 +66,7 @@ class ThreadWorker(Worker[Given], ForThreads):
         self._thread = Background(self._serve_and_log, "brigantine-worker")
         try:
             self._thread.start()
-            self._readiness.wait(1, self._ready_timeout)
+            self._readiness.wait(1, self.config.ready_timeout)
         except BaseException:  # such as Ctrl-C: nobody may have this worker to stop it
             self.stop()
             raise
@@ -114,13 +114,15 @@ class ThreadWorker(Worker[Given], ForThreads):
     def _check_kind(self, handler: Callable[[Any], Any]) -> None:
         if is_async(handler):
             raise WrongUse(
-                f"handler must be a plain function, not the async function {name_of(handler)!r}; "
-                f"brigantine.aio.{type(self).__name__} is for these"
+                OptionName("handler"),
+                f" must be a plain function, not the async function {name_of(handler)!r}; "
+                f"brigantine.aio.{type(self).__name__} is for these",
             )
         if is_generator(handler) and not self._takes_generators:
             raise WrongUse(
-                f"handler must be a plain function, not the generator function {name_of(handler)!r}: "
-                f"the workers of PPP and MDP take these, {type(self).__name__} does not"
+                OptionName("handler"),
+                f" must be a plain function, not the generator function {name_of(handler)!r}: "
+                f"the workers of PPP and MDP take these, {type(self).__name__} does not",
             )
 
     def _in_own_thread(self) -> bool:

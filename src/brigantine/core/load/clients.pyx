@@ -17,7 +17,7 @@ from .wire cimport (
 )
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...errors import ConfigError
+from ...errors import OptionName, ConfigError
 from ...wire.req import BROKER_ERROR_MARK as _BROKER_ERROR_MARK
 from ...wire.req import ERROR_MARK as _ERROR_MARK
 
@@ -53,11 +53,11 @@ cdef class Clients:
     ):
         cdef int client, place
         if window < 1:
-            raise ConfigError(f"window must be 1 or more, not {window}")
+            raise ConfigError(OptionName("window"), f" must be 1 or more, not {window}")
         if size < <int>sizeof(Stamp):
-            raise ConfigError(f"size must be {sizeof(Stamp)} bytes or more, not {size}")
+            raise ConfigError(OptionName("size"), f" must be {sizeof(Stamp)} bytes or more, not {size}")
         if not timeout > 0:
-            raise ConfigError(f"timeout must be above 0 seconds, not {timeout!r}")
+            raise ConfigError(OptionName("timeout"), f" must be above 0 seconds, not {timeout!r}")
         self.line = line
         self.protocol = protocol
         self.window = window

@@ -16,7 +16,7 @@ from .clients cimport CLIENT_COUNTERS, NO_MORE
 from .schedule cimport NEVER, NO_CLIENT, NO_END
 from .wire cimport PROXY as _PROXY
 
-from ...errors import ConfigError
+from ...errors import OptionName, ConfigError
 from .clients import CLIENT_COUNTS
 from .workers import WORKER_COUNTS
 
@@ -45,7 +45,7 @@ cdef class Load:
         if clients is None and workers is None:
             raise ConfigError("clients and workers are both 0: there is nothing to do")
         if not 0 <= rate < 1e9:
-            raise ConfigError(f"rate must be from 0 to 1e9 requests a second, not {rate!r}")
+            raise ConfigError(OptionName("rate"), f" must be from 0 to 1e9 requests a second, not {rate!r}")
         self.clients, self.workers = clients, workers
         self.has_clients = clients is not None
         self.has_workers = workers is not None
@@ -109,7 +109,8 @@ cdef class Load:
         cdef int64_t last = NEVER if duration is None else nanoseconds(duration)
         if most < 1 or last < 0 or warmup < 0:
             raise ConfigError(
-                f"requests ({requests}) must be 1 or more, duration ({duration}) and warmup "
+                OptionName("requests"),
+                f" ({requests}) must be 1 or more, duration ({duration}) and warmup "
                 f"({warmup}) not negative"
             )
         if self.has_clients and requests is None and duration is None:

@@ -24,7 +24,7 @@ from .wire cimport (
 from ..libzmq.zmqapi cimport brigantine_zmq
 
 from ...wire.ready import MAX_CAPACITY
-from ...errors import ConfigError
+from ...errors import OptionName, ConfigError
 
 __all__ = ["WORKER_COUNTS", "Workers"]
 
@@ -47,14 +47,15 @@ cdef class Workers:
         double interval, int liveness,
     ):
         if not 1 <= capacity <= MAX_CAPACITY:
-            raise ConfigError(f"capacity must be from 1 to {MAX_CAPACITY}, not {capacity}")
+            raise ConfigError(OptionName("capacity"), f" must be from 1 to {MAX_CAPACITY}, not {capacity}")
         if capacity > 1 and protocol not in (PPP, MDP01, MDP02):
             raise ConfigError(
                 f"capacity {capacity}: only workers of ppp and mdp can take several requests at once"
             )
         if not interval > 0 or liveness < 1:
             raise ConfigError(
-                f"heartbeat_interval ({interval!r}) and liveness ({liveness}) must be above 0"
+                OptionName("heartbeat_interval"),
+                f" ({interval!r}) and liveness ({liveness}) must be above 0"
             )
         self.line = line
         self.protocol = protocol

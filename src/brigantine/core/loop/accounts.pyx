@@ -16,7 +16,7 @@ from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ...config.limits import FRAME_OVERHEAD as _FRAME_OVERHEAD
 
 zmqapi.bind(&brigantine_zmq)
 

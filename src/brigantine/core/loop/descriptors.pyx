@@ -1,7 +1,7 @@
 """Which descriptors are kept in reserve: see brigantine.net.descriptors, which has the same."""
 
-from ...config import DESCRIPTOR_RESERVE as _DESCRIPTOR_RESERVE
-from ...config import DESCRIPTOR_SHARE as _DESCRIPTOR_SHARE
+from ...config.limits import DESCRIPTOR_RESERVE as _DESCRIPTOR_RESERVE
+from ...config.limits import DESCRIPTOR_SHARE as _DESCRIPTOR_SHARE
 
 cdef rlim_t DESCRIPTOR_RESERVE = _DESCRIPTOR_RESERVE
 cdef rlim_t DESCRIPTOR_SHARE = _DESCRIPTOR_SHARE

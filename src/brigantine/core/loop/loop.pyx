@@ -45,11 +45,11 @@ from ..switchboard.switchboard cimport Switchboard
 from .commands cimport is_word
 from ..libzmq.zmqapi cimport ZMQ_SRCFD, brigantine_zmq, raise_zmq_error
 
-from ...config import BATCH as _BATCH
-from ...config import FULL_RETRY as _FULL_RETRY
-from ...config import LAST_WORDS as _LAST_WORDS
-from ...config import MAX_SLEEP as _MAX_SLEEP
-from ...config import PAUSE as _PAUSE
+from ...config.limits import BATCH as _BATCH
+from ...config.limits import FULL_RETRY as _FULL_RETRY
+from ...config.limits import LAST_WORDS as _LAST_WORDS
+from ...config.limits import MAX_SLEEP as _MAX_SLEEP
+from ...config.limits import PAUSE as _PAUSE
 from ...wire.loop import DRAIN as _DRAIN
 from ...wire.loop import IGNORE as _IGNORE
 from ...wire.loop import SERVICES as _SERVICES

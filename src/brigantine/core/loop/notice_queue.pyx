@@ -1,6 +1,6 @@
 """The bounded queue in which notices wait for the thread that logs them."""
 
-from ...config import NOTICES_WAITING as _NOTICES_WAITING
+from ...config.limits import NOTICES_WAITING as _NOTICES_WAITING
 
 __all__ = ["NoticeQueue"]
 

@@ -36,12 +36,13 @@ from ..structures.expiry cimport nanoseconds
 from .commands cimport is_word
 from ..libzmq.zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
-from ...config import BATCH as _BATCH
-from ...config import BATCH_FRAMES as _BATCH_FRAMES
-from ...config import FRAME_OVERHEAD as _FRAME_OVERHEAD
-from ...config import LAST_WORDS as _LAST_WORDS
-from ...config import LIGHT as _LIGHT
-from ...config import MAX_SLEEP, BrokerConfig
+from ...config.limits import BATCH as _BATCH
+from ...config.limits import BATCH_FRAMES as _BATCH_FRAMES
+from ...config.limits import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ...config.limits import LAST_WORDS as _LAST_WORDS
+from ...config.limits import LIGHT as _LIGHT
+from ...config import BrokerConfig
+from ...config.limits import MAX_SLEEP
 from ...wire.loop import MOVE as _MOVE
 from ...wire.loop import PAUSE as _PAUSE
 from ...wire.loop import RESUME as _RESUME

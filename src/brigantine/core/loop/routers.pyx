@@ -27,9 +27,9 @@ from ..wire.envelope cimport Frames, frames_clear, frames_free, frames_init, fra
 from ..switchboard.outbox cimport BACKEND, BEHIND, FRONTEND, FULL, GONE, OK, UNWEIGHED, Outbox
 from ..libzmq.zmqapi cimport brigantine_zmq, handle_of, raise_zmq_error
 
-from ...config import DISCARD_BATCH as _DISCARD_BATCH
-from ...config import LIGHT as _LIGHT
-from ...config import REPLY_FRAMES
+from ...config.limits import DISCARD_BATCH as _DISCARD_BATCH
+from ...config.limits import LIGHT as _LIGHT
+from ...config.limits import REPLY_FRAMES
 
 zmqapi.bind(&brigantine_zmq)
 

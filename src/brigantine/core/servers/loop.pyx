@@ -38,11 +38,11 @@ from ..sessions.sessions cimport STOPPED, TELLS_KNOWN, WAITING
 from ..loop.commands cimport is_word
 from ..libzmq.zmqapi cimport brigantine_zmq, raise_zmq_error
 
-from ...config import BATCH as _BATCH
-from ...config import LAST_WORDS as _LAST_WORDS
-from ...config import LINGER as _LINGER
-from ...config import MAX_SLEEP as _MAX_SLEEP
-from ...config import PAUSE as _PAUSE
+from ...config.limits import BATCH as _BATCH
+from ...config.limits import LAST_WORDS as _LAST_WORDS
+from ...config.limits import LINGER as _LINGER
+from ...config.limits import MAX_SLEEP as _MAX_SLEEP
+from ...config.limits import PAUSE as _PAUSE
 from ...wire.loop import DRAIN as _DRAIN
 from ...wire.loop import STOP as _STOP
 from ...counters import SERVER_COUNTERS

@@ -110,7 +110,7 @@ from ..sessions.sessions cimport (
 )
 from ..libzmq.zmqapi cimport ZMQ_SRCFD, brigantine_zmq
 
-from ...config import COMPACT_AFTER as _COMPACT_AFTER
+from ...config.limits import COMPACT_AFTER as _COMPACT_AFTER
 from ...counters import SERVER_COUNTERS
 from ...wire.server_errors import answers_of
 from ...wire.req import ANNOUNCEMENT as _ANNOUNCEMENT

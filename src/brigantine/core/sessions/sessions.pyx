@@ -29,7 +29,7 @@ from .counters cimport (
     SERVER_COUNT,
 )
 
-from ...config import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
+from ...config.limits import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
 from ...counters import SERVER_COUNTERS
 
 __all__ = ["Sessions"]

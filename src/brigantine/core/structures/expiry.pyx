@@ -2,8 +2,8 @@
 
 from libc.math cimport floor, llround
 
-from ...config import MAX_SECONDS as _MAX_SECONDS
-from ...errors import ConfigError
+from ...config.limits import MAX_SECONDS as _MAX_SECONDS
+from ...errors import OptionName, ConfigError
 
 from .chain cimport NIL, OFF, Link, chain_append, chain_has, chain_init, chain_remove
 from .names cimport Identities
@@ -83,7 +83,8 @@ cdef class ExpiryQueue:
     def __cinit__(self, double timeout):
         if not 0 < timeout <= MAX_SECONDS:
             raise ConfigError(
-                f"timeout must be above 0 and at most {MAX_SECONDS:.0f} seconds, not {timeout!r}"
+                OptionName("timeout"),
+                f" must be above 0 and at most {MAX_SECONDS:.0f} seconds, not {timeout!r}"
             )
         self.timeout = timeout
         self.keys = Identities()

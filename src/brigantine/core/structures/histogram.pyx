@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from .expiry cimport nanoseconds, seconds_of
 
-from ...config import MAX_SECONDS as _MAX_SECONDS
+from ...config.limits import MAX_SECONDS as _MAX_SECONDS
 
 __all__ = ["Histogram"]
 

@@ -3,7 +3,7 @@
 from .chain cimport NIL, OFF, Link, chain_append, chain_has, chain_init, chain_remove
 from .expiry cimport nanoseconds
 
-from ...config import MAX_PACES as _MAX_PACES
+from ...config.limits import MAX_PACES as _MAX_PACES
 
 cdef size_t MAX_PACES = _MAX_PACES
 

@@ -8,7 +8,7 @@ from libcpp.string cimport string
 
 from .chain cimport NIL, Link, chain_append, chain_init, chain_remove
 
-from ...config import LAST_VALUE_OVERHEAD as _OVERHEAD
+from ...config.limits import LAST_VALUE_OVERHEAD as _OVERHEAD
 
 __all__ = ["LastValues"]
 

@@ -11,7 +11,7 @@ from ..wire.envelope cimport frames_free, frames_init
 from ..structures.expiry cimport nanoseconds
 from .outbox cimport BACKEND, FRONTEND, CallableOutbox
 
-from ...config import SILENT_HANDSHAKES
+from ...config.limits import SILENT_HANDSHAKES
 from ...counters import COUNTERS
 from ...wire.req import BROKER_ERRORS, broker_error
 

@@ -27,7 +27,7 @@ from ..structures.tickets cimport TICKET_SIZE
 from .workers cimport heard, leave
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import COMPACT_AFTER as _COMPACT_AFTER
+from ...config.limits import COMPACT_AFTER as _COMPACT_AFTER
 
 zmqapi.bind(&brigantine_zmq)
 

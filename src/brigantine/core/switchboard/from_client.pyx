@@ -58,7 +58,7 @@ from .telling cimport announced, tell
 from .watching cimport watch_refusal
 from ..libzmq.zmqapi cimport ZMQ_SRCFD, brigantine_zmq
 
-from ...config import SENT_AWAY_EVERY as _SENT_AWAY_EVERY
+from ...config.limits import SENT_AWAY_EVERY as _SENT_AWAY_EVERY
 from ...wire.req import WORKER_ANNOUNCEMENT as _WORKER_ANNOUNCEMENT
 
 zmqapi.bind(&brigantine_zmq)

@@ -11,13 +11,13 @@ from ..structures.expiry cimport nanoseconds
 from ..wire.msgpack_writer cimport pack_array, pack_bytes, pack_nil, pack_uint
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import KIND_BURST as _KIND_BURST
-from ...config import KIND_EVERY as _KIND_EVERY
-from ...config import NOTICE_BURST as _NOTICE_BURST
-from ...config import NOTICE_BYTES as _NOTICE_BYTES
-from ...config import NOTICE_EVERY as _NOTICE_EVERY
-from ...config import NOTICE_FRAMES as _NOTICE_FRAMES
-from ...config import NOTICES_KNOWN as _NOTICES_KNOWN
+from ...config.limits import KIND_BURST as _KIND_BURST
+from ...config.limits import KIND_EVERY as _KIND_EVERY
+from ...config.limits import NOTICE_BURST as _NOTICE_BURST
+from ...config.limits import NOTICE_BYTES as _NOTICE_BYTES
+from ...config.limits import NOTICE_EVERY as _NOTICE_EVERY
+from ...config.limits import NOTICE_FRAMES as _NOTICE_FRAMES
+from ...config.limits import NOTICES_KNOWN as _NOTICES_KNOWN
 from ...notices.kinds import KINDS
 
 zmqapi.bind(&brigantine_zmq)

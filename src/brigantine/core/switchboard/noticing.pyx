@@ -10,7 +10,7 @@ from .notices cimport NOTICE_EXPIRED, NOTICE_REFUSED, NOTICE_SILENT, level_of, n
 from .records cimport Worker
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import EVENT_NAME_BYTES as _EVENT_NAME_BYTES
+from ...config.limits import EVENT_NAME_BYTES as _EVENT_NAME_BYTES
 
 zmqapi.bind(&brigantine_zmq)
 

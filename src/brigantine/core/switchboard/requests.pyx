@@ -32,9 +32,9 @@ from ..structures.tickets cimport ANSWERED, LATE
 from .watching cimport watch_request
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import FRAME_OVERHEAD as _FRAME_OVERHEAD
-from ...config import NAME_COPIES as _NAME_COPIES
-from ...config import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
+from ...config.limits import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ...config.limits import NAME_COPIES as _NAME_COPIES
+from ...config.limits import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
 
 zmqapi.bind(&brigantine_zmq)
 

@@ -42,8 +42,8 @@ from ..structures.tickets cimport LATE
 from .workers cimport ANY_SIDE, leave, lose_leaving
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import REPLY_BYTES as _REPLY_BYTES
-from ...config import REPLY_FRAMES as _REPLY_FRAMES
+from ...config.limits import REPLY_BYTES as _REPLY_BYTES
+from ...config.limits import REPLY_FRAMES as _REPLY_FRAMES
 from ...counters import COUNTERS
 
 __all__ = ["Switchboard"]

@@ -14,8 +14,8 @@ from .outbox cimport BEHIND, FULL, OK
 from .untold cimport End
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import UNTOLD_RETRY as _UNTOLD_RETRY
-from ...config import UNTOLD_TRIES as _UNTOLD_TRIES
+from ...config.limits import UNTOLD_RETRY as _UNTOLD_RETRY
+from ...config.limits import UNTOLD_TRIES as _UNTOLD_TRIES
 from ...wire.req import ANNOUNCEMENT as _ANNOUNCEMENT
 from ...wire.req import BROKER_ERROR_MARK as _ERROR_MARK
 

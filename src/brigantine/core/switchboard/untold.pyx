@@ -14,10 +14,10 @@ from ..wire.envelope cimport (
 )
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import FRAME_OVERHEAD as _FRAME_OVERHEAD
-from ...config import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
-from ...config import UNTOLD_BYTES as _UNTOLD_BYTES
-from ...config import UNTOLD_OF_PEER as _UNTOLD_OF_PEER
+from ...config.limits import FRAME_OVERHEAD as _FRAME_OVERHEAD
+from ...config.limits import REQUEST_OVERHEAD as _REQUEST_OVERHEAD
+from ...config.limits import UNTOLD_BYTES as _UNTOLD_BYTES
+from ...config.limits import UNTOLD_OF_PEER as _UNTOLD_OF_PEER
 
 zmqapi.bind(&brigantine_zmq)
 

@@ -11,7 +11,7 @@ from ..wire.envelope cimport data_of
 from .events cimport EVENT_FAILED, EVENT_REFUSED, EVENT_SHED, Event
 from ..libzmq.zmqapi cimport brigantine_zmq
 
-from ...config import EVENT_NAME_BYTES as _EVENT_NAME_BYTES
+from ...config.limits import EVENT_NAME_BYTES as _EVENT_NAME_BYTES
 
 zmqapi.bind(&brigantine_zmq)
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import zmq
 
-from ...config import FRAME_OVERHEAD
+from ...config.limits import FRAME_OVERHEAD
 
 __all__ = ["Accounts", "weigh"]
 

@@ -10,7 +10,8 @@ import time
 
 import zmq
 
-from ...config import (
+from ...config import BrokerConfig
+from ...config.limits import (
     BATCH,
     DISCARD_BATCH,
     FULL_RETRY,
@@ -19,7 +20,6 @@ from ...config import (
     MAX_SLEEP,
     PAUSE,
     REPLY_FRAMES,
-    BrokerConfig,
 )
 from ...events import pack_event
 from ...net.descriptors import DescriptorReserve, peer_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
-from ...config import NOTICES_WAITING
+from ...config.limits import NOTICES_WAITING
 
 __all__ = ["NoticeQueue"]
 

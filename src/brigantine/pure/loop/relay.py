@@ -11,7 +11,8 @@ from typing import Any
 
 import zmq
 
-from ...config import BATCH, BATCH_FRAMES, LAST_WORDS, LIGHT, MAX_SLEEP, BrokerConfig
+from ...config import BrokerConfig
+from ...config.limits import BATCH, BATCH_FRAMES, LAST_WORDS, LIGHT, MAX_SLEEP
 from ...counters import DEVICE_COUNTERS
 from ...net.descriptors import ConnectionWatch
 from ...net.sockets import check_sides

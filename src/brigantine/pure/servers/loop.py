@@ -8,7 +8,7 @@ import time
 
 import zmq
 
-from ...config import BATCH, LAST_WORDS, LINGER, MAX_SLEEP, PAUSE
+from ...config.limits import BATCH, LAST_WORDS, LINGER, MAX_SLEEP, PAUSE
 from ...config.servers import ServerConfig
 from ...net.descriptors import DescriptorReserve
 from ...net.monitor import monitor_event

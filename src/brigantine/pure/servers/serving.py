@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import zmq
 
-from ...config import LIGHT
+from ...config.limits import LIGHT
 from ...config.servers import ServerConfig
 from ...counters import SERVER_COUNTERS
 from ...notices.kinds import Notice, cut, level, pack_notice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-from ...config import REQUEST_OVERHEAD
+from ...config.limits import REQUEST_OVERHEAD
 from ...config.servers import ServerConfig
 from ...counters import SERVER_COUNTERS
 from ..structures.expiry import ExpiryQueue

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-from ...config import MAX_SECONDS
-from ...errors import ConfigError
+from ...config.limits import MAX_SECONDS
+from ...errors import ConfigError, OptionName
 
 __all__ = ["ExpiryQueue"]
 
@@ -35,7 +35,8 @@ class ExpiryQueue(Generic[Key]):
         """Raises :class:`~brigantine.errors.ConfigError` for a timeout that makes no sense."""
         if not 0 < timeout <= MAX_SECONDS:
             raise ConfigError(
-                f"timeout must be above 0 and at most {MAX_SECONDS:.0f} seconds, not {timeout!r}"
+                OptionName("timeout"),
+                f" must be above 0 and at most {MAX_SECONDS:.0f} seconds, not {timeout!r}",
             )
         self.timeout = timeout
         self._deadlines: OrderedDict[Key, float] = OrderedDict()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from ...config import MAX_PACES
+from ...config.limits import MAX_PACES
 from .expiry import ExpiryQueue
 
 __all__ = ["PaceOrder"]

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from ...config import LAST_VALUE_OVERHEAD
+from ...config.limits import LAST_VALUE_OVERHEAD
 
 __all__ = ["LastValues"]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...config import SENT_AWAY_EVERY, SILENT_HANDSHAKES, BrokerConfig
+from ...config import BrokerConfig
+from ...config.limits import SENT_AWAY_EVERY, SILENT_HANDSHAKES
 from ...counters import COUNTERS
 from ...notices.kinds import Notice
 from ...wire.req import BROKER_ERRORS, broker_error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...config import SENT_AWAY_EVERY
+from ...config.limits import SENT_AWAY_EVERY
 from ...wire.mdp import CLIENT_01, CLIENT_02, MMI_PREFIX
 from ...wire.req import READY_WORDS, WORKER_ANNOUNCEMENT
 from ..wire import codec

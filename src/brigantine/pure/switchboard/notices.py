@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from ...config import KIND_BURST, KIND_EVERY, NOTICE_BURST, NOTICE_EVERY, NOTICES_KNOWN
+from ...config.limits import KIND_BURST, KIND_EVERY, NOTICE_BURST, NOTICE_EVERY, NOTICES_KNOWN
 from ...notices.kinds import KINDS, Notice
 
 __all__ = ["NoticeGate", "nanoseconds"]

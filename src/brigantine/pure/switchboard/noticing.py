@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...config import (
-    EVENT_NAME_BYTES,
-)
+from ...config.limits import EVENT_NAME_BYTES
 from ...notices.kinds import Notice, cut, level
 from .notices import nanoseconds
 from .records import Worker

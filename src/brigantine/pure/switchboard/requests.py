@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...config import FRAME_OVERHEAD, NAME_COPIES, REQUEST_OVERHEAD
+from ...config.limits import FRAME_OVERHEAD, NAME_COPIES, REQUEST_OVERHEAD
 from ..structures.tickets import Verdict
 from ..wire import codec
 from ..wire.messages import MDP02, Command

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...config import REPLY_BYTES, REPLY_FRAMES, BrokerConfig
+from ...config import BrokerConfig
+from ...config.limits import REPLY_BYTES, REPLY_FRAMES
 from ...notices.kinds import Notice
 from ..structures.tickets import Verdict
 from ..wire import codec

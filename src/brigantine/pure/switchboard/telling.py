@@ -6,7 +6,7 @@ that the request went to.
 
 from __future__ import annotations
 
-from ...config import UNTOLD_RETRY, UNTOLD_TRIES
+from ...config.limits import UNTOLD_RETRY, UNTOLD_TRIES
 from ...wire.req import ANNOUNCEMENT
 from ..wire import codec
 from .board import Board

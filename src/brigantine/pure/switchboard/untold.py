@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from ...config import FRAME_OVERHEAD, REQUEST_OVERHEAD, UNTOLD_BYTES, UNTOLD_OF_PEER
+from ...config.limits import FRAME_OVERHEAD, REQUEST_OVERHEAD, UNTOLD_BYTES, UNTOLD_OF_PEER
 
 __all__ = ["End", "Untold"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...config import EVENT_NAME_BYTES
+from ...config.limits import EVENT_NAME_BYTES
 from .board import Board
 from .records import Request
 

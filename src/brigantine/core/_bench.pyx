@@ -58,7 +58,7 @@ zmqapi.bind(&brigantine_zmq)
 cdef enum:
     IDENTITY_SIZE = 5
     TOKEN_SIZE = 16
-    COMMAND_AT = 2  # where it stands in what a worker of MDP 0.2 says
+    COMMAND_AT = 2  # its place in a message of an MDP 0.2 worker
 
 cdef const char *IDENTITY = b"\x00\x12\x34\x56\x78"
 cdef const char *TOKEN = b"0000000012345678"
@@ -72,8 +72,8 @@ def _identity(number):
 cdef class EnvelopeRounds:
     """A round: check a request's bounds, split it, wrap it for a worker, the reply for the client.
 
-    Nothing is moved: the body is sent from where it was received, behind a new head, and the reply
-    goes behind the address stack and delimiter where they stand.
+    Nothing is moved: the body is sent from where it was received, after a new head, and the reply
+    goes after the address stack and delimiter in place.
     """
 
     cdef Frames inbox, request, head
@@ -138,7 +138,7 @@ cdef class LRURounds:
 
 
 cdef class ExpiryRounds:
-    """A round: one sweep over ``workers`` deadlines, of which ``share`` has expired and is set anew."""
+    """A round: one sweep over ``workers`` deadlines, of which ``share`` has expired and is set again."""
 
     cdef ExpiryOrder order
     cdef int64_t now, step

@@ -80,7 +80,7 @@ class LRURounds:
 
 
 class ExpiryRounds:
-    """A round: one sweep over ``workers`` deadlines, of which ``share`` has expired and is set anew."""
+    """A round: one sweep over ``workers`` deadlines, of which ``share`` has expired and is set again."""
 
     def __init__(self, workers: int, share: float) -> None:
         self._queue: ExpiryQueue[int] = ExpiryQueue(1.0)

@@ -64,7 +64,7 @@ cdef extern from *:
 cdef enum:
     # Flags of Wishes.
     STOP = 1
-    ANNOUNCE = 2  # READY from all workers: the broker was started anew
+    ANNOUNCE = 2  # READY from all workers: the broker was restarted
     # What is polled.
     CLIENTS_AT = 0
     WORKERS_AT = 1

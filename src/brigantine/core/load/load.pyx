@@ -74,7 +74,7 @@ cdef class Load:
         self._wish(STOP)
 
     def announce(self):
-        """Have all workers say READY again, as to a broker that was started anew."""
+        """Have all workers say READY again, as to a broker that was restarted."""
         self._wish(ANNOUNCE)
 
     def forget(self):

@@ -25,7 +25,7 @@ cdef class Pace:
     cdef int64_t taken         # open loop: those of them that were sent
     cdef vector[int64_t] sent  # open loop: the same by client
 
-    # Begin anew at `now`.
+    # Start over at `now`.
     cdef void begin(self, int64_t now, int64_t end, int64_t left) noexcept nogil
     # When the next request of a client was meant to be sent; NEVER if it is not to send now.
     cdef int64_t next_for(self, int client, int64_t now) noexcept nogil

@@ -1,6 +1,6 @@
 """The frames of a load generator's clients and workers, by protocol (brigantine.wire.req*).
 
-Frame 0 is always the name of the connection, which our own ROUTER takes and gives; what stands here
+Frame 0 is always the name of the connection, which our own ROUTER takes and gives; what is listed here
 as a peer's message begins with frame 1.
 """
 

@@ -168,7 +168,7 @@ cdef class Workers:
             worker = self.silences.expired(now)
             if worker == NIL:
                 break
-            # Once in a silence: what a broker that stands still has not read yet waits for it.
+            # Once in a silence: what a suspended broker has not read yet waits for it.
             self.ready(worker, now)
         while True:
             worker = self.absences.expired(now)

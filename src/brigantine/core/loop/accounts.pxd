@@ -24,7 +24,7 @@ cdef extern from *:
 
     struct BrigantineReturns;
 
-    /* A heavy message that a peer has not taken.  Owned by the frame that it stands behind, until that is
+    /* A heavy message that a peer has not taken.  Owned by the frame that it follows, until that is
        freed; then by `returns`. */
     struct BrigantineCharge {
         zmq_msg_t frame;             /* the last frame as it was: what libzmq has points into it */

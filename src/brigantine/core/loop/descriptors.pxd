@@ -9,5 +9,5 @@ cdef extern from "<sys/resource.h>" nogil:
     int RLIMIT_NOFILE
     int getrlimit(int resource, rlimit *limits)
 
-# The lowest number of the reserve.  Asked anew each time: prlimit(1) changes it from outside.
+# The lowest number of the reserve.  Asked again each time: prlimit(1) changes it from outside.
 cdef int64_t reserve_begins() noexcept nogil

@@ -55,7 +55,7 @@ cdef class Loop(Routers):
     cdef bint must_look(self) noexcept nogil
     cdef int catch_up(self, int side) except -1 nogil
     cdef int read_control(self, int64_t now) except -1 nogil
-    # Answer the question that stands in `event`.
+    # Answer the question in `event`.
     cdef int reply_control(self, const string *answer) except -1 nogil
     # Publish what happened to the broker itself.
     cdef int publish_state(self, int kind, int reason) except -1 nogil

@@ -248,7 +248,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         return min(longest, max(0, due - now))
 
     cdef int64_t now(self, int64_t slept) except? -1 nogil:
-        """Nanoseconds on the loop's own clock, which stands still while the process is stopped.
+        """Nanoseconds on the loop's own clock, which stops while the process is suspended.
 
         When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor was
         at work, the process was stopped (SIGSTOP, a suspended machine): what its peers sent meanwhile
@@ -374,7 +374,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
                     self.interrupted()
                     continue
                 raise_zmq_error()
-            # The question as it came; behind it the answer.
+            # The question unchanged; after it the answer.
             answer.assign(<const char *>zmq_msg_data(frame), zmq_msg_size(frame))
             if is_word(frame, &STOP, 0):
                 self.stopping = True
@@ -410,7 +410,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
             self.interrupted()
         return 0
 
-    # -- for who watches ----------------------------------------------------------------------
+    # -- for readers of events -----------------------------------------------------------------
 
     cdef int publish_state(self, int kind, int reason) except -1 nogil:
         cdef Event event

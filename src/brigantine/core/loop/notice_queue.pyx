@@ -41,7 +41,7 @@ cdef class NoticeQueue:
         cdef bint found
         cdef long long microseconds = -1 if timeout is None else <long long>(timeout * 1e6)
         found = self.box.take(message)
-        # Asked anew each time: a wait that ended for a message may have taken the bell of the end, too.
+        # Asked again each time: a wait that ended for a message may have taken the bell of the end, too.
         if not found and not self.box.over():
             with nogil:
                 self.box.wait(microseconds)

@@ -55,7 +55,7 @@ cdef class Relay:
     cdef object move                  # connects a socket elsewhere, at MOVE; see device_names.py
     cdef void *handles[HANDLES]
     cdef bint leads[WAYS]             # whether messages can go that way
-    cdef bint routes[WAYS]            # whether a ROUTER stands at its end
+    cdef bint routes[WAYS]            # whether a ROUTER is at its end
     cdef zmq_msg_t frames[WAYS]       # owned: the frame that is on its way
     cdef bint held[WAYS]              # it is the first of a message that has found no room
     cdef list watches                 # ConnectionWatch of the sides that are bound
@@ -63,7 +63,7 @@ cdef class Relay:
     cdef int items                    # what is polled in all
     cdef bint captures                # copies are wanted
     cdef Capture capture
-    cdef Accounts accounts            # of the peers behind a ROUTER
+    cdef Accounts accounts            # of the peers of a ROUTER
     cdef object keeper                # who answers questions for last values, if anybody does
     cdef LastValues values            # and what it has; None without one
     cdef int64_t count[COUNTER_COUNT]
@@ -89,7 +89,7 @@ cdef class Relay:
     cdef bint asked(self, int way) except -1 nogil
     # Pass on the message whose first frame is there, or drop it; false when it is held.
     cdef bint pass_on(self, int way) except -1 nogil
-    # The frames behind the first, which was sent; whether all of them were.
+    # The frames after the first, which was sent; whether all of them were.
     cdef bint pass_rest(self, int way, int64_t size) except -1 nogil
     # A frame was sent, or not: so its copy.
     cdef int copied(self, int result, bint first, bint more) except -1 nogil

@@ -77,10 +77,10 @@ capture=None)\n--\n
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
     and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
     ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE,
-    RESUME and MOVE.  What stands behind the last is given to ``move``, which answers it: it may use
+    RESUME and MOVE.  What follows the last is given to ``move``, which answers it: it may use
     the sockets, too.
 
-    A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
+    A message for which the other side has no room waits, and nothing after it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
     ``brigantine.net.descriptors.ConnectionWatch``, and read here.  ``keeper``, for XSUB and XPUB, is a
@@ -192,7 +192,7 @@ capture=None)\n--\n
 
     cdef int wait(self, zmq_pollitem_t *items) except -1 nogil:
         # A side that is not asked for anything is looked at now and then all the same: libzmq frees what
-        # peers that have gone leave behind when its socket is used.
+        # peers that have gone leave when its socket is used.
         while zmq_poll(items, self.items, SLEEP_MS) < 0:
             if zmq_errno() != EINTR:
                 raise_zmq_error()

@@ -35,7 +35,7 @@ cdef class Routers(Outbox):
     cdef object sockets
     cdef Frames inbox                # owned: the message that is being received
     cdef bint discarding[SIDES]      # the rest of an oversized message is still to be thrown away
-    cdef bint single                 # one socket for both sides: it stands at FRONTEND
+    cdef bint single                 # one socket for both sides: it is at FRONTEND
     cdef bint in_main_thread         # the sockets are used there, so Ctrl-C must be looked for
     cdef Accounts accounts           # of the peers of both sides
     cdef int most_frames             # that are kept of a message: more than any may have

@@ -29,7 +29,7 @@ cdef struct Work:
     Frames body         # the whole message; the request's frames begin at `first`
     int first
     string *key         # the session's address, as Sessions has it; owned
-    uint64_t number     # the request's, of a client of ours
+    uint64_t number     # the request's, of one of our clients
     int64_t bytes       # of the request
     bint ours           # its client understands heads
     bint told           # its client understands a broker's error answers

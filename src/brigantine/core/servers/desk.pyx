@@ -66,7 +66,7 @@ cdef class Task:
 
     @property
     def place(self):
-        """Where the session stands, for ``push()``."""
+        """The place of the session, for ``push()``."""
         return self.of_loop().turn.session
 
     @property

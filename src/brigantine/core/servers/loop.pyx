@@ -63,7 +63,7 @@ cdef enum:
     NOT_MEASURED = -1
     EVENT_SIZE = 6  # a monitor's message: uint16 event and uint32 value in one frame, then the endpoint
     VALUE_AT = 2
-    # Where the bell of the handlers' answers stands among what is polled: a server has no backend.
+    # The place of the bell of the handlers' answers in what is polled: a server has no backend.
     ANSWERS = BACKEND
 
 
@@ -194,7 +194,7 @@ reserve=None)\n--\n
         return min(MAX_SLEEP, max(0, due - (self.last - self.credit)))
 
     cdef int64_t now(self, int64_t slept) except? -1 nogil:
-        """Nanoseconds on the loop's own clock, which stands still while the process is stopped.
+        """Nanoseconds on the loop's own clock, which stops while the process is suspended.
 
         What clients sent meanwhile is still unread, so that time counts for no deadline: see Loop.now().
         """

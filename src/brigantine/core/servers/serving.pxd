@@ -20,7 +20,7 @@ cdef struct Client:
     bint delimiter     # what it last sent had the empty frame
     bint bare          # it has sent something without
     bint ours          # it has said HELLO
-    bint single        # a REQ socket, right behind the ROUTER
+    bint single        # a REQ socket, connected to the ROUTER directly
 
 
 # Where the parts of the message in the inbox begin.
@@ -40,7 +40,7 @@ cdef class Serving(Routers):
     cdef vector[void *] handed        # what next goes to the handlers
     cdef vector[void *] answers       # what has come from them; owned
     cdef int at_work                  # works at the handlers
-    cdef Frames head                  # owned: what stands before a body
+    cdef Frames head                  # owned: the frames before a body
     cdef Frames empty                 # owned: a message without body
     cdef string key                   # address of the message in the inbox, as Sessions has it
     cdef unsigned char epoch[8]

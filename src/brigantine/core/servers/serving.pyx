@@ -181,7 +181,7 @@ cdef class Serving(Routers):
     cdef int split(self, Parts *parts) except -1 nogil:
         """Where address and body are; 0 where the message was dropped.
 
-        Clients that send no empty frame have `plain` address frames.  An empty frame behind more than
+        Clients that send no empty frame have `plain` address frames.  An empty frame after more than
         these ends the address stack of a client behind devices, unless that client is known to send none.
         """
         cdef int at = find_delimiter(&self.inbox, self.max_depth)
@@ -294,7 +294,7 @@ cdef class Serving(Routers):
         )
 
     cdef int take_head(self, const Parts *parts, const unsigned char *head, int64_t now) except -1 nogil:
-        """A message of a client of ours."""
+        """A message of one of our clients."""
         cdef int kind = head[KIND_AT]
         cdef uint64_t number = read_big(&head[NUMBER_AT])
         cdef int64_t serial = <int64_t>read_big(&head[SERIAL_AT])

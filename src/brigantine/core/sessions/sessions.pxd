@@ -33,9 +33,9 @@ cdef enum:
 cdef enum:
     FREE = 0      # no session
     NEW = 1       # its opening is to be handed out
-    OPENING = 2   # ... is in hand
+    OPENING = 2   # ... is being called
     OPEN = 3
-    ENDING = 4    # its end is in hand
+    ENDING = 4    # its end is being called
 
 # Who wants to be told: nobody of an opening, and of an end where something of the session was handed out;
 # of every opening and end.

@@ -179,7 +179,7 @@ cdef class Sessions:
         self.c_disconnected(descriptor)
 
     def reachable(self, bytes key not None):
-        """Whether there is a session of this address, and its connection stands."""
+        """Whether there is a session of this address, and its connection is open."""
         cdef int session = self.c_find(key, len(key))
         return session != NIL and not self.sessions[session].cut
 

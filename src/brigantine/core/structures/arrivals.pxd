@@ -1,7 +1,7 @@
 """Whose requests have come since the waiting ones were last handed out: the last one of each client.
 
 Replies that leave together for one connection share a system call, and so do the requests that its
-client sends when it has them.  Requests that stand side by side in the queue come back side by side.
+client sends when it has them.  Requests that are adjacent in the queue come back together.
 """
 
 from libc.stdint cimport int64_t

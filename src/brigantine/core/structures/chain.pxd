@@ -54,7 +54,7 @@ cdef inline void chain_prepend(Chain *chain, Link *links, int index) noexcept no
 
 
 cdef inline void chain_insert(Chain *chain, Link *links, int index, int before) noexcept nogil:
-    """Put an index that is in no chain right behind one that is in this chain."""
+    """Put an index that is in no chain right after one that is in this chain."""
     cdef int after = links[before].next
     links[index].prev = before
     links[index].next = after

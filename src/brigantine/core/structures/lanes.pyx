@@ -60,7 +60,7 @@ cdef class PaceOrder:
             return empty
         if self.lanes.size() < MAX_PACES:
             return self.add_lane(timeout)
-        # The next shorter distance: in time for whoever waits, if a little early.
+        # The next shorter distance: in time for a waiting peer, if a little early.
         return least if below == NIL else below
 
     cdef void release(self, int index) noexcept nogil:

@@ -13,7 +13,7 @@ cdef class LastValues:
     cdef int64_t most_bytes        # what they may take in all
     cdef map[string, int] places   # topic -> place; sorted, so that a list can be gone on with
     cdef vector[string] topics     # by place
-    cdef vector[string] kept       # by place: the frames behind the topic, each with its size in front
+    cdef vector[string] kept       # by place: the frames after the topic, each with its size in front
     cdef vector[Link] links        # by place
     cdef vector[int] vacant        # places that are free again
     cdef Chain order               # head: the topic that has had no message for longest

@@ -47,7 +47,7 @@ cdef class LastValues:
         self.end()
 
     def page(self, bytes prefix, bytes after, int most, int64_t most_bytes):
-        """Messages under topics that begin so, sorted by topic; those behind ``after``, if there is one.
+        """Messages under topics that begin so, sorted by topic; those after ``after``, if there is one.
 
         Returns them, each a list of frames, and whether there are more: ``most`` messages of ``most_bytes``
         together are enough for once, one is always given.

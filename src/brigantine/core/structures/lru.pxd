@@ -28,7 +28,7 @@ cdef inline int lru_next(Chain *order, Link *links) noexcept nogil:
 
 
 cdef inline bint lru_remove(Chain *order, Link *links, int worker) noexcept nogil:
-    """Take a worker out wherever it stands; false when it is not in the order."""
+    """Take a worker out wherever it is; false when it is not in the order."""
     if not chain_has(links, worker):
         return False
     chain_remove(order, links, worker)

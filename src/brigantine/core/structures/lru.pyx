@@ -74,7 +74,7 @@ cdef class LRUQueue:
         return None if worker == NIL else self.identities.name(worker)
 
     def remove(self, bytes identity not None):
-        """Take a worker out wherever it stands.  ``False`` when it is not in the queue."""
+        """Take a worker out wherever it is.  ``False`` when it is not in the queue."""
         cdef int worker = self.identities.find(identity, len(identity))
         if worker == NIL:
             return False

@@ -1,4 +1,4 @@
-"""Tickets: the short token that stands in a worker's request for the client's address."""
+"""Tickets: the short token that replaces the client's address in a worker's request."""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
@@ -10,7 +10,7 @@ cdef enum:
     NO_DIGIT = 0xFF
 
 cdef const char *DIGITS = b"0123456789abcdef"
-cdef uint8_t[256] VALUES  # of a digit: what it stands for
+cdef uint8_t[256] VALUES  # of a digit: its value
 memset(VALUES, NO_DIGIT, sizeof(VALUES))
 for _value in range(16):
     VALUES[<unsigned char>DIGITS[_value]] = _value

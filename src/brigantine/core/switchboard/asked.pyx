@@ -49,7 +49,7 @@ cdef int append(Board board, int slot, int connection) except -1 nogil:
 
 
 cdef int connection_of(Request *request) noexcept nogil:
-    """Of a client of ours, or of MDP 0.2, that has asked without another broker in between; else none."""
+    """Of one of our clients, or of MDP 0.2, that has asked without another broker in between; else none."""
     cdef int most = MDP02_HEAD
     if request.protocol != MDP02:
         most = REQ_HEAD if request.protocol == REQ else MDP01_HEAD

@@ -1,6 +1,6 @@
-"""Clients of ours whose connection has closed: what of theirs still waits is forgotten.
+"""Our clients whose connection has closed: their waiting requests are forgotten.
 
-Nobody takes the replies, and nobody comes back for them: a client of ours has a routing id for itself, and
+Nobody takes the replies, and nobody comes back for them: each of our clients has its own routing id, and
 a new one on a new connection.  Of others nothing is known: they may have left on purpose, or come back.
 
 A descriptor is used again, at once as a rule, and what its former owner sent may be read after its close

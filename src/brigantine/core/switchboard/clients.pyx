@@ -1,4 +1,4 @@
-"""Clients of ours whose connection has closed: what of theirs still waits is forgotten."""
+"""Our clients whose connection has closed: their waiting requests are forgotten."""
 
 from cython.operator cimport dereference, postincrement
 
@@ -60,7 +60,7 @@ cdef int clients_caught_up(Board board) except -1 nogil:
 
 
 cdef int forget_waiting(Board board, int connection, int64_t until) except -1 nogil:
-    """End what waits of a client of ours, and replies in parts that have begun.
+    """End the waiting requests of one of our clients, and replies in parts that have begun.
 
     As far as they came on that connection, until that turn of the loop.
     """

@@ -1,4 +1,4 @@
-"""What is told to who watches a broker.  Names, order and meaning: brigantine.events.KINDS."""
+"""What readers of a broker's events are told.  Names, order and meaning: brigantine.events.KINDS."""
 
 from libc.stdint cimport int64_t
 from libcpp.string cimport string

@@ -1,4 +1,4 @@
-"""What is told to who watches a broker."""
+"""What readers of a broker's events are told."""
 
 from ..wire.msgpack_writer cimport pack_array, pack_bytes, pack_nil, pack_uint
 

@@ -136,7 +136,7 @@ cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
 
 
 cdef bint is_ready(const Frames *frames, const Command *command) noexcept nogil:
-    """Whether that is the READY of a REQ worker.  A client of ours may ask with any body."""
+    """Whether that is the READY of a REQ worker.  Our clients may ask with any body."""
     if frames.count != command.body + 1 or not is_ready_word(frames, command.body):
         return False
     if not announced(frames, command.body, command.protocol):

@@ -262,7 +262,7 @@ cdef int on_reply(
         matched = False
         slot = LATE
     if dropped:
-        if matched:  # behind a part the worker is still at work on the rest
+        if matched:  # after a part the worker is still at work on the rest
             finish(board, slot, FAILED, FAILED_REPLY_TOO_LARGE, LATE if partial else ANSWERED)
     elif matched:
         give_reply(board, slot, &frames.at[command.body], frames.count - command.body, partial)

@@ -1,4 +1,4 @@
-"""What a person should know, told by whoever sees it: see brigantine.notices.kinds.
+"""What a person should know, told where it is seen: see brigantine.notices.kinds.
 
 Nothing of this is called for a message that is well.
 """

@@ -7,7 +7,7 @@ cdef int weigh(Board board, int index) except -1 nogil:
     cdef Service *service = &board.services[index]
     cdef int64_t requests = 0
     cdef int64_t bytes_ = 0
-    # Those that were at a worker before stand in front of all others, and may not be shed.
+    # Those that were at a worker before are in front of all others, and may not be shed.
     if service.queue.length and not board.requests[service.queue.tail].taken_back:
         requests = service.queue.length
         bytes_ = service.bytes

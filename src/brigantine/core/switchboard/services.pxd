@@ -1,4 +1,4 @@
-"""Services by name: made known by who needs one, forgotten when nobody does."""
+"""Services by name: created when needed, forgotten when nobody needs them."""
 
 from .board cimport Board
 from ..structures.chain cimport chain_append, chain_has
@@ -20,7 +20,7 @@ cdef inline void mark(Board board, int service) noexcept nogil:
 
 
 cdef inline void take_place(Board board, int index) noexcept nogil:
-    """A worker has one more in hand."""
+    """A worker holds one more."""
     cdef Worker *worker = &board.workers[index]
     cdef Service *service = &board.services[worker.service]
     if worker.occupied == 0:
@@ -30,7 +30,7 @@ cdef inline void take_place(Board board, int index) noexcept nogil:
 
 
 cdef inline void give_places(Board board, int index, int places) noexcept nogil:
-    """A worker has so many less in hand."""
+    """A worker holds this many less."""
     cdef Worker *worker = &board.workers[index]
     cdef Service *service = &board.services[worker.service]
     if worker.occupied and worker.occupied == places:

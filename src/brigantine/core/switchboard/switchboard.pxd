@@ -48,5 +48,5 @@ cdef class Switchboard(Board):
     # Append what there is, as msgpack: see report.pxd.
     cdef int c_pack_services(self, string *out) except -1 nogil
     cdef int c_pack_workers(self, string *out) except -1 nogil
-    # Fail what is left; with goodbyes, say so to who understands it.
+    # Fail what is left; with goodbyes, say so to peers that understand it.
     cdef int c_abort(self, bint goodbyes) except -1 nogil

@@ -298,7 +298,7 @@ cdef class Switchboard(Board):
         self.c_client_connected(connection)
 
     def client_left(self, int connection, double now):
-        """A client's connection is gone.  What waits of a client of ours on it is to be forgotten.
+        """A client's connection is gone.  Waiting requests of one of our clients on it are to be forgotten.
 
         At once what came two ticks ago or earlier, and the rest at :meth:`clients_caught_up`.
         """

@@ -11,12 +11,12 @@ from .board cimport Board
 from ..wire.envelope cimport Frames
 
 # Whether the client of a request says by its routing id that it understands error answers.  `head`
-# is how many frames stand before the body: the address stack, and what the protocol adds.
+# is how many frames come before the body: the address stack, and what the protocol adds.
 cdef bint announced(const Frames *frames, int head, int protocol) noexcept nogil
 # Whether a peer says by its routing id that it understands what only ours do.
 cdef bint is_ours(zmq_msg_t *identity) noexcept nogil
 # Tell a client that understands it how its request ended.  `frames` are those of the request, of which
-# `head` stand before the body.
+# `head` come before the body.
 cdef int tell(
     Board board, Frames *frames, int head, int protocol, int dialect, int reason
 ) except -1 nogil

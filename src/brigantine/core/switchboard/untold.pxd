@@ -12,7 +12,7 @@ from ..wire.envelope cimport Frames
 from ..structures.names cimport Identities
 
 cdef struct End:
-    Frames head        # owned: what stands before the body of the answer, the routing id first
+    Frames head        # owned: the frames before the body of the answer, the routing id first
     int reason         # the counter that the request went to
     int peer           # index of the routing id
     int64_t charge     # bytes that it counts for
@@ -32,5 +32,5 @@ cdef class Untold:
     ) except? -1 nogil
     # Forget the one in front.
     cdef int drop(self) except -1 nogil
-    # Put the one in front behind all others.
+    # Put the first one after all others.
     cdef int pass_over(self) except -1 nogil

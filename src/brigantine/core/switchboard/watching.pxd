@@ -1,4 +1,4 @@
-"""What happens, told to who watches: see brigantine.events.
+"""What happens, told to readers of events: see brigantine.events.
 
 Nothing is told while nobody watches.  watch_worker and watch_request are for callers that have looked
 at outbox.watched themselves, as they stand in the way of every request; the others look.

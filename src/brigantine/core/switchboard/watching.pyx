@@ -1,4 +1,4 @@
-"""What happens, told to who watches: see brigantine.events."""
+"""What happens, told to readers of events: see brigantine.events."""
 
 from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport zmq_msg_size

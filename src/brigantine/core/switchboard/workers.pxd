@@ -27,11 +27,11 @@ cdef void set_free(Board board, int worker) noexcept nogil
 cdef void heard(Board board, int worker, int64_t now) noexcept nogil
 # Nothing was sent to the worker for an interval.
 cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil
-# DISCONNECT for who speaks MDP, known or not.
+# DISCONNECT for a peer that speaks MDP, known or not.
 cdef int send_disconnect(
     Board board, const char *name, size_t size, int protocol, int dialect
 ) except -1 nogil
-# A worker of ours stops: it gets nothing more, and learns when all that was on its way has come.
+# One of our workers stops: it gets nothing more, and learns when all that was on its way has come.
 cdef int let_go(Board board, int worker, int64_t now) except -1 nogil
 # A worker's connection is gone: it gets nothing more, and is lost when all that it said was read.
 cdef int leave(Board board, int worker) except -1 nogil

@@ -140,7 +140,7 @@ cdef int register(
         board.beats.refresh(index, now)
     set_free(board, index)
     if worker.protocol != REQ and is_ours(identity):
-        return heartbeat(board, index, now)  # one of ours waits to be told that it is registered
+        return heartbeat(board, index, now)  # one of our workers waits to be told that it is registered
     return 0
 
 

@@ -100,7 +100,7 @@ cdef inline bint may_be_command(const Frames *frames, int at) noexcept nogil:
 
 
 cdef inline int client_identity_at(int head, int protocol) noexcept nogil:
-    """The frame that is the routing id of who asked; `head` frames stand before a request's body."""
+    """The frame with the routing id of the asking client; `head` frames come before a request's body."""
     return head - 2 if protocol == REQ else client_identity_at_mdp(head, protocol)
 
 
@@ -108,7 +108,7 @@ cdef inline int request_head(
     Frames *head, const void *identity, size_t identity_size, int protocol,
     const void *ticket, size_t ticket_size,
 ) except -1 nogil:
-    """What stands in front of a request's body on its way to a worker."""
+    """The frames before the body of a request on its way to a worker."""
     if protocol == REQ:
         return head_req(head, identity, identity_size, ticket, ticket_size)
     if protocol == PPP:
@@ -116,7 +116,7 @@ cdef inline int request_head(
     return head_mdp(head, identity, identity_size, protocol, ticket, ticket_size)
 
 
-# Put an empty frame behind the routing id.
+# Put an empty frame after the routing id.
 cdef int lead(Frames *head) except -1 nogil
 # HEARTBEAT for a worker of PPP or MDP.
 cdef int heartbeat_head(

@@ -52,7 +52,7 @@ cdef int frames_move(Frames *to, zmq_msg_t *source, int count) except -1 nogil
 # Append copies of `count` frames; what is large is shared, not copied.
 cdef int frames_copy(Frames *to, zmq_msg_t *source, int count) except -1 nogil
 # Index of the empty frame that ends the address stack of 1 to max_depth frames, or NO_DELIMITER
-# (no frame is empty, or none stands before it) or TOO_DEEP.
+# (no frame is empty, or none comes before it) or TOO_DEEP.
 cdef int find_delimiter(const Frames *frames, int max_depth) noexcept nogil
 
 
@@ -111,4 +111,4 @@ cdef inline void frames_swap(Frames *one, Frames *other) noexcept nogil:
 cdef class Envelope:
     cdef Frames parts      # address, delimiter if it has one, body
     cdef int depth         # frames of the address
-    cdef bint delimited    # an empty frame stands behind the address
+    cdef bint delimited    # an empty frame follows the address

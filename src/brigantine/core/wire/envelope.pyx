@@ -272,7 +272,7 @@ cdef class Envelope:
         )
 
     def reply(self, body):
-        """A new envelope for who sent this one: the same address, framed alike, with another body."""
+        """A new envelope for the sender of this one: the same address and framing, with another body."""
         return type(self)(self.address, body, delimiter=self.delimited)
 
     def frames(self):
@@ -286,12 +286,12 @@ cdef class Envelope:
 
     @property
     def delimiter(self):
-        """Whether an empty frame stands between address and body."""
+        """Whether an empty frame is between address and body."""
         return bool(self.delimited)
 
     @property
     def body(self):
-        """The frames behind address and delimiter, a list of bytes."""
+        """The frames after address and delimiter, a list of bytes."""
         return frames_list(&self.parts, self.depth + self.delimited, self.parts.count)
 
     @property

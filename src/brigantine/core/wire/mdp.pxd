@@ -141,7 +141,7 @@ cdef inline int client_reply_head(
 ) except -1 nogil:
     """Make of a request's frames the head of its reply, and return how many they are.
 
-    `head` is how many stand before its body: the last two are the command of 0.2 and the service.
+    `head` is how many come before its body: the last two are the command of 0.2 and the service.
     """
     if protocol != MDP02:
         return head
@@ -153,7 +153,7 @@ cdef inline int client_reply_head(
 
 
 cdef inline int client_identity_at_mdp(int head, int protocol) noexcept nogil:
-    """The frame that is the routing id of who asked; `head` frames stand before a request's body."""
+    """The frame with the routing id of the asking client; `head` frames come before a request's body."""
     if protocol == MDP01:
         return head - 4  # id... [] "MDPC01" service
     return 0 if head == 4 else head - 5  # id "MDPC02" command service; in a dialect id... [] "MDPC02" ...
@@ -183,7 +183,7 @@ cdef inline int mdp_worker_says(int byte, int protocol) noexcept nogil:
 
 
 cdef inline bint ready_announces(const Frames *frames, int at, Command *made) noexcept nogil:
-    """What stands behind the service in READY: nothing, a capacity, or a capacity and an interval."""
+    """What follows the service in READY: nothing, a capacity, or a capacity and an interval."""
     if frames.count > at:
         made.capacity = decode_capacity(
             <const unsigned char *>zmq_msg_data(&frames.at[at]), frame_size(frames, at)
@@ -249,7 +249,7 @@ cdef inline int head_mdp(
     Frames *head, const void *identity, size_t identity_size, int protocol,
     const void *ticket, size_t ticket_size,
 ) except -1 nogil:
-    """What stands in front of a request's body."""
+    """The frames before the body of a request."""
     head_mdp_command(head, identity, identity_size, protocol, REQUEST)
     frame_set(&head.at[head.count], ticket, ticket_size)
     frame_empty(&head.at[head.count + 1])
@@ -260,7 +260,7 @@ cdef inline int head_mdp(
 cdef inline int leaving_mdp(
     Frames *head, const void *identity, size_t identity_size, int protocol
 ) except -1 nogil:
-    """The answer to LEAVING: behind a HEARTBEAT."""
+    """The answer to LEAVING: after a HEARTBEAT."""
     head_mdp_command(head, identity, identity_size, protocol, heartbeat_byte(protocol))
     frame_set(&head.at[head.count], LEAVING, strlen(LEAVING))
     head.count += 1

@@ -72,7 +72,7 @@ cdef inline Command parse_ppp_word(const Frames *frames, Command made) noexcept 
 cdef inline int head_ppp(
     Frames *head, const void *identity, size_t identity_size, const void *ticket, size_t ticket_size
 ) except -1 nogil:
-    """What stands in front of a request's body."""
+    """The frames before the body of a request."""
     frames_reserve(head, 3)
     frame_set(&head.at[0], identity, identity_size)
     frame_set(&head.at[1], ticket, ticket_size)

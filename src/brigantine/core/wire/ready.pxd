@@ -14,7 +14,7 @@ cdef enum:
 cdef inline int64_t decode_uint(
     const unsigned char *data, size_t size, size_t *at, uint64_t least, uint64_t most
 ) noexcept nogil:
-    """The number that begins at `at`, which is moved behind it; -1 for anything else."""
+    """The number that begins at `at`, which is moved after it; -1 for anything else."""
     cdef uint64_t value = 0
     cdef size_t begin = at[0], end = begin + 1
     if begin >= size:
@@ -50,7 +50,7 @@ cdef inline int decode_interval(const unsigned char *data, size_t size) noexcept
 cdef inline bint decode_both(
     const unsigned char *data, size_t size, int *capacity, int *interval
 ) noexcept nogil:
-    """One frame with a capacity, and an interval behind it or none (0)."""
+    """One frame with a capacity, and an interval after it or none (0)."""
     cdef size_t at = 0
     cdef int64_t value = decode_uint(data, size, &at, 1, MAX_CAPACITY)
     if value < 0:

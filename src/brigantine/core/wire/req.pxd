@@ -74,7 +74,7 @@ cdef inline Command parse_req_worker(const Frames *frames) noexcept nogil:
 cdef inline int head_req(
     Frames *head, const void *identity, size_t identity_size, const void *ticket, size_t ticket_size
 ) except -1 nogil:
-    """What stands in front of a request's body on its way to a REQ worker."""
+    """The frames before the body of a request on its way to a REQ worker."""
     frames_reserve(head, 4)
     frame_set(&head.at[0], identity, identity_size)
     frame_empty(&head.at[1])

@@ -1,4 +1,4 @@
-"""Copies of what a device passes on, for whoever looks on: they never make it wait."""
+"""Copies of what a device passes on, for observers: they never make it wait."""
 
 from __future__ import annotations
 

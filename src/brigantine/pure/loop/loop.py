@@ -224,7 +224,7 @@ class Loop:
         return min(longest, max(0.0, due - now))
 
     def _now(self, slept: float) -> float:
-        """Seconds on the loop's own clock, which stands still while the process is stopped.
+        """Seconds on the loop's own clock, which stops while the process is suspended.
 
         When a whole heartbeat interval, or PAUSE, went by that the loop neither asked to sleep nor was
         at work, the process was stopped (SIGSTOP, a suspended machine): what its peers sent meanwhile
@@ -410,7 +410,7 @@ class Loop:
         with contextlib.suppress(zmq.Again):  # nobody takes the answers
             self._control.send(question + answer, _DONTWAIT)
 
-    # -- for who watches ----------------------------------------------------------------------
+    # -- for readers of events -----------------------------------------------------------------
 
     def _watch(self, watched: bool) -> None:
         self._watched = watched and self._events is not None

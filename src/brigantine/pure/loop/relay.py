@@ -33,7 +33,7 @@ class _Way:
         self.target = target
         #: Whether messages can go that way.
         self.leads = source.type != zmq.PUSH
-        #: Whether a ROUTER stands at its end.
+        #: Whether a ROUTER is at its end.
         self.routes = target.type == zmq.ROUTER
         self.counter = counter
         #: A message that has found no room.
@@ -46,10 +46,10 @@ class Relay:
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
     and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
     ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE,
-    RESUME and MOVE.  What stands behind the last is given to ``move``, which answers it: it may use
+    RESUME and MOVE.  What follows the last is given to ``move``, which answers it: it may use
     the sockets, too.
 
-    A message for which the other side has no room waits, and nothing behind it is read meanwhile; what a
+    A message for which the other side has no room waits, and nothing after it is read meanwhile; what a
     ROUTER can't take, for one peer of many, is dropped and counted, and so is what comes for one that
     has yet to take more than ``peer_bytes``.  ``watches``, one for each side at most, are
     ``ConnectionWatch`` of ``brigantine.net.descriptors``, and read here.  ``keeper``, for XSUB and XPUB, is
@@ -79,7 +79,7 @@ class Relay:
         self._watches = watches
         self._keeper = keeper
         self._capture = None if capture is None else Capture(capture)
-        #: Of the peers behind a ROUTER.
+        #: Of the peers of a ROUTER.
         self._accounts = Accounts(peer_bytes)
         self._count = dict.fromkeys(DEVICE_COUNTERS, 0)
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
@@ -157,7 +157,7 @@ class Relay:
             poller.register(socket, events)
         ready = dict(poller.poll(math.ceil(MAX_SLEEP * 1000.0)))
         # A side that is not asked for anything is looked at now and then all the same: libzmq frees what
-        # peers that have gone leave behind when its socket is used.
+        # peers that have gone leave when its socket is used.
         for way in self._ways:
             if way.source not in wanted:
                 way.source.getsockopt(zmq.EVENTS)
@@ -219,7 +219,7 @@ class Relay:
         return True
 
     def _send_rest(self, way: _Way, frames: list[bytes]) -> str:
-        """The frames behind the first; returns why the message is dropped, if it is."""
+        """The frames after the first; returns why the message is dropped, if it is."""
         # The peer may go in the middle: then libzmq takes what is left, and throws it away.
         last = len(frames) - 1
         sent = [_sent(way.target, frames, index) for index in range(1, last)]

@@ -30,7 +30,7 @@ class Work:
         #: The session's address, as Sessions has it.
         self.key = key
         self.body = body
-        #: The request's, of a client of ours.
+        #: The request's, of one of our clients.
         self.number = 0
         #: Its client understands heads; it understands a broker's error answers.
         self.ours = self.told = False
@@ -78,7 +78,7 @@ class Task:
 
     @property
     def place(self) -> int:
-        """Where the session stands, for ``push()``."""
+        """The place of the session, for ``push()``."""
         self._of_loop()
         return 0
 

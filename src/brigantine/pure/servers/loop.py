@@ -127,7 +127,7 @@ class ServerLoop(Serving):
         return min([MAX_SLEEP, *waits])
 
     def _now(self, slept: float) -> float:
-        """Seconds on the loop's own clock, which stands still while the process is stopped."""
+        """Seconds on the loop's own clock, which stops while the process is suspended."""
         clock = time.monotonic()
         excess = clock - self._last - slept
         if excess > self._pause and self._worked is not None:

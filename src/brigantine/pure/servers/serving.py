@@ -37,7 +37,7 @@ class Client:
         self.connection = connection
         #: What it last sent had the empty frame; it has sent something without.
         self.delimiter = self.bare = False
-        #: It has said HELLO; it is a REQ socket, right behind the ROUTER.
+        #: It has said HELLO; it is a REQ socket, connected to the ROUTER directly.
         self.ours, self.single = False, single
 
 
@@ -108,8 +108,9 @@ class Serving:
     def _split(self, name: zmq.Frame, frames: list[bytes]) -> Parts | None:
         """Where address and body are; ``None`` where the message was dropped.
 
-        Clients that send no empty frame have ``plain`` address frames.  An empty frame behind more than
-        these ends the address stack of a client behind devices, unless that client is known to send none.
+        Clients that send no empty frame have ``plain`` address frames.  An empty frame after more than
+        these ends the address stack of a client connected through devices, unless that client is known
+        to send none.
         """
         at = find_delimiter(frames, self._config.max_depth)
         delimiter = at > 0
@@ -174,7 +175,7 @@ class Serving:
         self._works[job] = work
 
     def _take_head(self, message: Parts, head: wire.Head, now: float) -> None:
-        """A message of a client of ours."""
+        """A message of one of our clients."""
         kind, token, number = head
         if kind == wire.HELLO:
             serial = self._hear(message, now)

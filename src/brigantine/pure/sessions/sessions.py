@@ -172,7 +172,7 @@ class Sessions:
             session.descriptor = -1
 
     def reachable(self, key: bytes) -> bool:
-        """Whether there is a session of this address, and its connection stands."""
+        """Whether there is a session of this address, and its connection is open."""
         session = self._by_key.get(key)
         return session is not None and not session.cut
 

@@ -24,7 +24,7 @@ class LastValues:
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
-        #: Topic -> the frames behind it; that first which has had no message for longest.
+        #: Topic -> the frames after it; that first which has had no message for longest.
         self._kept: OrderedDict[bytes, list[bytes]] = OrderedDict()
         #: Topics as of the last question, sorted; those that have come since; whether some have gone.
         self._sorted: list[bytes] = []
@@ -70,7 +70,7 @@ class LastValues:
     def page(
         self, prefix: bytes, after: bytes | None, most: int, most_bytes: int
     ) -> tuple[list[list[bytes]], bool]:
-        """Messages under topics that begin so, sorted by topic; those behind ``after``, if there is one.
+        """Messages under topics that begin so, sorted by topic; those after ``after``, if there is one.
 
         Returns them, each a list of frames, and whether there are more: ``most`` messages of ``most_bytes``
         together are enough for once, one is always given.

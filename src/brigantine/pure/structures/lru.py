@@ -47,7 +47,7 @@ class LRUQueue(Generic[Key]):
         return next(iter(self._order), None)
 
     def remove(self, identity: Key) -> bool:
-        """Take a worker out wherever it stands.  ``False`` when it is not in the queue."""
+        """Take a worker out wherever it is.  ``False`` when it is not in the queue."""
         if identity not in self._order:
             return False
         del self._order[identity]

@@ -1,4 +1,4 @@
-"""Tickets: the short token that stands in a worker's request for the client's address.
+"""Tickets: the short token that replaces the client's address in a worker's request.
 
 A ticket is ``TICKET_SIZE`` lower-case hexadecimal digits: the slot's index, then the slot's
 generation, eight digits each.  Closing a slot moves its generation on, so a ticket that was once

@@ -1,7 +1,8 @@
-"""Clients of ours whose connection has closed: what of theirs still waits is forgotten.
+"""Our clients whose connection has closed: their waiting requests are forgotten.
 
-Nobody takes the replies, and nobody comes back for them: a client of ours has a routing id for itself, and
-a new one on a new connection.  Of others nothing is known: they may have left on purpose, or come back.
+Nobody takes the replies, and nobody comes back for them: each of our clients has a routing id for
+itself, and a new one on a new connection.  Of others nothing is known: they may have left on purpose,
+or come back.
 
 A descriptor is used again, at once as a rule, and what its former owner sent may be read after its close
 is known.  So a close counts for requests that came well before it, and for all that came on that
@@ -54,7 +55,7 @@ def clients_caught_up(board: Board) -> None:
 
 
 def _forget_waiting(board: Board, connection: int, until: int) -> None:
-    """End what waits of a client of ours, and replies in parts that have begun.
+    """End the waiting requests of one of our clients, and replies in parts that have begun.
 
     As far as they came on that connection, until that turn of the loop.
     """

@@ -79,7 +79,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         if sent == Sent.OK:
             break
         if sent == Sent.GONE:
-            leave(board, worker)  # it may have answered what it has in hand
+            leave(board, worker)  # it may have answered what it holds
         else:
             board.count["worker_full" if sent == Sent.FULL else "worker_behind"] += 1
             worker.turn = False

@@ -97,7 +97,7 @@ def _tell_misdirected(board: Board, frames: list[bytes]) -> None:
 
 
 def _is_ready(frames: list[bytes], command: Command) -> bool:
-    """Whether that is the READY of a REQ worker.  A client of ours may ask with any body."""
+    """Whether that is the READY of a REQ worker.  Our clients may ask with any body."""
     if len(frames) != command.body + 1 or frames[command.body] not in READY_WORDS:
         return False
     peer = frames[command.address - 1]

@@ -200,7 +200,7 @@ def _on_reply(
         finish(board, board.requests[slot], "failed", "failed_worker_lost", Verdict.LATE)
         matched, slot = False, Verdict.LATE
     if dropped:
-        if matched:  # behind a part the worker is still at work on the rest
+        if matched:  # after a part the worker is still at work on the rest
             verdict = Verdict.LATE if partial else Verdict.ANSWERED
             finish(board, board.requests[slot], "failed", "failed_reply_too_large", verdict)
     elif matched:

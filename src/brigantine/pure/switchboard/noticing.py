@@ -1,4 +1,4 @@
-"""What a person should know, told by whoever sees it: see ``brigantine.notices.kinds``."""
+"""What a person should know, told where it is seen: see ``brigantine.notices.kinds``."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def left_queue(board: Board, request: Request) -> None:
 def _weigh(board: Board, service: Service) -> None:
     """Bring the backlog up to date with a service, or end it when it is not needed any more."""
     backlog, config, requests, size = board.backlog, board.config, 0, 0
-    # Those that were at a worker before stand in front of all others, and may not be shed.
+    # Those that were at a worker before are in front of all others, and may not be shed.
     if service.queue and not board.requests[next(reversed(service.queue))].taken_back:
         requests, size = len(service.queue), service.bytes
     backlog.by_requests.put(service, requests)

@@ -45,7 +45,7 @@ class Service:
         self.queue: OrderedDict[int, None] = OrderedDict()
         #: Charged to these.
         self.bytes = 0
-        #: Registered workers, those of them that have nothing in hand, and places taken at all of them.
+        #: Registered workers, those of them that hold nothing, and places taken at all of them.
         self.workers = self.unoccupied = self.in_hand = 0
         #: Registered workers and requests that have not ended.
         self.users = 0

@@ -1,4 +1,4 @@
-"""Services by name: made known by who needs one, forgotten when nobody does."""
+"""Services by name: created when needed, forgotten when nobody needs them."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ class Switchboard:
         client_connected(self._board, connection)
 
     def client_left(self, connection: int, now: float) -> None:
-        """A client's connection is gone.  What waits of a client of ours on it is to be forgotten.
+        """A client's connection is gone.  Waiting requests of one of our clients on it are to be forgotten.
 
         At once what came two ticks ago or earlier, and the rest at :meth:`clients_caught_up`.
         """

@@ -14,7 +14,7 @@ __all__ = ["End", "Untold"]
 class End:
     """How a request ended, and whom to tell."""
 
-    #: What stands before the body of the answer, the routing id first.
+    #: What comes before the body of the answer, the routing id first.
     head: list[bytes]
     #: The counter that the request went to.
     reason: str
@@ -61,5 +61,5 @@ class Untold:
             del self._of_peer[end.head[0]]
 
     def pass_over(self) -> None:
-        """Put the one in front behind all others."""
+        """Put the first one after all others."""
         self.ends.rotate(-1)

@@ -1,4 +1,4 @@
-"""What happens, told to who watches: see :mod:`brigantine.events`."""
+"""What happens, told to readers of events: see :mod:`brigantine.events`."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ TOO_DEEP = -2
 def find_delimiter(frames: Sequence[bytes], max_depth: int) -> int:
     """Index of the empty frame that ends the address stack of 1 to ``max_depth`` frames.
 
-    ``NO_DELIMITER`` when no frame is empty or none stands before it, ``TOO_DEEP`` when more than
-    ``max_depth`` frames stand before it.
+    ``NO_DELIMITER`` when no frame is empty or none comes before it, ``TOO_DEEP`` when more than
+    ``max_depth`` frames come before it.
     """
     for index, frame in enumerate(frames):
         if not frame:
@@ -128,7 +128,7 @@ class Envelope:
         )
 
     def reply(self, body: bytes | Sequence[bytes]) -> Self:
-        """A new envelope for who sent this one: the same address, framed alike, with another body."""
+        """A new envelope for the sender of this one: the same address and framing, with another body."""
         return type(self)(self._address, body, delimiter=self._delimiter)
 
     def frames(self) -> list[bytes]:
@@ -142,12 +142,12 @@ class Envelope:
 
     @property
     def delimiter(self) -> bool:
-        """Whether an empty frame stands between address and body."""
+        """Whether an empty frame is between address and body."""
         return self._delimiter
 
     @property
     def body(self) -> list[bytes]:
-        """The frames behind address and delimiter, a list of bytes."""
+        """The frames after address and delimiter, a list of bytes."""
         return list(self._body)
 
     @property

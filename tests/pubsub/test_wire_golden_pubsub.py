@@ -89,6 +89,7 @@ def test_what_is_no_header_is_a_frame_of_somebody_else(frame: bytes) -> None:
 
 @pytest.mark.parametrize(
     "frame", [b"", b"\x92", bytes.fromhex("92 00 90"), bytes.fromhex("92 01 01"),
+              bytes.fromhex("92 ce 0036ee81 90"),
               bytes.fromhex("92 01 91 93 a1 61 01 01"), bytes.fromhex("92 01 91 92 c4 01 61 01")],
 )  # fmt: skip
 def test_what_is_no_heartbeat_is_not_taken_for_one(frame: bytes) -> None:

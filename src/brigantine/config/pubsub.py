@@ -58,6 +58,9 @@ class PublisherConfig(Config):
         1000, 1, 10_000_000,
         "Messages that libzmq holds for one subscriber; beyond it that one misses messages.",
     )  # fmt: skip
+    handshake_timeout: float = seconds(
+        3.0, 0.05, 3600.0, "Seconds that a peer has to finish ZMTP's handshake."
+    )
     stall_timeout: float = seconds(
         0.0, 0.0, 3600.0,
         "Seconds that publishing waits for subscribers that don't keep up, before the slowest is cut "
@@ -139,6 +142,7 @@ class SubscriberConfig(Config):
 class PublisherOptions(TypedDict, total=False):
     """What a publisher takes by name, each as in :class:`~brigantine.PublisherConfig`."""
 
+    handshake_timeout: float
     stall_timeout: float
     heartbeat_interval: float
     high_water_mark: int

@@ -28,6 +28,7 @@ def publisher_socket(context: zmq.Context[Any], config: PublisherConfig) -> zmq.
         socket.sndhwm = config.high_water_mark
         socket.rcvhwm = 0
         socket.maxmsgsize = LONGEST_TOPIC + 1
+        socket.handshake_ivl = max(1, round(config.handshake_timeout * 1000))
         keep_alive(socket)
     except BaseException:
         socket.close()

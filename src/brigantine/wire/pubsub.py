@@ -62,6 +62,8 @@ MOST_FRAMES, MOST_ANSWER_FRAMES = 64, 1024
 LIFE_BITS = 32
 #: The longest name of a publisher, in characters.
 LONGEST_NAME = 255
+#: The longest time between heartbeats that is believed, in milliseconds.
+LONGEST_INTERVAL_MS = 3_600_000
 _MOST = 1 << 64
 
 
@@ -124,7 +126,9 @@ def read_beat(frame: bytes) -> Beat | None:
     if found is None:
         return None
     interval_ms, tails = found
-    if not _is_number(interval_ms) or not interval_ms or not isinstance(tails, list):
+    if not _is_number(interval_ms) or not 0 < interval_ms <= LONGEST_INTERVAL_MS:
+        return None
+    if not isinstance(tails, list):
         return None
     if not all(_is_tail(each) for each in tails):
         return None

@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 import msgpack
+import zmq
 from harness import PATIENCE
 
 SHELLS = ("threads", "asyncio")
@@ -44,6 +45,20 @@ def header(publisher: str = "p", epoch: int = 1 << 32, number: int = 1) -> bytes
 def beat(interval_ms: int = 50, *tails: tuple[bytes, int, int], **origin: Any) -> list[bytes]:
     """A heartbeat, written by hand."""
     return [BEAT, msgpack.packb([interval_ms, [list(each) for each in tails]]), header(**origin)]
+
+
+def subscribed(xpub: zmq.Socket[bytes], *topics: bytes) -> bytes:
+    """Wait until a subscriber has said all of these to a publisher by hand; where it waits for a welcome.
+
+    What it says at first is sent in an order of libzmq's own.
+    """
+    missing, welcome = set(topics), b""
+    while missing or not welcome:
+        said = xpub.recv()
+        missing.discard(said[1:])
+        if said.startswith(b"\x01\0brigantine.welcome."):
+            welcome = said[1:]
+    return welcome
 
 
 def bodies(subscriber: Any, count: int, timeout: float = PATIENCE) -> list[bytes]:

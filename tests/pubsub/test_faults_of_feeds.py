@@ -14,7 +14,7 @@ import zmq
 from harness import Peers, wait_until
 from programs_pubsub import PublisherProcess, SlowLink
 from relay import Relay
-from shells import beat, bodies, header
+from shells import beat, bodies, header, subscribed
 
 from brigantine import ForwarderDevice, NoPublisher, NotReady
 
@@ -42,12 +42,9 @@ def xpub(peers: Peers) -> zmq.Socket[bytes]:
     return made
 
 
-def welcome_asked(xpub: zmq.Socket[bytes]) -> bytes:
-    """Wait until a subscriber of ours has subscribed to all."""
-    while True:
-        said = xpub.recv()
-        if said.startswith(b"\x01\0brigantine.welcome."):
-            return said[1:]
+def welcome_asked(xpub: zmq.Socket[bytes], *topics: bytes) -> bytes:
+    """Wait until a subscriber of ours asks for a welcome, and has subscribed to these."""
+    return subscribed(xpub, *topics)
 
 
 # -- a reader that pauses ---------------------------------------------------------------------
@@ -136,7 +133,7 @@ def test_a_publisher_that_joins_a_forwarder_is_heard_from_its_first_message(
 
 def test_a_handshake_is_not_taken_for_ready(subscriber: Maker, xpub: Any, shell: str) -> None:
     into = subscriber(xpub.last_endpoint.decode(), "a", shell=shell)
-    asked = welcome_asked(xpub)
+    asked = welcome_asked(xpub, b"a")
     with pytest.raises(
         NotReady, match=r"1 publishers should have read its subscriptions within 0\.2 s, and 0"
     ):
@@ -259,7 +256,7 @@ def test_two_alive_with_one_name_keep_their_numbers_apart_and_are_named(
 @pytest.mark.parametrize("last", [2**32 - 1, 2**63, 2**64 - 2])
 def test_numbers_go_past_any_size(subscriber: Maker, xpub: Any, last: int) -> None:
     into = subscriber(xpub.last_endpoint.decode(), "a")
-    welcome_asked(xpub)
+    welcome_asked(xpub, b"a")
     for number in (last, last + 1):
         xpub.send_multipart([b"a", b"", header(number=number)])
     assert [into.recv(10).missed for _ in range(2)] == [None, 0]
@@ -310,7 +307,7 @@ def test_silence_of_a_publisher_that_never_beats_means_nothing(
     subscriber: Maker, xpub: Any
 ) -> None:
     into = subscriber([xpub.last_endpoint.decode(), "tcp://127.0.0.1:1"], "a")
-    welcome_asked(xpub)
+    welcome_asked(xpub, b"a")
     assert into.recv(20 * INTERVAL) is None
     assert (into.stats()["silences"], into.stats()["failovers"]) == (0, 0)
 
@@ -318,7 +315,7 @@ def test_silence_of_a_publisher_that_never_beats_means_nothing(
 def test_each_publisher_tells_its_own_interval(subscriber: Maker, xpub: Any) -> None:
     """One that beats each second is not taken for dead after a tenth."""
     into = subscriber(xpub.last_endpoint.decode(), "a")
-    welcome_asked(xpub)
+    welcome_asked(xpub, b"a")
     xpub.send_multipart(beat(1000))
     assert into.recv(20 * INTERVAL) is None
     assert (into.stats()["heartbeats"], into.stats()["silences"]) == (1, 0)

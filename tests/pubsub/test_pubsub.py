@@ -10,7 +10,7 @@ import msgpack
 import pytest
 import zmq
 from harness import Peers, wait_until
-from shells import bodies, header
+from shells import bodies, header, subscribed
 
 from brigantine import (
     ConfigError,
@@ -187,8 +187,7 @@ def test_publishers_that_number_nothing_can_be_read(
     pub.linger = 0
     port = pub.bind_to_random_port("tcp://127.0.0.1")
     into = subscriber(f"tcp://127.0.0.1:{port}", "1", shell=shell)
-    assert pub.poll(10_000)
-    wait_until(lambda: pub.recv().startswith(b"\x01\0brigantine.welcome."))
+    subscribed(pub, b"1")
     pub.send(b"10001 20 45")
     pub.send_multipart([b"10001", b"20 45"])
     pub.send_multipart([b"10001", b"20", b"45"])
@@ -214,7 +213,7 @@ def test_a_message_of_endless_frames_is_dropped(subscriber: Maker, peers: Peers)
     pub.sndhwm = 0
     port = pub.bind_to_random_port("tcp://127.0.0.1")
     into = subscriber(f"tcp://127.0.0.1:{port}", "a")
-    wait_until(lambda: pub.recv().startswith(b"\x01\0brigantine.welcome."))
+    subscribed(pub, b"a")
     pub.send_multipart([b"a"] * 100_000)
     for frames in ([b"\0brigantine.beat"], [b"\0brigantine.beat", b"x", b"y"], [b"\0x", b"y"]):
         pub.send_multipart(frames)
@@ -324,7 +323,7 @@ def test_a_header_of_somebody_else_is_taken_by_its_numbers(subscriber: Maker, pe
     peers.sockets.append(pub)
     port = pub.bind_to_random_port("tcp://127.0.0.1")
     into = subscriber(f"tcp://127.0.0.1:{port}", "a")
-    wait_until(lambda: pub.recv().startswith(b"\x01\0brigantine.welcome."))
+    subscribed(pub, b"a")
     for number in (7, 8, 12, 12, 11, 13):
         pub.send_multipart([b"a", b"%d" % number, msgpack.packb(["them", 1, number])])
     found = [into.recv(10) for _ in range(4)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import BindError, BrigantineError, ConfigError, ConnectError, CoreMissing
-from .codes import DONE, FAILED, INTERRUPTED, WRONG_USE
+from .exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USE
 from .output import abandon_stdout, complain, flush_stdout, warnings_told
 from .parser import build_parser
 

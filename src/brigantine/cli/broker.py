@@ -12,8 +12,8 @@ from typing import Any
 from ..broker.base import Broker
 from ..broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPirateBroker
 from ..errors import BrokerStopped
-from .codes import DONE, INTERRUPTED
 from .descriptors import raise_file_limit
+from .exit_codes import DONE, INTERRUPTED
 from .options import add_config_options, options_from
 from .output import log_to_stderr
 from .process_options import add_log_level, add_stop_at_eof

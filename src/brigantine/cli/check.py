@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..pairs import EITHER, TYPES, Verdict, check, partners, type_name
-from .codes import DONE, FAILED
+from .exit_codes import DONE, FAILED
 from .output import complain, write_text
 from .table import aligned
 

@@ -13,7 +13,7 @@ from ..control.client import ControlClient, ControlRefused
 from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER
 from ..errors import BrokerStopped
 from ..validation.values import number
-from .codes import DONE
+from .exit_codes import DONE
 from .output import write
 from .table import aligned, printable
 from .values import reachable, seconds

@@ -11,7 +11,7 @@ from functools import partial
 
 from ..config import BrokerConfig
 from ..errors import ConfigError
-from .codes import SIGNALLED, WRONG_USE
+from .exit_codes import SIGNALLED, WRONG_USE
 from .output import write, write_text
 from .stopping import StopRequests
 from .values import at_least_one, size

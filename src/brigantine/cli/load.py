@@ -15,7 +15,7 @@ from .._impl import implementation
 from ..config.load import Plan
 from ..errors import ConfigError, OptionName
 from ..system.process_cpu import read_cpu_time
-from .codes import DONE, FAILED, SIGNALLED
+from .exit_codes import DONE, FAILED, SIGNALLED
 from .options import add_rows
 from .output import write
 from .stopping import ENDED, StopRequests

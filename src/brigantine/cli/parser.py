@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .._version import __version__
 from ..validation.calls import did_you_mean
 from . import broker, check, ctl, demo, device, load, ls, publish, request, subscribe, worker
-from .codes import WRONG_USE
+from .exit_codes import WRONG_USE
 from .output import complain, write_text
 
 if TYPE_CHECKING:

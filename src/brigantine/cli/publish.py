@@ -12,8 +12,8 @@ from ..config.table import rows
 from ..devices.ends import BIND, CONNECT
 from ..errors import ConfigError
 from ..pubsub.publisher import Publisher
-from .codes import DONE, FAILED
 from .ended import Ended
+from .exit_codes import DONE, FAILED
 from .options import add_config_options, options_from
 from .output import complain, log_to_stderr
 from .process_options import add_log_level

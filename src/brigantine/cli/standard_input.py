@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from .codes import DONE
+from .exit_codes import DONE
 
 __all__ = ["leave_at_eof", "standard_input"]
 

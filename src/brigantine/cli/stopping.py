@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from .codes import SIGNALLED
+from .exit_codes import SIGNALLED
 from .standard_input import standard_input
 
 __all__ = [

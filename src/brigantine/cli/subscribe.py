@@ -11,8 +11,8 @@ from ..config.table import rows
 from ..errors import NoPublisher
 from ..pubsub.message import Message
 from ..pubsub.subscriber import Subscriber
-from .codes import DONE, FAILED
 from .ended import Ended
+from .exit_codes import DONE, FAILED
 from .options import add_config_options, options_from
 from .output import complain, log_to_stderr, write
 from .process_options import add_log_level

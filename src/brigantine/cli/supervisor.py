@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from .codes import DONE, INTERRUPTED, SIGNALLED, WRONG_USE
+from .exit_codes import DONE, INTERRUPTED, SIGNALLED, WRONG_USE
 from .restart import is_restart
 from .stopping import RESTART_SIGNAL, STOP_SIGNALS, StopRequests, reason
 

@@ -12,7 +12,7 @@ from ..errors import ConfigError, OptionName, WrongUse
 from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
 from ..validation.values import flag, number, shown, whole
-from ..workers.base import Handles, Worker
+from ..workers.base import HandlerT, Worker
 from ..workers.readiness import Readiness
 from ..workers.threads import ThreadWorker
 from .config import MOST_PREFETCH, PipelineConfig
@@ -27,7 +27,7 @@ __all__ = ["PipelineBase", "PipelineWorker"]
 NO_RESULT = b""
 
 
-class PipelineBase(Worker[Job], Generic[Handles]):
+class PipelineBase(Worker[Job], Generic[HandlerT]):
     """The peers that a pipeline's worker serves."""
 
     @called_rightly
@@ -35,7 +35,7 @@ class PipelineBase(Worker[Job], Generic[Handles]):
         self,
         ventilators: str | Sequence[str],
         sink: str,
-        handler: Handles,
+        handler: HandlerT,
         *,
         capacity: int = 1,
         prefetch: int | None = None,

@@ -19,15 +19,15 @@ from ..net.arguments import plain_context
 from ..system.patched import refuse_patched
 from ..validation.calls import public_name
 from ..validation.values import shown, whole
-from .io_thread import Given, WorkerIO
+from .io_thread import RequestT, WorkerIO
 from .kinds import mistake_in, name_of
 from .readiness import Readiness
 from .reply import ReplyLimits
 
-__all__ = ["Handles", "Worker"]
+__all__ = ["HandlerT", "Worker"]
 
 #: What kind of function the handlers of a worker are.
-Handles = TypeVar("Handles", bound=Callable[[Any], Any])
+HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Any])
 
 #: The exit code of a forked child in which a handler has returned.
 CHILD_CODE = 1
@@ -35,7 +35,7 @@ CHILD_CODE = 1
 _log = logging.getLogger("brigantine.worker")
 
 
-class Worker(TakesOptions, ABC, Generic[Given]):
+class Worker(TakesOptions, ABC, Generic[RequestT]):
     """A handler, and the numbers that say how to connect.
 
     One kind of subclass says to whom and what to say, the other kind how the handler is called
@@ -75,10 +75,10 @@ class Worker(TakesOptions, ABC, Generic[Given]):
         #: Guards ``errors`` in the stats, which every handler's thread counts.
         self._errors = threading.Lock()
         self._process = os.getpid()
-        #: Taken by the one run.
+        #: ReplyT by the one run.
         self._once = threading.Lock()
         self._stopping = False
-        self._io: WorkerIO[Given, Any] | None = None
+        self._io: WorkerIO[RequestT, Any] | None = None
 
     def stats(self) -> dict[str, int]:
         """Counters."""
@@ -108,7 +108,7 @@ class Worker(TakesOptions, ABC, Generic[Given]):
         """What ``repr`` says beside the handler."""
 
     @abstractmethod
-    def _make_io(self) -> WorkerIO[Given, Any]:
+    def _make_io(self) -> WorkerIO[RequestT, Any]:
         """The I/O thread, not yet started."""
 
     # -- inside -------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic
 
-from .io_thread import Given
+from .io_thread import RequestT
 
 __all__ = ["TaskInbox"]
 
@@ -20,23 +20,23 @@ __all__ = ["TaskInbox"]
 LOOK = 1.0
 
 
-class TaskInbox(Generic[Given]):
+class TaskInbox(Generic[RequestT]):
     """Requests in their order, and ``None`` as the last.  To be made on the event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Given | None] = deque()
+        self._waiting: deque[RequestT | None] = deque()
         self._changed = asyncio.Event()
         #: The last has come.
         self._over = False
 
-    def put(self, request: Given | None) -> None:
+    def put(self, request: RequestT | None) -> None:
         """From the I/O thread.  Raises ``RuntimeError`` when the loop was closed."""
         self._waiting.append(request)
         self._over = request is None
         self._loop.call_soon_threadsafe(self._changed.set)
 
-    async def get(self) -> Given | None:
+    async def get(self) -> RequestT | None:
         """The next one."""
         while not self._waiting:
             await self._change(lambda: bool(self._waiting))

@@ -15,7 +15,7 @@ from ..system.signals import longest_wait
 from ..system.wakeup import Wakeup
 from .readiness import Readiness
 
-__all__ = ["Given", "HasBody", "WorkerIO"]
+__all__ = ["HasBody", "RequestT", "WorkerIO"]
 
 
 class HasBody(Protocol):
@@ -25,11 +25,11 @@ class HasBody(Protocol):
 
 
 #: What is handed to the handlers' side, and what that hands back.
-Given = TypeVar("Given", bound=HasBody)
-Taken = TypeVar("Taken")
+RequestT = TypeVar("RequestT", bound=HasBody)
+ReplyT = TypeVar("ReplyT")
 
 
-class WorkerIO(ABC, Generic[Given, Taken]):
+class WorkerIO(ABC, Generic[RequestT, ReplyT]):
     """An I/O thread with a queue of requests out of it and a queue of replies into it.
 
     The handlers' side is threads, which wait for :meth:`next_request`, or an event loop, which is
@@ -47,9 +47,9 @@ class WorkerIO(ABC, Generic[Given, Taken]):
         self._stats = stats
         self._readiness = readiness
         self._process = os.getpid()
-        self._inbox: SimpleQueue[Given | None] = SimpleQueue()
-        self._give: Callable[[Given | None], object] = self._inbox.put
-        self._outbox: SimpleQueue[Taken] = SimpleQueue()
+        self._inbox: SimpleQueue[RequestT | None] = SimpleQueue()
+        self._give: Callable[[RequestT | None], object] = self._inbox.put
+        self._outbox: SimpleQueue[ReplyT] = SimpleQueue()
         self._wakeup = Wakeup()
         self._stopping = False
         self._cut = False
@@ -58,7 +58,7 @@ class WorkerIO(ABC, Generic[Given, Taken]):
 
     # -- the handlers' side -------------------------------------------------------------------
 
-    def give_to(self, take: Callable[[Given | None], object]) -> None:
+    def give_to(self, take: Callable[[RequestT | None], object]) -> None:
         """Have the I/O thread call ``take`` with each request, and with ``None`` when it ends.
 
         To be called before :meth:`start`.
@@ -69,7 +69,7 @@ class WorkerIO(ABC, Generic[Given, Taken]):
         """Begin to connect."""
         self._thread.start()
 
-    def next_request(self) -> Given | None:
+    def next_request(self) -> RequestT | None:
         """Wait for a request; ``None`` when the thread has ended.  Raises what made it fail."""
         longest = longest_wait()
         while True:
@@ -89,10 +89,10 @@ class WorkerIO(ABC, Generic[Given, Taken]):
             raise self._error
 
     @abstractmethod
-    def answer(self, request: Given, body: list[bytes]) -> None:
+    def answer(self, request: RequestT, body: list[bytes]) -> None:
         """Give the reply to a request, or the last part of it."""
 
-    def _hand_in(self, item: Taken) -> None:
+    def _hand_in(self, item: ReplyT) -> None:
         """Give something to the I/O thread."""
         self._outbox.put(item)
         self._wakeup.set()

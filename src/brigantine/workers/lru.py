@@ -15,7 +15,7 @@ from ..handlers import Handler
 from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
 from ..validation.values import shown
-from .base import Handles, Worker
+from .base import HandlerT, Worker
 from .counters import REQ_STATS
 from .readiness import Readiness
 from .req_connection import Request
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LRUBase", "LRUWorker"]
 
 
-class LRUBase(Worker[Request], Generic[Handles]):
+class LRUBase(Worker[Request], Generic[HandlerT]):
     """Whom an LRU worker serves, whatever calls its handler."""
 
     _takes = LRUWorkerOptions
@@ -37,7 +37,7 @@ class LRUBase(Worker[Request], Generic[Handles]):
     def __init__(
         self,
         broker: str,
-        handler: Handles,
+        handler: HandlerT,
         *,
         context: zmq.Context[Any] | None = None,
         config: WorkerConfig | None = None,

@@ -15,7 +15,7 @@ from ..handlers import Handler, StreamHandler
 from ..net.arguments import service_name
 from ..validation.calls import called_rightly
 from ..wire.mdp import MMI_PREFIX
-from .base import Handles
+from .base import HandlerT
 from .codec import MDP01Codec, MDP02Codec
 from .heartbeat import HeartbeatWorker
 from .streams import StreamingThreads
@@ -28,7 +28,7 @@ __all__ = ["MajordomoBase", "MajordomoWorker", "worker_service"]
 _CODECS: dict[str, type[MDP02Codec]] = {"0.1": MDP01Codec, "0.2": MDP02Codec}
 
 
-class MajordomoBase(HeartbeatWorker, Generic[Handles]):
+class MajordomoBase(HeartbeatWorker, Generic[HandlerT]):
     """What a worker of Majordomo serves, whatever calls its handler."""
 
     _takes = WorkerOptions
@@ -38,7 +38,7 @@ class MajordomoBase(HeartbeatWorker, Generic[Handles]):
         self,
         brokers: str | Sequence[str],
         service: bytes | str,
-        handler: Handles,
+        handler: HandlerT,
         *,
         context: zmq.Context[Any] | None = None,
         config: WorkerConfig | None = None,

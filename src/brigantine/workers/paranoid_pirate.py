@@ -12,7 +12,7 @@ from ..config.protocols import Protocol
 from ..config.worker import WORKER_INTERVALS, HeartbeatWorkerOptions
 from ..handlers import Handler, StreamHandler
 from ..validation.calls import called_rightly
-from .base import Handles
+from .base import HandlerT
 from .codec import PPPCodec
 from .heartbeat import HeartbeatWorker
 from .streams import StreamingThreads
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ParanoidPirateBase", "ParanoidPirateWorker"]
 
 
-class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
+class ParanoidPirateBase(HeartbeatWorker, Generic[HandlerT]):
     """How a worker of PPP connects, whatever calls its handler."""
 
     _takes = HeartbeatWorkerOptions
@@ -32,7 +32,7 @@ class ParanoidPirateBase(HeartbeatWorker, Generic[Handles]):
     def __init__(
         self,
         brokers: str | Sequence[str],
-        handler: Handles,
+        handler: HandlerT,
         *,
         context: zmq.Context[Any] | None = None,
         config: WorkerConfig | None = None,

@@ -17,7 +17,7 @@ from ..validation.calls import ForTasks
 from ..wire.body import from_frames
 from .base import Worker
 from .inbox_aio import TaskInbox
-from .io_thread import Given, WorkerIO
+from .io_thread import RequestT, WorkerIO
 from .kinds import is_async_generator, is_coroutine, name_of
 
 __all__ = ["TaskWorker"]
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("brigantine.worker")
 
 
-class TaskWorker(Worker[Given], ForTasks):
+class TaskWorker(Worker[RequestT], ForTasks):
     """A worker whose handler is a coroutine function.
 
     The I/O thread is the same as in the workers for threads: it holds the sockets and sends the heartbeats,
@@ -171,14 +171,14 @@ class TaskWorker(Worker[Given], ForTasks):
             _log.critical("%r has ended", self, exc_info=error)
 
     async def _serve(self) -> None:
-        inbox: TaskInbox[Given] = TaskInbox()
+        inbox: TaskInbox[RequestT] = TaskInbox()
         try:
             io = self._make_io()
         except BaseException:
             self._readiness.end()
             raise
 
-        def give(request: Given | None) -> None:  # in the I/O thread
+        def give(request: RequestT | None) -> None:  # in the I/O thread
             try:
                 inbox.put(request)
             except RuntimeError:  # the loop was closed without a word
@@ -197,7 +197,7 @@ class TaskWorker(Worker[Given], ForTasks):
             atexit.unregister(io.cut)
             self._readiness.end()
 
-    async def _dispatch(self, io: WorkerIO[Given, Any], inbox: TaskInbox[Given]) -> None:
+    async def _dispatch(self, io: WorkerIO[RequestT, Any], inbox: TaskInbox[RequestT]) -> None:
         """Begin a task for each request until the I/O thread has ended, or else end it."""
         tasks: set[asyncio.Task[list[bytes]]] = set()
         try:
@@ -224,7 +224,7 @@ class TaskWorker(Worker[Given], ForTasks):
             await inbox.until_over()
             raise
 
-    async def _handle(self, io: WorkerIO[Given, Any], request: Given) -> list[bytes]:
+    async def _handle(self, io: WorkerIO[RequestT, Any], request: RequestT) -> list[bytes]:
         """The frames that end the reply to a request."""
         try:
             return await self._reply(io, request, self._handler(from_frames(request.body)))
@@ -233,12 +233,14 @@ class TaskWorker(Worker[Given], ForTasks):
         finally:
             self._leave_child()
 
-    async def _reply(self, _io: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
+    async def _reply(
+        self, _io: WorkerIO[RequestT, Any], _request: RequestT, value: Any
+    ) -> list[bytes]:
         """The frames that end the reply, from what the handler gave when it was called."""
         return self._limits.as_reply(await value)
 
     def _done(
-        self, io: WorkerIO[Given, Any], request: Given, task: asyncio.Task[list[bytes]]
+        self, io: WorkerIO[RequestT, Any], request: RequestT, task: asyncio.Task[list[bytes]]
     ) -> None:
         """Answer a request whose task has ended.
 

@@ -16,7 +16,7 @@ from ..system.background import Background
 from ..validation.calls import ForThreads
 from ..wire.body import from_frames
 from .base import Worker
-from .io_thread import Given, WorkerIO
+from .io_thread import RequestT, WorkerIO
 from .kinds import is_async, is_generator, name_of
 
 __all__ = ["ThreadWorker"]
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("brigantine.worker")
 
 
-class ThreadWorker(Worker[Given], ForThreads):
+class ThreadWorker(Worker[RequestT], ForThreads):
     """A worker whose handler is a plain function."""
 
     #: Whether the handler may be a generator function.
@@ -164,7 +164,7 @@ class ThreadWorker(Worker[Given], ForThreads):
             atexit.unregister(io.cut)
             self._readiness.end()
 
-    def _work(self, io: WorkerIO[Given, Any]) -> None:
+    def _work(self, io: WorkerIO[RequestT, Any]) -> None:
         while (request := io.next_request()) is not None:
             try:
                 body = self._reply(io, request, self._handler(from_frames(request.body)))
@@ -185,13 +185,13 @@ class ThreadWorker(Worker[Given], ForThreads):
                 f"brigantine.aio.{type(self).__name__} is for handlers that are coroutine functions"
             )
 
-    def _help(self, io: WorkerIO[Given, Any]) -> None:
+    def _help(self, io: WorkerIO[RequestT, Any]) -> None:
         try:
             self._work(io)
         except BaseException as error:  # what ends one thread ends the worker
             io.fail(error)
 
-    def _reply(self, _io: WorkerIO[Given, Any], _request: Given, value: Any) -> list[bytes]:
+    def _reply(self, _io: WorkerIO[RequestT, Any], _request: RequestT, value: Any) -> list[bytes]:
         """The frames that end the reply, from what the handler has returned."""
         self._refuse_awaitable(value)
         return self._limits.as_reply(value)

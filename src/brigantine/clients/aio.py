@@ -1,0 +1,139 @@
+"""The clients for asyncio, with the names that they have for threads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import zmq
+
+from ..config import ClientConfig, ClientOptions
+from ..net.arguments import service_name
+from ..validation.calls import called_rightly
+from ..wire.body import request_frames
+from ..wire.msgpack_body import packed, unpacked
+from .base_aio import AsyncClientBase
+from .codec import REQCodec, mdp_codec
+from .counters import MDP_STATS, STATS
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["LazyPirateClient", "MajordomoClient"]
+
+
+class LazyPirateClient(AsyncClientBase):
+    """:class:`brigantine.LazyPirateClient` with coroutines; see there for arguments and errors::
+
+        async with LazyPirateClient("tcp://127.0.0.1:5555") as client:
+            reply = await client.request(b"hello")
+
+    Any number of tasks of one event loop may use it at once.  A cancelled request closes only its own
+    socket.  On another event loop, such as that of a second ``asyncio.run``, the client continues with
+    new sockets once the first loop has ended.
+    """
+
+    _kind: ClassVar[int] = zmq.REQ
+    _names: ClassVar[dict[str, str]] = STATS
+
+    async def request(
+        self,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> bytes | list[bytes]:
+        """Send ``body`` and return the reply: ``bytes`` if it is one frame, else a list of them.
+
+        ``timeout`` (seconds for one try) and ``retries`` replace the client's own for this request.
+        Raises what :meth:`brigantine.LazyPirateClient.request` raises.
+        """
+        frames = request_frames(body)
+        return await self._ask(self._pending(REQCodec(), frames, timeout, retries))
+
+
+class MajordomoClient(AsyncClientBase):
+    """:class:`brigantine.MajordomoClient` with coroutines; see there for arguments and errors::
+
+        async with MajordomoClient("tcp://127.0.0.1:5555") as client:
+            reply = await client.request("echo", b"hello")
+            async for part in client.stream("search", b"words"):
+                print(part)
+            total = await client.call("sum", [1, 2, 3])
+
+    Any number of tasks of one event loop may use it at once.  A cancelled request closes only its own
+    socket.  On another event loop, such as that of a second ``asyncio.run``, the client continues with
+    new sockets once the first loop has ended.
+    """
+
+    _kind: ClassVar[int] = zmq.DEALER
+    _names: ClassVar[dict[str, str]] = MDP_STATS
+
+    _takes: ClassVar[type] = ClientOptions
+
+    @called_rightly
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        *,
+        context: zmq.Context[Any] | None = None,
+        config: ClientConfig | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        self.config = self._configured(ClientConfig, config, options)
+        self._codec = self._service_codec = mdp_codec(self.config.version)
+        super().__init__(brokers, context=context, config=self.config)
+
+    @classmethod
+    def options(cls, **options: Unpack[ClientOptions]) -> ClientConfig:
+        """The limits of such a client with these options, and its defaults for all others."""
+        return cls._configured(ClientConfig, None, options)
+
+    async def request(
+        self,
+        service: bytes | str,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> bytes | list[bytes]:
+        """Ask ``service`` and return the reply: ``bytes`` if it is one frame, else a list of them.
+
+        A reply in parts is returned as one, the frames of all parts in order.
+        Raises what :meth:`brigantine.MajordomoClient.request` raises.
+        """
+        codec = self._codec(service_name(service))
+        return await self._ask(self._pending(codec, request_frames(body), timeout, retries))
+
+    def stream(
+        self,
+        service: bytes | str,
+        body: bytes | Sequence[bytes],
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> AsyncGenerator[bytes | list[bytes], None]:
+        """Ask ``service`` and yield the parts of the reply as they arrive: PARTIALs, then the FINAL.
+
+        Like :meth:`brigantine.MajordomoClient.stream`, but for ``async for``.  To leave it early, use
+        ``contextlib.aclosing``, or await its ``aclose()``.
+        """
+        codec = self._codec(service_name(service))
+        frames = request_frames(body)
+        return self._parts(self._pending(codec, frames, timeout, retries, stream=True))
+
+    async def call(
+        self,
+        service: bytes | str,
+        obj: object,
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+    ) -> Any:
+        """Send ``obj`` as msgpack and return the decoded reply.
+
+        Raises what :meth:`brigantine.MajordomoClient.call` raises.
+        """
+        codec = self._codec(service_name(service))
+        reply = await self._ask(self._pending(codec, [packed(obj)], timeout, retries))
+        return unpacked(reply, codec.service)

@@ -42,7 +42,7 @@ nitpick_ignore_regex = [
         r"brigantine\.net\.descriptors\..*",
     ),  # of arguments that none but a broker or device gives
     ("py:class", r"brigantine\.pure\.structures\.(expiry|lru)\.Key"),  # type variables
-    ("py:class", r"brigantine\.workers\.base\.HandlerT"),
+    ("py:class", r"(brigantine\.workers\.base\.)?HandlerT"),
     (
         "py:class",
         r"brigantine\.pipeline\.(received|sink_io|ventilator_io)\..*",

@@ -44,16 +44,20 @@ _TOLD_APART = Protocol.MDP01 | Protocol.MDP02
 
 
 class Broker(LoopHandle, TakesOptions):
-    """What all brokers have in common; :class:`~brigantine.LRUBroker` and its like say what they speak.
+    """Base class of all brokers; subclasses such as :class:`~brigantine.LRUBroker` select the protocols.
 
-    ``frontend`` (clients) and ``backend`` (workers) are an endpoint or several each: ``tcp://``,
-    ``ipc://`` or ``inproc://``; ``tcp://HOST:*`` takes a free port.  ``impl`` is ``"core"``
-    (compiled, the default) or ``"pure"``.  With ``context`` the broker lives in that
-    ``zmq.Context`` and shares its inproc endpoints; otherwise it has one of its own.  ``control``,
-    an endpoint or several that only this machine can reach, answers what docs/control.md says.
+    - ``frontend``, ``backend``: the endpoints of clients and of workers, one or several each: ``tcp://``,
+      ``ipc://`` or ``inproc://``; ``tcp://HOST:*`` takes a free port.
+    - ``impl``: ``"core"`` (compiled, the default) or ``"pure"``.
+    - ``context``: the ``zmq.Context`` in which the broker lives, sharing its inproc endpoints; by
+      default the broker has its own.
+    - ``control``: one or several endpoints, reachable only from this machine, for commands
+      (docs/control.md).
+    - ``options``: the fields of :class:`~brigantine.config.BrokerConfig`.
 
     It runs from construction until :meth:`stop` or :meth:`drain`, or the end of a ``with`` block.  Any
-    thread may call every method, and a signal handler :meth:`stats`, :meth:`drain` and :meth:`stop`.
+    thread may call every method, and a signal handler may call :meth:`stats`, :meth:`drain` and
+    :meth:`stop`.
 
     Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work and
     :class:`~brigantine.errors.BindError` for one that can't be bound.

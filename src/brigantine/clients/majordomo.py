@@ -51,6 +51,7 @@ class MajordomoClient(ClientBase):
       ``max_message_bytes``, whose default it has.
     - ``version``: the version of the protocol.  ``"0.2"`` has replies in parts; ``"0.1"`` is for
       brokers that know no other.
+    - ``config``: a :class:`~brigantine.ClientConfig`, instead of single options.
 
     Any number of threads may use one client at once, and it keeps working in a forked child.  A service is
     ``bytes``, or ``str``, which is sent as UTF-8.  The broker itself answers services whose names begin

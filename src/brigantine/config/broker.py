@@ -36,39 +36,41 @@ class BrokerConfig(Config):
     )  # fmt: skip
     liveness: int = count(3, 2, 1000, "Intervals of silence after which a peer counts as gone.")
     queue_limit: int = count(
-        100_000, 0, 50_000_000, "Requests that may wait for a worker; beyond it a request is shed."
+        100_000,
+        0,
+        50_000_000,
+        "Requests that may wait for a worker; beyond this a request is shed.",
     )
     max_services: int = count(
         10_000, 1, 10_000_000,
-        "Services that may be known at once; a request or READY for one more is refused.",
+        "Services that may be known at once; a request or READY for another one is refused.",
     )  # fmt: skip
     busy_liveness: int = count(
         0, 0, 1_000_000,
-        "Intervals of silence after which a worker that is at work counts as gone; 0: as ``liveness``.",
+        "Intervals of silence after which a busy worker counts as gone; 0: as ``liveness``.",
     )  # fmt: skip
     queue_bytes: int = size(
         256 * 1024 * 1024, 0, 1 << 50,
-        "Memory that waiting requests may hold (their bytes and what holding them costs).",
+        "Memory that waiting requests may hold (their bytes and the overhead).",
     )  # fmt: skip
     request_ttl: float = seconds(
         60.0, 0.001, 30 * 86400.0,
-        "Seconds from acceptance until a request that has no reply fails.",
+        "Seconds from acceptance until a request without a reply fails.",
         doubtful=10_000.0,
     )  # fmt: skip
     retries: int | None = count(
         None, 0, 1000,
-        "How often a request is sent to another worker after its worker was lost. For that the bodies of "
-        "requests in flight are kept, ``queue_bytes`` of them at most: beyond it a request loses its "
-        "retries.",
+        "How often a request is sent to another worker after its worker was lost. For this the bodies of "
+        "requests in flight are kept, up to ``queue_bytes``; beyond that a request loses its retries.",
         unset="the broker's own",
     )  # fmt: skip
     service_grace: float = seconds(
         2.0, 0.0, 3600.0,
-        "Seconds that a request for a service without workers waits for one, whose client wants to be "
+        "Seconds that a request for a service without workers waits for one, if its client wants to be "
         "told.",
     )  # fmt: skip
     handshake_timeout: float = seconds(
-        3.0, 0.05, 3600.0, "Seconds that a peer has to finish ZMTP's handshake."
+        3.0, 0.05, 3600.0, "Seconds within which a peer must finish ZMTP's handshake."
     )
     max_message_bytes: int = size(
         16 * 1024 * 1024, 1024, 1 << 40,
@@ -76,7 +78,7 @@ class BrokerConfig(Config):
     )  # fmt: skip
     max_frames: int = count(256, 4, 65536, "Most frames in one message, address stack included.")
     max_depth: int = count(
-        16, 1, 255, "Most address frames before the empty delimiter (hops a request has passed)."
+        16, 1, 255, "Most address frames before the empty delimiter (hops of a request)."
     )
     high_water_mark: int = count(
         1000, 1, 10_000_000,
@@ -84,25 +86,25 @@ class BrokerConfig(Config):
     )  # fmt: skip
     peer_bytes: int = size(
         64 * 1024 * 1024, 0, 1 << 50,
-        "Memory that messages handed to one peer may hold until its system has taken them. One message "
-        "always may; those of less than 4 KiB are bounded by ``high_water_mark`` alone.",
+        "Memory that messages for one peer may hold until its system has taken them. A single message "
+        "may exceed it; messages of less than 4 KiB are limited only by ``high_water_mark``.",
     )  # fmt: skip
     io_threads: int = count(
-        1, 1, 64, "I/O threads of a context of its own; unused when a context is passed in."
+        1, 1, 64, "I/O threads of the broker's own context; unused when a context is passed in."
     )
     drain_timeout: float = seconds(
         10.0, 0.0, 86400.0,
-        "Seconds that draining waits for accepted work before it stops all the same.",
+        "Seconds that draining waits for accepted requests before the broker stops anyway.",
     )  # fmt: skip
     strict: bool = switch(
         False,
-        "Refuse peers of published dialects: PPP in words, MDP 0.2 with an empty frame in front.",
+        "Refuse peers of published dialects: PPP in words, MDP 0.2 with a leading empty frame.",
     )
     workers_at_frontend: bool | None = switch(
         None,
-        "Serve workers of MDP at the frontend, too, where workers have a backend: whoever reaches the "
-        "frontend may then serve any service.",
-        unset="while nobody but this machine can reach the frontend",
+        "Also serve MDP workers at the frontend if workers have a backend: whoever reaches the frontend "
+        "may then serve any service.",
+        unset="while the frontend can be reached only from this machine",
     )
 
     def _check_together(self) -> None:
@@ -122,9 +124,9 @@ class BrokerConfig(Config):
 
 
 class BrokerOptions(TypedDict, total=False):
-    """What a broker takes by name, each as in :class:`~brigantine.BrokerConfig`.
+    """The options of a broker by name, each as in :class:`~brigantine.BrokerConfig`.
 
-    For functions of one's own that pass them on: ``def start(**options: Unpack[BrokerOptions])``.
+    For your own functions that pass them on: ``def start(**options: Unpack[BrokerOptions])``.
     """
 
     heartbeat_interval: float | None

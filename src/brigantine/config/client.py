@@ -30,17 +30,17 @@ class ClientConfig(Config):
     )
     retries: int | None = count(
         None, 0, 1000, "Tries that may follow the first.",
-        unset=f"{_RETRIES}, or so many that each broker is asked once",
+        unset=f"{_RETRIES}, or as many as ask each broker once",
     )  # fmt: skip
     backoff: float = seconds(
         0.1, 0.0, 3600.0,
-        "Seconds of the longest pause before a broker is asked again that this request has tried already.",
+        "Seconds of the longest pause before a request asks the same broker again.",
     )  # fmt: skip
     backoff_max: float = seconds(5.0, 0.0, 3600.0, "Seconds to which that pause doubles.")
     max_request_bytes: int = like(
         BrokerConfig, "max_message_bytes",
-        says="Largest request, as the broker's ``max_message_bytes``; a larger one is refused before it "
-        "is sent.",
+        says="Largest request, the same as the broker's ``max_message_bytes``; a larger one is refused "
+        "before it is sent.",
     )  # fmt: skip
     version: Literal["0.1", "0.2"] = choice(
         "0.2", ("0.1", "0.2"), "Version of the Majordomo Protocol to speak."
@@ -52,7 +52,7 @@ class ClientConfig(Config):
 
 
 class LazyPirateOptions(TypedDict, total=False):
-    """What a client of REQ takes by name, each as in :class:`~brigantine.ClientConfig`."""
+    """The options of a REQ client by name, each as in :class:`~brigantine.ClientConfig`."""
 
     timeout: float
     retries: int | None
@@ -62,6 +62,6 @@ class LazyPirateOptions(TypedDict, total=False):
 
 
 class ClientOptions(LazyPirateOptions, total=False):
-    """What a client of MDP takes by name: all of :class:`~brigantine.ClientConfig`."""
+    """The options of an MDP client by name: all of :class:`~brigantine.ClientConfig`."""
 
     version: Literal["0.1", "0.2"]

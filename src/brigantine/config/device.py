@@ -30,22 +30,22 @@ class DeviceConfig(Config):
     max_message_bytes: int = like(
         BrokerConfig,
         "max_message_bytes",
-        says="Largest frame: who sends a larger one is hung up on.",
+        says="Largest frame; the connection of a peer that sends a larger one is closed.",
     )
     io_threads: int = like(BrokerConfig, "io_threads")
     peer_bytes: int = like(
         BrokerConfig, "peer_bytes",
-        says="For a queue alone: memory that replies handed to one client may hold until its system has "
-        "taken them.",
+        says="Only for a queue: memory that replies for one client may hold until its system has taken "
+        "them.",
     )  # fmt: skip
     last_values: int = like(
         PublisherConfig, "last_values",
-        says="For a forwarder alone: topics whose last message is kept for subscribers that come late "
-        "and ask; 0: none.",
+        says="Only for a forwarder: topics whose last message is kept for late subscribers that ask; 0: "
+        "none.",
     )  # fmt: skip
     last_values_bytes: int = like(
         PublisherConfig, "last_values_bytes",
-        says="For a forwarder alone: memory that these may hold.",
+        says="Only for a forwarder: memory that these may hold.",
     )  # fmt: skip
 
 
@@ -58,21 +58,21 @@ class _Options(TypedDict, total=False):
 
 
 class QueueOptions(_Options, total=False):
-    """What a queue takes by name, each as in :class:`~brigantine.DeviceConfig`."""
+    """The options of a queue by name, each as in :class:`~brigantine.DeviceConfig`."""
 
     peer_bytes: int
 
 
 class ForwarderOptions(_Options, total=False):
-    """What a forwarder takes by name, each as in :class:`~brigantine.DeviceConfig`."""
+    """The options of a forwarder by name, each as in :class:`~brigantine.DeviceConfig`."""
 
     last_values: int
     last_values_bytes: int
 
 
 class StreamerOptions(_Options, total=False):
-    """What a streamer takes by name, each as in :class:`~brigantine.DeviceConfig`."""
+    """The options of a streamer by name, each as in :class:`~brigantine.DeviceConfig`."""
 
 
 class DeviceOptions(QueueOptions, ForwarderOptions, total=False):
-    """What devices take by name: all of :class:`~brigantine.DeviceConfig`."""
+    """The options of devices by name: all of :class:`~brigantine.DeviceConfig`."""

@@ -56,7 +56,7 @@ class PublisherConfig(Config):
     heartbeat_interval: float = seconds(1.0, 0.01, 3600.0, "Seconds between heartbeats.")
     high_water_mark: int = count(
         1000, 1, 10_000_000,
-        "Messages that libzmq holds for one subscriber; beyond it that one misses messages.",
+        "Messages that libzmq holds for one subscriber; beyond this it misses messages.",
     )  # fmt: skip
     handshake_timeout: float = seconds(
         3.0, 0.05, 3600.0, "Seconds that a peer has to finish ZMTP's handshake."
@@ -68,22 +68,22 @@ class PublisherConfig(Config):
     )  # fmt: skip
     queue_limit: int = count(
         10_000, 1, 50_000_000,
-        "Messages that may wait for the publisher's thread; beyond it ``publish()`` waits.",
+        "Messages that may wait for the publisher's thread; beyond this ``publish()`` waits.",
     )  # fmt: skip
     queue_bytes: int = size(64 * 1024 * 1024, 1024, 1 << 50, "Memory that these may hold.")
     max_topics: int = count(
         100_000, 1, 50_000_000,
-        "Topics whose messages are numbered; beyond it the one not used for longest is forgotten.",
+        "Topics whose messages are numbered; beyond this the least recently used one is forgotten.",
     )  # fmt: skip
     last_values: int = count(
         0, 0, 50_000_000,
-        "Topics whose last message is kept for subscribers that come late and ask; 0: none.",
+        "Topics whose last message is kept for late subscribers that ask; 0: none.",
     )  # fmt: skip
     last_values_bytes: int = size(64 * 1024 * 1024, 0, 1 << 50, "Memory that these may hold.")
     max_message_bytes: int = size(16 * 1024 * 1024, 1024, 1 << 40, "Largest body of a message.")
     linger: float = seconds(
         1.0, 0.0, 86400.0,
-        "Seconds that closing gives what was published to leave.",
+        "Seconds that published messages have to leave at the end.",
     )  # fmt: skip
     io_threads: int = count(
         1, 1, 64,
@@ -101,7 +101,7 @@ class SubscriberConfig(Config):
 
     heartbeat_interval: float = seconds(
         1.0, 0.01, 3600.0,
-        "Seconds between heartbeats, of publishers that have not said their own.",
+        "Seconds between heartbeats, for publishers that have not announced their own.",
     )  # fmt: skip
     liveness: int = count(
         3, 2, 1000,
@@ -113,25 +113,25 @@ class SubscriberConfig(Config):
     )  # fmt: skip
     queue_limit: int = count(
         10_000, 1, 50_000_000,
-        "Messages that may wait for the reader; beyond it what comes is shed.",
+        "Messages that may wait for the reader; beyond this further ones are shed.",
     )  # fmt: skip
     queue_bytes: int = size(64 * 1024 * 1024, 1024, 1 << 50, "Memory that these may hold.")
     conflate: bool = switch(
         False,
-        "Keep of each topic the latest message only, as long as nobody reads.",
+        "Keep only the latest message of each topic, as long as nobody reads.",
     )  # fmt: skip
     last_values: bool = switch(
         False,
-        "Ask for the last message of each topic, of publishers and forwarders that keep them.",
+        "Ask publishers and forwarders that keep them for the last message of each topic.",
     )  # fmt: skip
     max_topics: int = count(
         100_000, 1, 50_000_000,
-        "Numbers that are kept, one for each topic of each publisher; beyond it the oldest is "
+        "Numbers that are kept, one for each topic of each publisher; beyond this the oldest is "
         "forgotten.",
     )  # fmt: skip
     max_message_bytes: int = size(
         16 * 1024 * 1024, 1024, 1 << 40,
-        "Largest frame: a publisher that sends a larger one is hung up on.",
+        "Largest frame; the connection of a publisher that sends a larger one is closed.",
     )  # fmt: skip
     io_threads: int = count(
         1, 1, 64,

@@ -38,33 +38,33 @@ class ServerConfig(Config):
     )
     max_sessions: int = count(
         200_000, 1, 10_000_000,
-        "Sessions that may be open at once; who would open one more is refused.",
+        "Sessions that may be open at once; another one is refused.",
     )  # fmt: skip
     session_requests: int = count(
         1000, 1, 10_000_000, "Requests of one session that may wait for a handler."
     )
     session_bytes: int = size(
         16 * 1024 * 1024, 0, 1 << 50,
-        "Memory that the waiting requests of one session may hold; one request always may.",
+        "Memory that the waiting requests of one session may hold; a single request may exceed it.",
     )  # fmt: skip
     session_concurrency: int = count(
-        1, 1, 1_000_000, "Handlers that may be at work for one session at once."
+        1, 1, 1_000_000, "Handlers that may run for one session at once."
     )
     hops: int = count(
         0, 0, 254,
-        "Address frames in front of the client's own, where clients that send no empty frame come "
-        "through devices: one for each device.",
+        "Address frames before the client's own, if clients that send no empty frame come through "
+        "devices: one for each device.",
     )  # fmt: skip
     queue_limit: int = like(
-        BrokerConfig, "queue_limit", says="Requests that may wait for a handler, of all sessions."
+        BrokerConfig, "queue_limit", says="Requests that may wait for a handler, over all sessions."
     )
     queue_bytes: int = like(
         BrokerConfig, "queue_bytes", says="Memory that waiting requests may hold."
     )
     request_ttl: float = like(
         BrokerConfig, "request_ttl",
-        says="Seconds from acceptance until a request that has no reply fails. A thread whose handler is "
-        "at work for longer is replaced.",
+        says="Seconds from acceptance until a request without a reply fails. A thread whose handler runs "
+        "for longer is replaced.",
     )  # fmt: skip
     max_message_bytes: int = like(
         BrokerConfig, "max_message_bytes",
@@ -81,7 +81,7 @@ class ServerConfig(Config):
     )  # fmt: skip
     peer_bytes: int = like(
         BrokerConfig, "peer_bytes",
-        says="Memory that messages handed to one client may hold until its system has taken them.",
+        says="Memory that messages for one client may hold until its system has taken them.",
     )  # fmt: skip
     handshake_timeout: float = like(BrokerConfig, "handshake_timeout")
     io_threads: int = like(BrokerConfig, "io_threads")
@@ -105,9 +105,9 @@ class ServerConfig(Config):
 
 
 class ServerOptions(TypedDict, total=False):
-    """What a server takes by name, each as in :class:`~brigantine.ServerConfig`.
+    """The options of a server by name, each as in :class:`~brigantine.ServerConfig`.
 
-    For functions of one's own that pass them on: ``def start(**options: Unpack[ServerOptions])``.
+    For your own functions that pass them on: ``def start(**options: Unpack[ServerOptions])``.
     """
 
     session_timeout: float

@@ -36,7 +36,7 @@ class WorkerConfig(Config):
     _example = "liveness=5"
     heartbeat_interval: float | None = like(
         BrokerConfig, "heartbeat_interval",
-        says="Seconds between heartbeats on a silent connection, as the broker has it.",
+        says="Seconds between heartbeats on a silent connection, the same as the broker's.",
         unset=f"{WORKER_INTERVALS[Protocol.REQ]:g} for REQ, else the protocol's own",
     )  # fmt: skip
     liveness: int = like(
@@ -56,7 +56,7 @@ class WorkerConfig(Config):
         1.0,
         0.0,
         3600.0,
-        "Seconds that a worker which begins waits for a first broker to confirm it.",
+        "Seconds that a starting worker waits for a first broker to confirm it.",
     )
     capacity: int = count(
         1, 1, 4096, "Requests that are handled at once, each in a thread or a task."
@@ -67,7 +67,7 @@ class WorkerConfig(Config):
     )
     reconnect_min: float | None = like(
         BrokerConfig, "heartbeat_interval",
-        says="Seconds of the first pause before a broker is connected to again.",
+        says="Seconds of the first pause before reconnecting to a broker.",
         unset=f"``heartbeat_interval``, at most {_FIRST_PAUSE:g}",
     )  # fmt: skip
     #: RFC 6 and its reference worker have this default.
@@ -95,7 +95,7 @@ class WorkerConfig(Config):
 
     @property
     def first_pause(self) -> float | None:
-        """``reconnect_min``, or what stands for it; ``None`` while there is no interval."""
+        """``reconnect_min``, or what replaces it; ``None`` while there is no interval."""
         if self.reconnect_min is not None or self.heartbeat_interval is None:
             return self.reconnect_min
         return min(self.heartbeat_interval, _FIRST_PAUSE)
@@ -120,7 +120,7 @@ class WorkerConfig(Config):
 
 
 class LRUWorkerOptions(TypedDict, total=False):
-    """What a worker of an LRU broker takes by name, each as in :class:`~brigantine.WorkerConfig`."""
+    """The options of an LRU worker by name, each as in :class:`~brigantine.WorkerConfig`."""
 
     heartbeat_interval: float | None
     liveness: int
@@ -130,7 +130,7 @@ class LRUWorkerOptions(TypedDict, total=False):
 
 
 class HeartbeatWorkerOptions(LRUWorkerOptions, total=False):
-    """What a worker of PPP takes by name, each as in :class:`~brigantine.WorkerConfig`."""
+    """The options of a PPP worker by name, each as in :class:`~brigantine.WorkerConfig`."""
 
     capacity: int
     announce_interval: bool
@@ -139,6 +139,6 @@ class HeartbeatWorkerOptions(LRUWorkerOptions, total=False):
 
 
 class WorkerOptions(HeartbeatWorkerOptions, total=False):
-    """What a worker of MDP takes by name: all of :class:`~brigantine.WorkerConfig`."""
+    """The options of an MDP worker by name: all of :class:`~brigantine.WorkerConfig`."""
 
     version: Literal["0.1", "0.2"]

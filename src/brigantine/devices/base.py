@@ -42,17 +42,23 @@ CAPTURE_KINDS = {"pub": int(zmq.PUB), "push": int(zmq.PUSH)}
 
 
 class Device(LoopHandle, TakesOptions):
-    """What the devices have in common; :class:`~brigantine.QueueDevice` and its like say what they pass on.
+    """Base class of all devices; subclasses such as :class:`~brigantine.QueueDevice` say what they pass on.
 
-    ``frontend`` and ``backend`` are an endpoint or several each, which are bound; with ``>`` in front
-    the device connects to it (``@`` stands for bind): a bridge between two networks does one on one side.
-    ``impl``, ``context`` and ``control`` are those of a :class:`~brigantine.broker.Broker`.
-    ``capture`` is an endpoint, or several, where a copy of all that is passed on can be had: of a PUB
-    socket, or of a PUSH with ``capture_as="push"``.  Copies never hold up the device: who does not
-    read misses some.
+    - ``frontend``, ``backend``: one or several endpoints each.  Each is bound, or connected to if it begins
+      with ``>`` (``@`` means bind): a bridge between two networks connects on one side.
+    - ``impl``, ``context``, ``control``: as for a :class:`~brigantine.broker.Broker`.
+    - ``high_water_mark``: how many messages libzmq holds for one peer in each direction.
+    - ``max_message_bytes``: the largest frame; the connection of a peer that sends a larger one is closed.
+    - ``io_threads``: I/O threads of the device's own context.
+    - ``peer_bytes``: only for a queue: the memory that replies for one client may hold until its system has
+      taken them (64 MiB).
+    - ``last_values``, ``last_values_bytes``: only for a forwarder: for how many topics the last message
+      is kept for late subscribers that ask (docs/pubsub.md), and in how much memory (64 MiB).  By
+      default none is.
+    - ``config``: a :class:`~brigantine.DeviceConfig`, instead of single options.
 
-    It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call
-    every method, and a signal handler :meth:`stats` and :meth:`stop`.
+    It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call every
+    method, and a signal handler may call :meth:`stats` and :meth:`stop`.
 
     Raises :class:`~brigantine.errors.ConfigError` for an option or endpoint that can't work,
     :class:`~brigantine.errors.BindError` for one that can't be bound and

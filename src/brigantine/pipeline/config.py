@@ -41,7 +41,7 @@ class PipelineConfig(Config):
     _example = "liveness=5"
     min_workers: int = count(
         1, 0, 1_000_000,
-        "Workers, ours and plain ones, that must be ready before the first task is given out.",
+        "Workers, brigantine's and plain ones, that must be ready before the first task is sent.",
     )  # fmt: skip
     heartbeat_interval: float = seconds(
         1.0, 0.01, 3600.0,
@@ -54,15 +54,15 @@ class PipelineConfig(Config):
     )  # fmt: skip
     high_water_mark: int = count(
         1000, 1, 10_000_000,
-        "Tasks that wait for a worker at the ventilator; results that wait at the sink to be "
-        "read, until the next ones are withheld from their workers.",
+        "Tasks that may wait for a worker at the ventilator, and results that may wait to be read at "
+        "the sink before acknowledgements are withheld from workers.",
     )  # fmt: skip
     queue_bytes: int = size(256 * 1024 * 1024, 0, 1 << 50, "The same in bytes.")
-    max_batch_tasks: int = count(1_000_000, 1, 1_000_000_000, "Tasks of one batch, at the most.")
-    max_batches: int = count(1000, 1, 1_000_000, "Batches that are open at once.")
+    max_batch_tasks: int = count(1_000_000, 1, 1_000_000_000, "Most tasks of one batch.")
+    max_batches: int = count(1000, 1, 1_000_000, "Batches that may be open at once.")
     max_peers: int = count(
         10_000, 1, 1_000_000,
-        "Workers and ventilators that are connected at once.",
+        "Workers and ventilators that may be connected at once.",
     )  # fmt: skip
     max_message_bytes: int = size(
         BrokerConfig.max_message_bytes, 1024, 1 << 40,
@@ -71,16 +71,16 @@ class PipelineConfig(Config):
     max_frames: int = like(BrokerConfig, "max_frames", says="Most frames of one task or result.")
     handshake_timeout: float = seconds(
         3.0, 0.05, 3600.0,
-        "Seconds that a peer has to finish ZMTP's handshake.",
+        "Seconds within which a peer must finish ZMTP's handshake.",
     )  # fmt: skip
     linger: float = seconds(
         1.0, 0.0, 3600.0,
-        "Seconds that closing gives to what is still to be sent.",
+        "Seconds that unsent messages have to leave at the end.",
     )  # fmt: skip
 
 
 class PipelineOptions(TypedDict, total=False):
-    """What a ventilator or a sink takes by name, each as in :class:`~brigantine.PipelineConfig`."""
+    """The options of a ventilator or a sink by name, each as in :class:`~brigantine.PipelineConfig`."""
 
     min_workers: int
     heartbeat_interval: float

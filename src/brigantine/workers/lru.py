@@ -80,27 +80,34 @@ class LRUBase(Worker[Request], Generic[HandlerT]):
 
 
 class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
-    """Calls ``handler(body)`` for each request that the broker sends, one at a time.
-
-    ``broker`` is the workers' endpoint of an :class:`~brigantine.LRUBroker`, or of any broker for
-    the guide's REQ workers.  The handler gets ``bytes`` when the body is one frame, else
-    ``list[bytes]``, and returns either.  What it raises goes to the log ``brigantine.worker`` and
-    to the client, as :func:`~brigantine.wire.req.error_reply`::
+    """Calls ``handler(body)`` for each request that the broker sends, one at a time::
 
         LRUWorker("tcp://127.0.0.1:5556", bytes.upper).run()
 
-    A thread of its own holds the connection, so a handler may compute as long as it likes.  When
-    the connection is lost, or nothing was heard for ``heartbeat_interval * liveness`` seconds (the
-    broker's libzmq answers by itself), the worker connects again and says READY again; a reply
-    to the lost connection is discarded, for the broker has given up on it.  With ``context`` the
-    sockets live in that ``zmq.Context``, which inproc endpoints need.
+    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
+    What it raises goes to the log ``brigantine.worker`` and to the client, as
+    :func:`~brigantine.wire.req.error_reply`.
 
-    A worker runs once.  When it stops, a broker of brigantine is asked for no more requests, and those
-    that were on the way are answered.  The protocol itself has no word for leaving: a request that
-    another broker sends to a worker just as it stops is lost to it, and saved by retries, the broker's or
-    the client's.
+    - ``broker``: the workers' endpoint of an :class:`~brigantine.LRUBroker`, or of any broker for the
+      guide's REQ workers.
+    - ``heartbeat_interval``, ``liveness``: the connection counts as lost when nothing was heard for
+      ``heartbeat_interval * liveness`` seconds (the broker's libzmq answers by itself).
+    - ``max_reply_bytes``, ``max_reply_frames``: limits of one reply.  Let them be the broker's
+      ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger reply is an error as
+      if the handler had raised it; the broker would drop it, or cut the worker off.
+    - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need.
+    - ``config``: a :class:`~brigantine.WorkerConfig`, instead of single options.
+
+    A separate thread holds the connection, so a handler may compute for as long as it likes.  When the
+    connection is lost, the worker reconnects and says READY again; a reply to a request of the lost
+    connection is discarded, since the broker has given up on it.
+
+    A worker runs once.  When it stops, it asks brigantine brokers for no more requests, and answers
+    those that were on the way.  The protocol itself has no message for leaving: a request that another
+    broker sends just as the worker stops is lost to it, and saved only by retries of the broker or the
+    client.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work and
-    ``TypeError`` for a handler that can't be called.
-    Source: ZeroMQ guide, chapter 3 "The Load Balancing Pattern", chapter 4 "Simple Pirate Pattern".
+    ``TypeError`` for a handler that can't be called.  Source:  ZeroMQ guide, chapter 3 "The Load
+    Balancing Pattern", chapter 4 "Simple Pirate Pattern".
     """

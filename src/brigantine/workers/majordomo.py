@@ -69,44 +69,52 @@ class MajordomoWorker(MajordomoBase[StreamHandler | Handler], StreamingThreads):
 
         MajordomoWorker("tcp://127.0.0.1:5555", "upper", bytes.upper).run()
 
-    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
-    It may be a generator function: each value that it yields goes to the client at once, as a part
-    of the reply (PARTIAL).  What it returns ends the reply (FINAL); when it returns nothing, the
-    FINAL is one empty frame, which brigantine's clients don't give to their callers.  With
-    ``version="0.1"`` all that it yields and returns is joined into one reply.  For clients of that
-    version the broker joins PARTIALs and FINAL, the empty frame included.  What a handler raises
-    goes to the log ``brigantine.worker`` and to the client, as
-    :func:`~brigantine.wire.req.error_reply`, after the parts that came before.
+    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.  It
+    may be a generator function: each value that it yields goes to the client at once, as a part of the
+    reply (PARTIAL).  What it returns ends the reply (FINAL); if it returns nothing, the FINAL is one
+    empty frame, which brigantine's clients don't pass to their callers.  With ``version="0.1"``
+    everything that it yields and returns is joined into one reply.  For 0.1 clients the broker joins
+    PARTIALs and FINAL, including the empty frame.  What a handler raises goes to the log
+    ``brigantine.worker`` and to the client, as :func:`~brigantine.wire.req.error_reply`, after the
+    parts that came before.
 
-    ``service`` is bytes or a str (sent as UTF-8).  ``version`` is that of the protocol.
+    - ``service``: bytes or a str (sent as UTF-8).
+    - ``version``: the version of the protocol.
+    - ``brokers``: the workers' endpoints of one broker or of several.  The worker registers with all of
+      them at once.
+    - ``capacity``: announced to each broker.  At most ``capacity`` requests are handled at once, over all
+      brokers, each in a thread.  Others wait in the worker in the order they came, as do requests of a new
+      connection while handlers are still busy with those of one that has ended.  Other
+      brokers may refuse a READY with a capacity above 1.
+    - ``heartbeat_interval``, ``liveness``: a broker that was silent for ``heartbeat_interval * liveness``
+      seconds is considered gone.  Use the broker's interval, or each side will declare the other dead.
+    - ``announce_interval``: makes a brigantine broker use the worker's interval.  Other brokers may
+      refuse such a READY.
+    - ``reconnect_min``, ``reconnect_max``: seconds of the pause before reconnecting to a broker that is
+      gone, by default the ``heartbeat_interval``, at most 1.  The pause doubles up to ``reconnect_max``
+      until the broker is heard again.
+    - ``max_reply_bytes``, ``max_reply_frames``: limits of one reply, or of one part of it.  Let them be
+      the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger one is
+      an error as if the handler had raised it; the broker would drop it, or cut the worker off.
+    - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need.
+    - ``config``: a :class:`~brigantine.WorkerConfig`, instead of single options.
 
-    ``brokers`` are the workers' endpoints of one broker or of several.  The worker is registered
-    with all of them at once.  Each is told ``capacity``; at most ``capacity`` requests are handled
-    at once over all of them, each in a thread, and the others wait here, first come first served.
-    So do requests of a new connection while handlers are still busy with those of one that ended.
-    A broker that is not brigantine's may refuse a READY with a capacity above 1.
+    A separate thread holds the connections, and sends a heartbeat whenever nothing else was sent for
+    ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  The thread can't
+    do so while a handler runs C code that keeps the GIL.  To the broker such a worker is silent, but
+    its connection stays open, since libzmq needs no GIL: give the broker a ``busy_liveness`` that
+    outlasts the longest such call.  A worker that has died is still noticed at once, by its connection.
+    Time spent in such a call does not count as silence of the broker.
 
-    A thread of its own holds the connections and sends a heartbeat whenever nothing else was sent
-    for ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  It can't
-    do so while the handler is in C code that does not let go of the GIL.  To the broker such a
-    worker is silent, but its connection stands, since libzmq needs no GIL: give the broker a
-    ``busy_liveness`` that outlasts the longest such call.  A worker that has died is still noticed
-    at once, by its connection.  How long the call took is not taken for the broker's silence.
+    The worker also leaves a broker that says DISCONNECT or whose connection broke, and reconnects.  It
+    sends DISCONNECT to a broker that was silent.  A reply to a request of a connection that has ended
+    is discarded: its ticket is void.
 
-    A broker that was silent for ``heartbeat_interval * liveness`` seconds, said DISCONNECT, or whose
-    connection broke, is connected to again on a new socket after a pause: ``reconnect_min`` seconds
-    (by default the ``heartbeat_interval``, at most 1), doubling up to ``reconnect_max`` until it is
-    heard again.  One that was silent is told so by DISCONNECT.  Use the broker's interval, or the two
-    will take each other for dead; or, at brigantine's brokers, have the interval announced
-    (``announce_interval=True``): the broker then keeps to the worker's.  A broker of another make may
-    refuse such a READY.  A reply to a connection that has ended is discarded: its ticket is void.
+    A worker runs once.  When it stops, it sends DISCONNECT to each broker as soon as that broker's requests
+    are done; the broker gives requests that were still on the way to another worker.
 
-    A worker runs once.  When it stops it tells each broker with DISCONNECT as soon as that
-    broker's requests are done; the broker sends another worker what was still on the way.
-    With ``context`` the sockets live in that ``zmq.Context``, which inproc endpoints need.
-
-    Raises :class:`~brigantine.errors.ConfigError` for an endpoint, service or number that can't work
-    and ``TypeError`` for a handler that can't be called.
+    Raises :class:`~brigantine.errors.ConfigError` for an endpoint, service or number that can't work and
+    ``TypeError`` for a handler that can't be called.
     Source: ZeroMQ RFC 7/MDP and RFC 18/MDP; the guide, chapter 4 "Majordomo Pattern".
     """
 

@@ -59,38 +59,44 @@ class ParanoidPirateWorker(ParanoidPirateBase[StreamHandler | Handler], Streamin
 
         ParanoidPirateWorker("tcp://127.0.0.1:5556", bytes.upper).run()
 
-    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.
-    When it is a generator function, all that it yields and returns is joined into one reply.  What
-    it raises goes to the log ``brigantine.worker`` and to the client, as
+    The handler gets ``bytes`` when the body is one frame, else ``list[bytes]``, and returns either.  If
+    it is a generator function, everything that it yields and returns is joined into one reply.  What it
+    raises goes to the log ``brigantine.worker`` and to the client, as
     :func:`~brigantine.wire.req.error_reply`.
 
-    ``brokers`` are the workers' endpoints of one broker or of several.  The worker is registered
-    with all of them at once.  Each is told ``capacity``; at most ``capacity`` requests are handled
-    at once over all of them, each in a thread, and the others wait here, first come first served.
-    So do requests of a new connection while handlers are still busy with those of one that ended.
+    - ``brokers``: the workers' endpoints of one broker or of several.  The worker registers with all of
+      them at once.
+    - ``capacity``: announced to each broker.  At most ``capacity`` requests are handled at once, over all
+      brokers, each in a thread.  Others wait in the worker in the order they came, as do requests of a new
+      connection while handlers are still busy with those of one that has ended.
+    - ``heartbeat_interval``, ``liveness``: a broker that was silent for ``heartbeat_interval * liveness``
+      seconds is considered gone.  Use the broker's interval, or each side will declare the other dead.
+    - ``announce_interval``: makes a brigantine broker use the worker's interval.  Other brokers may
+      refuse such a READY.
+    - ``reconnect_min``, ``reconnect_max``: seconds of the pause before reconnecting to a broker that is
+      gone, by default the ``heartbeat_interval``, at most 1.  The pause doubles up to ``reconnect_max``
+      until the broker is heard again.
+    - ``max_reply_bytes``, ``max_reply_frames``: limits of one reply.  Let them be the broker's
+      ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger one is an error as
+      if the handler had raised it; the broker would drop it, or cut the worker off.
+    - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need.
+    - ``config``: a :class:`~brigantine.WorkerConfig`, instead of single options.
 
-    A thread of its own holds the connections and sends a heartbeat whenever nothing else was sent
-    for ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  It can't
-    do so while the handler is in C code that does not let go of the GIL.  To the broker such a
-    worker is silent, but its connection stands, since libzmq needs no GIL: give the broker a
-    ``busy_liveness`` that outlasts the longest such call.  A worker that has died is still noticed
-    at once, by its connection.  How long the call took is not taken for the broker's silence.
+    A separate thread holds the connections, and sends a heartbeat whenever nothing else was sent for
+    ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  The thread can't
+    do so while a handler runs C code that keeps the GIL.  To the broker such a worker is silent, but
+    its connection stays open, since libzmq needs no GIL: give the broker a ``busy_liveness`` that
+    outlasts the longest such call.  A worker that has died is still noticed at once, by its connection.
+    Time spent in such a call does not count as silence of the broker.
 
-    A broker that was silent for ``heartbeat_interval * liveness`` seconds, or whose connection
-    broke, is connected to again on a new socket after a pause: ``reconnect_min`` seconds (by default
-    the ``heartbeat_interval``, at most 1), doubling up to ``reconnect_max`` until it is heard again.  Use
-    the broker's interval, or the two will take each other for dead; or, at brigantine's brokers, have
-    the interval announced (``announce_interval=True``): the broker then keeps to the worker's.  A
-    broker of another make may refuse such a READY.  A reply to a connection that has ended is
-    discarded: its ticket is void.
+    A reply to a request of a connection that has ended is discarded: its ticket is void.
 
-    A worker runs once.  When it stops, a broker of brigantine is asked for no more requests, and those
-    that were on the way are answered.  The protocol itself has no word for leaving: a request that
-    another broker sends to a worker just as it stops is lost to it, and saved by retries, the broker's or
-    the client's.
-    With ``context`` the sockets live in that ``zmq.Context``, which inproc endpoints need.
+    A worker runs once.  When it stops, it asks brigantine brokers for no more requests, and answers
+    those that were on the way.  The protocol itself has no message for leaving: a request that another
+    broker sends just as the worker stops is lost to it, and saved only by retries of the broker or the
+    client.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work and
-    ``TypeError`` for a handler that can't be called.
-    Source: ZeroMQ RFC 6/PPP; the guide, chapter 4 "Paranoid Pirate Pattern".
+    ``TypeError`` for a handler that can't be called.  Source:  ZeroMQ RFC 6/PPP; the guide, chapter 4
+    "Paranoid Pirate Pattern".
     """

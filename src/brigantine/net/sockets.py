@@ -95,14 +95,11 @@ def server_router(
 ) -> zmq.Socket[bytes]:
     """The ROUTER of a server, not yet bound.  ``known_by``: a property that our clients look for.
 
-    HANDOVER: who connects with a routing id that is in use has it from then on.  Otherwise a client that
-    comes back before its old connection is known to have ended would be connected, and never heard.
-    Its session, and replies on their way, are those of the connection that has gone: the loop sees to it
-    that no other gets them.
+    No HANDOVER: who connects with a routing id that is in use would have it from then on, and get the
+    replies to another's requests, before a word of it was read.
     """
     with _router(context, config) as socket:
         keep_alive(socket)
-        socket.router_handover = 1
         with contextlib.suppress(zmq.ZMQError):  # a libzmq that has no such option: see AsyncClient
             socket.setsockopt(zmq.METADATA, known_by.encode())
     return socket

@@ -301,8 +301,7 @@ def _unserved(notice: Notice, here: Here) -> str:
 def _taken_over(notice: Notice, _here: Here) -> str:
     return (
         f"the session of {_who(notice)} was closed, and another one opened: another connection has come "
-        "with the same address. A client that reconnects does so; if two live ones have one routing id, "
-        "each ends the session of the other: let libzmq choose them"
+        "with the same address, as a client does that reconnects and has a routing id of its own"
     )
 
 

@@ -223,6 +223,8 @@ cdef class Desk:
     cdef Box *box           # owned; left alone in a forked child, where threads may stand in it for ever
     cdef int process
 
+    # Wait while too much has yet to be sent.
+    cdef int c_wait(self) except -1
     cdef int c_put(self, Answer *answer) except -1
     cdef int put(self, Task task, int kind, object frames) except -1
     cdef Answer *new_answer(self, int kind, object frames) except NULL

@@ -167,9 +167,8 @@ cdef class Desk:
     def part(self, task, frames, bint wait=True):
         """A reply that is not the last one; waits while too much has yet to be sent, if told to."""
         self.put(task, A_PART, frames)
-        if wait and self.box.full(REPLIES_WAITING_BYTES):
-            with nogil:
-                self.box.wait_for_room(REPLIES_WAITING_BYTES)
+        if wait:
+            self.c_wait()
 
     def reply(self, task, frames):
         """The last reply, and the handler's end."""
@@ -184,11 +183,18 @@ cdef class Desk:
         self.put(task, A_FAILURE, frames)
 
     def push(self, int place, int64_t serial, frames):
-        """A message to the client of a session, beside all requests."""
+        """A message to the client of a session, beside all requests; waits as :meth:`part` does."""
         cdef Answer *answer = self.new_answer(A_PUSH, frames)
         answer.session = place
         answer.serial = serial
         self.c_put(answer)
+        self.c_wait()
+
+    cdef int c_wait(self) except -1:
+        if self.box.full(REPLIES_WAITING_BYTES):
+            with nogil:
+                self.box.wait_for_room(REPLIES_WAITING_BYTES)
+        return 0
 
     cdef int put(self, Task task, int kind, object frames) except -1:
         cdef Answer *answer

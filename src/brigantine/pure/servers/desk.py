@@ -180,7 +180,7 @@ class Desk:
         """A reply that is not the last one; waits while too much has yet to be sent, if told to."""
         task._put(self, PART, frames)
         if wait:
-            self._room.wait(lambda: self._bytes <= REPLIES_WAITING_BYTES or self._ended)
+            self._wait()
 
     def reply(self, task: Task, frames: Sequence[bytes]) -> None:
         """The last reply, and the handler's end."""
@@ -195,8 +195,12 @@ class Desk:
         task._put(self, FAILURE, frames)
 
     def push(self, place: int, serial: int, frames: Sequence[bytes]) -> None:  # noqa: ARG002
-        """A message to the client of a session, beside all requests."""
+        """A message to the client of a session, beside all requests; waits as :meth:`part` does."""
         self._put(Answer(PUSH, list(frames), None, serial))
+        self._wait()
+
+    def _wait(self) -> None:
+        self._room.wait(lambda: not self.full)
 
     def _put(self, answer: Answer) -> None:
         self._answers.append(answer)

@@ -139,7 +139,7 @@ class LedgerModel(RuleBasedStateMachine):
             stored.key for record in self.records.values() for stored in record.results
         )
         waiting.update(stored.key for stored in self.ledger.taken)
-        waiting.update(self.ledger._unknown)
+        waiting.update(list(self.ledger._unknown))
         # Of two that have done the same, one was told; an error and the result after it wait both.
         assert not Counter(key for _, key in self.owed) - waiting
 

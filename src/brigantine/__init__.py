@@ -10,7 +10,16 @@ from .broker.patterns import AnyBroker, LRUBroker, MajordomoBroker, ParanoidPira
 from .clients.balancing import BalancingClient
 from .clients.lazy_pirate import LazyPirateClient
 from .clients.majordomo import MajordomoClient
-from .config import BrokerConfig, BrokerOptions
+from .config import (
+    BrokerConfig,
+    BrokerOptions,
+    ClientConfig,
+    ClientOptions,
+    DeviceConfig,
+    DeviceOptions,
+    WorkerConfig,
+    WorkerOptions,
+)
 from .config.pubsub import (
     PublisherConfig,
     PublisherOptions,
@@ -29,6 +38,7 @@ from .errors import (
     Busy,
     ClientClosed,
     ConfigError,
+    ConfigWarning,
     ConnectError,
     CoreMissing,
     Expired,
@@ -91,9 +101,14 @@ __all__ = [
     "BrokerStopped",
     "Busy",
     "ClientClosed",
+    "ClientConfig",
+    "ClientOptions",
     "ConfigError",
+    "ConfigWarning",
     "ConnectError",
     "CoreMissing",
+    "DeviceConfig",
+    "DeviceOptions",
     "Envelope",
     "Event",
     "Events",
@@ -145,7 +160,9 @@ __all__ = [
     "Unroutable",
     "Ventilator",
     "Verdict",
+    "WorkerConfig",
     "WorkerFailed",
+    "WorkerOptions",
     "WrongUse",
     "__version__",
     "check",

@@ -12,7 +12,24 @@ from typing import Any
 
 import pytest
 
-from brigantine import BrokerConfig, BrokerOptions, ServerConfig, ServerOptions
+from brigantine import (
+    BrokerConfig,
+    BrokerOptions,
+    ClientConfig,
+    ClientOptions,
+    DeviceConfig,
+    DeviceOptions,
+    PipelineConfig,
+    PipelineOptions,
+    PublisherConfig,
+    PublisherOptions,
+    ServerConfig,
+    ServerOptions,
+    SubscriberConfig,
+    SubscriberOptions,
+    WorkerConfig,
+    WorkerOptions,
+)
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "typing"
@@ -57,7 +74,17 @@ def test_wrong_uses_fail_a_strict_type_checker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "config"), [(BrokerOptions, BrokerConfig), (ServerOptions, ServerConfig)]
+    ("options", "config"),
+    [
+        (BrokerOptions, BrokerConfig),
+        (ClientOptions, ClientConfig),
+        (DeviceOptions, DeviceConfig),
+        (PipelineOptions, PipelineConfig),
+        (PublisherOptions, PublisherConfig),
+        (ServerOptions, ServerConfig),
+        (SubscriberOptions, SubscriberConfig),
+        (WorkerOptions, WorkerConfig),
+    ],
 )
 def test_the_options_that_type_checkers_see_are_those_that_are_taken(
     options: Any, config: Any

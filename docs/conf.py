@@ -43,6 +43,9 @@ nitpick_ignore_regex = [
     ),  # of arguments that none but a broker or device gives
     ("py:class", r"brigantine\.pure\.structures\.(expiry|lru)\.Key"),  # type variables
     ("py:class", r"(brigantine\.workers\.base\.)?HandlerT"),
+    # What one class takes of a table that is documented whole; what errors about options are.
+    ("py:class", r"LRUWorkerOptions|HeartbeatWorkerOptions|LazyPirateOptions"),
+    ("py:class", r"brigantine\.errors\._Spelled"),
     (
         "py:class",
         r"brigantine\.pipeline\.(received|sink_io|ventilator_io)\..*",

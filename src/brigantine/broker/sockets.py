@@ -11,7 +11,7 @@ import zmq
 from ..config import BrokerConfig
 from ..net.closing import closing
 from ..net.endpoints import bind
-from ..net.sockets import backend_router, frontend_router, watch_connections
+from ..net.sockets import HANDSHAKES, backend_router, frontend_router, watch_connections
 from .event_hub import events_pair
 
 __all__ = ["BrokerSockets"]
@@ -66,7 +66,7 @@ class BrokerSockets:
         self.events.bind(events)
 
     def _watch(self, router: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-        monitor = self._keep(watch_connections(router, zmq.EVENT_HANDSHAKE_SUCCEEDED))
+        monitor = self._keep(watch_connections(router, HANDSHAKES))
         self._watched.append(router)
         return monitor
 

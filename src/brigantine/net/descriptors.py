@@ -25,8 +25,9 @@ import zmq
 from ..config.limits import DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE, DESCRIPTOR_SPARES, REJECTED_EVERY
 from ..notices.kinds import Notice
 from ..system.forks import BoundAt
+from .mismatch import tell_bound
 from .monitor import monitor_event
-from .sockets import watch_connections
+from .sockets import HANDSHAKES, Handshakes, watch_connections
 
 __all__ = [
     "LENT",
@@ -110,7 +111,7 @@ class DescriptorReserve:
     def __init__(
         self, endpoints: Callable[[], Iterable[str]], tell: Callable[[Notice], object]
     ) -> None:
-        self._endpoints = endpoints
+        self.endpoints = endpoints
         self._tell = tell
         self._lock = threading.Lock()
         #: The compiled core looks here.
@@ -141,7 +142,7 @@ class DescriptorReserve:
         except OSError:  # closed, or no socket
             return
         try:
-            if not BoundAt(self._endpoints()).has(connection.getsockname()):
+            if not BoundAt(self.endpoints()).has(connection.getsockname()):
                 return
             with contextlib.suppress(OSError):  # its peer has gone
                 connection.shutdown(posix_socket.SHUT_RDWR)
@@ -184,8 +185,9 @@ class ConnectionWatch:
         self._reserve = reserve
         self._kept = kept
         self._inside: set[int] = set()
+        self._kind, self._handshakes = int(watched.type), Handshakes()
         #: Readable when there is news.
-        self.monitor = watch_connections(watched, more)
+        self.monitor = watch_connections(watched, more | HANDSHAKES)
 
     def read(self) -> None:
         """Take what has happened, and do what :meth:`hear` does."""
@@ -197,7 +199,12 @@ class ConnectionWatch:
             self.hear(event, descriptor)
 
     def hear(self, event: int, descriptor: int) -> None:
-        """One event: a connection is closed for which there is no descriptor."""
+        """One event: a connection is closed for which there is no descriptor.
+
+        One that has ended since the type of its socket does not fit is told of.
+        """
+        if self._handshakes.mismatched(event, descriptor):
+            tell_bound(self._kind, self._reserve.endpoints())
         if event == zmq.EVENT_DISCONNECTED:
             self._inside.discard(descriptor)
         elif event == zmq.EVENT_ACCEPTED and descriptor >= self._reserve.begins():

@@ -12,11 +12,12 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import zmq
 
-from ..pairs import TYPES, check
+from ..pairs import TYPES, check, partners, type_name
 from ..system.signals import leave_signals_to_main_thread
 from .greeting import ASK_LIMIT, Bound, ask_bound
 
@@ -26,6 +27,7 @@ __all__ = [
     "inproc_bound",
     "inproc_connected",
     "tell",
+    "tell_bound",
     "told_no_more",
     "wrong_pair",
 ]
@@ -189,6 +191,23 @@ def tell(kind: int, endpoint: str, words: str) -> None:
             last = []
     if not last:
         _log.warning("%s", words)
+
+
+def tell_bound(kind: int, endpoints: Iterable[str]) -> None:
+    """Log that a socket has come to a bound one of that type which can't be connected to it.
+
+    Its own type and address are not known: libzmq tells nothing of it.  Where the other side was the first
+    to notice, and its end of the connection came before its READY was read, there is nothing to be seen.
+    """
+    own, places = type_name(kind), tuple(endpoints)
+    takes = ", ".join(partners(own))
+    where = " or ".join(places)
+    tell(
+        kind,
+        where,
+        f"{HEAD} at {where}: the {own} that is bound there takes {takes}, and a connection has ended in "
+        f"its handshake, which was of a socket that is none of these (brigantine check {own})",
+    )
 
 
 def told_no_more(kind: int, endpoint: str) -> None:

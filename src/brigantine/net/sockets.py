@@ -14,6 +14,8 @@ from ..config.limits import LINGER
 from ..config.protocols import Protocol
 
 __all__ = [
+    "HANDSHAKES",
+    "Handshakes",
     "backend_router",
     "capture_socket",
     "check_sides",
@@ -227,6 +229,38 @@ def _router(context: zmq.Context[Any], config: BrokerConfig) -> Iterator[zmq.Soc
         # Nobody else knows of it yet, and the end of its context would wait for it.
         socket.close()
         raise
+
+
+#: Events that tell how a handshake has ended.  None of them comes where libzmq finds the types of both
+#: sockets to be such as can't be connected: the connection ends without a word.
+HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+class Handshakes:
+    """Finds the connections to a bound socket that have ended so, by the events of its monitor.
+
+    Not all: one whose other side was the first to notice may look like that of a program which leaves.
+    """
+
+    def __init__(self) -> None:
+        #: Handshakes that have ended otherwise; how many there were when a connection came.
+        self._ended = 0
+        self._ended_at: dict[int, int] = {}
+
+    def mismatched(self, event: int, descriptor: int) -> bool:
+        """Whether the event is the end of a connection that had no other end of its handshake."""
+        if event == zmq.EVENT_ACCEPTED:
+            self._ended_at[descriptor] = self._ended
+        elif event & HANDSHAKES:
+            self._ended += 1
+        elif event == zmq.EVENT_DISCONNECTED:
+            return self._ended_at.pop(descriptor, -1) == self._ended
+        return False
 
 
 def watch_connections(router: zmq.Socket[bytes], more: int = 0) -> zmq.Socket[bytes]:

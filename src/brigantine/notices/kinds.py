@@ -15,9 +15,10 @@ import msgpack
 
 from ..config.limits import NOTICE_BYTES, NOTICE_FRAMES
 from ..counters import COUNTERS
+from ..wire.loop import SIDES
 from ..wire.mdp import CLIENT_02, REQUEST, WORKER_02
 from ..wire.shown import shown, shown_frames
-from .lookalikes import Here, advice, belongs, says_ready
+from .lookalikes import Here, advice, belongs, clients_connect, says_ready
 
 __all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
 
@@ -51,6 +52,8 @@ KINDS: dict[str, Kind] = {
     "silent": Kind(logging.WARNING, once=False),
     # a connection where workers are has closed before its handshake was done
     "no_handshake": Kind(logging.WARNING, once=True),
+    # one of a socket whose type can't be connected to a ROUTER; the peer is the side
+    "mismatched": Kind(logging.WARNING, once=True),
     # a command or reply of a peer that is no registered worker: usual after a restart or an expiry
     "unexpected": Kind(logging.INFO, once=True),
     # connections were closed; limited in rate by who tells it
@@ -259,6 +262,17 @@ def _no_handshake(_notice: Notice, here: Here) -> str:
     )
 
 
+def _mismatched(notice: Notice, here: Here) -> str:
+    clients = notice.peer == SIDES[0]
+    side, endpoints = ("clients", here.frontends) if clients else ("workers", here.backends)
+    return (
+        f"a connection to the {side}' endpoint ({', '.join(endpoints)}) has ended in its handshake, which "
+        "was of a socket whose type does not fit (told once a side). A ROUTER is bound there, and takes "
+        "REQ, DEALER and ROUTER; a REP socket, say, can't be connected to it (brigantine check ROUTER). "
+        f"{clients_connect(here) if clients else says_ready(here)}"
+    )
+
+
 def _unexpected(notice: Notice, here: Here) -> str:
     return (
         f"dropped what {_who(notice)} said, which is no worker registered here: {_message(notice)}. A "
@@ -312,6 +326,7 @@ _SENTENCES = {
     "not_accepted": _not_accepted,
     "silent": _silent,
     "no_handshake": _no_handshake,
+    "mismatched": _mismatched,
     "unexpected": _unexpected,
     "wrong_side": _wrong_side,
     "dialect": _dialect,

@@ -13,6 +13,7 @@ __all__ = [
     "PAUSE",
     "RESUME",
     "SERVICES",
+    "SIDES",
     "STOP",
     "TAG_BYTES",
     "WATCH",
@@ -38,3 +39,6 @@ RESUME = b"RESUME"
 MOVE = b"MOVE"
 #: What tells one question from another.
 TAG_BYTES = 8
+
+#: In place of a peer in a notice of what has happened on a side: clients', workers'.
+SIDES = (b"clients", b"workers")

@@ -53,6 +53,7 @@ from ...config.limits import PAUSE as _PAUSE
 from ...wire.loop import DRAIN as _DRAIN
 from ...wire.loop import IGNORE as _IGNORE
 from ...wire.loop import SERVICES as _SERVICES
+from ...wire.loop import SIDES
 from ...wire.loop import STOP as _STOP
 from ...wire.loop import TAG_BYTES as _TAG_BYTES
 from ...wire.loop import WATCH as _WATCH
@@ -77,11 +78,20 @@ cdef string SERVICES = _SERVICES
 cdef size_t TAG_BYTES = _TAG_BYTES
 
 cdef enum:
-    ZMQ_EVENT_HANDSHAKE_SUCCEEDED = 0x1000  # of zmq.h; libzmq.pxd of pyzmq lacks it
+    # Of zmq.h; libzmq.pxd of pyzmq lacks them.
+    ZMQ_EVENT_HANDSHAKE_SUCCEEDED = 0x1000
+    # ..._FAILED_NO_DETAIL, ..._PROTOCOL and ..._AUTH
+    HANDSHAKE_FAILED = 0x0800 | 0x2000 | 0x4000
     NOT_MEASURED = -1
     # A monitor's message: uint16 event and uint32 value in one frame, then the endpoint.
     EVENT_SIZE = 6
     VALUE_AT = 2
+
+
+# What is told of a side: SIDES of brigantine.wire.loop.
+cdef bytes CLIENTS_NAME = SIDES[0], WORKERS_NAME = SIDES[1]
+cdef const char *CLIENTS_SIDE = CLIENTS_NAME
+cdef const char *WORKERS_SIDE = WORKERS_NAME
 
 
 cdef class Loop(Routers):
@@ -117,6 +127,8 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         self.notices = notices
         self.noticed = notices is not None
         self.reserve = reserve
+        self.handshakes.assign(2, 0)
+        self.handshakes_at.resize(2)
         self.reserves = reserve is not None
         if self.reserves:
             self.lent = PyByteArray_AS_STRING(reserve.lent)
@@ -339,6 +351,8 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         cdef bint clients = which == CLIENT_MONITOR or self.single
         # Where clients are, too, nobody need say anything.
         cdef int64_t opened = NO_DEADLINE if self.single else now
+        if self.mismatched(<int>workers, event, connection):
+            self.switchboard.c_mismatched(WORKERS_SIDE if workers else CLIENTS_SIDE, now)
         if event == ZMQ_EVENT_ACCEPTED:
             if self.reserves and (self.lent[0] or connection >= reserve_begins()):
                 self.crowd.push_back(connection)  # that it was there is told all the same
@@ -355,6 +369,21 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
             if clients:
                 self.switchboard.c_client_left(connection, now)
         return 0
+
+    cdef bint mismatched(self, int side, int event, int connection) except -1 nogil:
+        cdef vector[int64_t] *ended_at = &self.handshakes_at[side]
+        cdef bint found
+        if event == ZMQ_EVENT_ACCEPTED:
+            if ended_at.size() <= <size_t>connection:
+                ended_at.resize(connection + 1, -1)
+            ended_at[0][connection] = self.handshakes[side]
+        elif event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED or event & HANDSHAKE_FAILED:
+            self.handshakes[side] += 1
+        elif event == ZMQ_EVENT_DISCONNECTED and <size_t>connection < ended_at.size():
+            found = ended_at[0][connection] == self.handshakes[side]
+            ended_at[0][connection] = -1
+            return found
+        return False
 
     cdef int reject_crowd(self) except -1 nogil:
         with gil:

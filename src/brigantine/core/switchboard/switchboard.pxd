@@ -29,6 +29,8 @@ cdef class Switchboard(Board):
     cdef void note(self, int counter) noexcept nogil
     cdef int c_connection_opened(self, int connection, int64_t now) except -1 nogil
     # Its worker gets nothing more, and is lost in c_caught_up.
+    # `side` is one of SIDES of brigantine.wire.loop.
+    cdef int c_mismatched(self, const char *side, int64_t now) except -1 nogil
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil
     cdef int close_connection(self, int connection) except -1 nogil
     # The same of clients.  What waits of one is forgotten when it is sure that it came on that connection:

@@ -1,5 +1,6 @@
 """The state machine of the broker: frames and ``now`` in, frames out.  No socket, no clock, no GIL."""
 
+from libc.string cimport strlen
 from cython.operator cimport dereference
 
 from ..libzmq cimport zmqapi
@@ -26,6 +27,7 @@ from ..structures.expiry cimport nanoseconds, seconds_of
 from .from_client cimport at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker cimport NEEDS_CONNECTIONS, from_worker
 from .notices cimport (
+    NOTICE_MISMATCHED,
     NOTICE_NO_HANDSHAKE,
     NOTICE_NOT_A_COMMAND,
     NOTICE_NOT_A_REQUEST,
@@ -132,6 +134,15 @@ cdef class Switchboard(Board):
             if self.handshakes_at.size() < <size_t>connection + 1:
                 self.handshakes_at.resize(connection + 1)
             self.handshakes_at[connection] = self.handshakes
+        return 0
+
+    cdef int c_mismatched(self, const char *side, int64_t now) except -1 nogil:
+        cdef Notice told = new_notice(NOTICE_MISMATCHED, NO_CAUSE)
+        self.present = now
+        told.peer = side
+        told.peer_size = strlen(side)
+        notice(self, &told)
+        self.handshakes += 1  # what has ended is known: nothing else is told of it
         return 0
 
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:
@@ -284,6 +295,10 @@ cdef class Switchboard(Board):
     def handshake_done(self):
         """One of the peers that have connected where workers do has finished ZMTP's handshake."""
         self.handshakes += 1
+
+    def mismatched(self, bytes side, double now):
+        """A peer has come to that side, one of ``SIDES``, whose type of socket can't be connected there."""
+        self.c_mismatched(side, nanoseconds(now))
 
     def connection_closed(self, int connection, double now):
         """A connection is gone.  The worker that spoke on it gets nothing more.

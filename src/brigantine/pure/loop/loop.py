@@ -24,8 +24,9 @@ from ...config.limits import (
 from ...events import pack_event
 from ...net.descriptors import DescriptorReserve, peer_address
 from ...net.monitor import monitor_event
+from ...net.sockets import Handshakes
 from ...notices.kinds import level, pack_notice
-from ...wire.loop import DRAIN, IGNORE, SERVICES, STOP, TAG_BYTES, WATCH, WORKERS
+from ...wire.loop import DRAIN, IGNORE, SERVICES, SIDES, STOP, TAG_BYTES, WATCH, WORKERS
 from ..switchboard.outbox import Port, Sent
 from ..switchboard.records import NO_CONNECTION
 from ..switchboard.switchboard import Switchboard
@@ -82,6 +83,7 @@ class Loop:
         self._control = control
         self._monitor = monitor
         self._client_monitor = client_monitor
+        self._worker_handshakes, self._client_handshakes = Handshakes(), Handshakes()
         self._events = events
         self._reserve = reserve
         self._watched = False
@@ -335,6 +337,8 @@ class Loop:
             except zmq.Again:
                 return
             rejected = self._reject_if_crowded(event, connection)
+            if self._worker_handshakes.mismatched(event, connection):
+                self._switchboard.mismatched(SIDES[1], now)
             if event == zmq.EVENT_ACCEPTED:
                 # Where clients are, too, nobody need say anything.
                 expected = self._workers_port != Port.BOTH and not rejected
@@ -355,6 +359,8 @@ class Loop:
             while True:
                 event, connection = monitor_event(monitor.recv_multipart(_DONTWAIT))
                 self._reject_if_crowded(event, connection)
+                if self._client_handshakes.mismatched(event, connection):
+                    self._switchboard.mismatched(SIDES[0], now)
                 self._tell_client_connection(event, connection, now)
 
     def _reject_if_crowded(self, event: int, connection: int) -> bool:

@@ -139,6 +139,12 @@ class Switchboard:
         """One of the peers that have connected where workers do has finished ZMTP's handshake."""
         self._board.handshakes += 1
 
+    def mismatched(self, side: bytes, now: float) -> None:
+        """A peer has come to that side, one of ``SIDES``, whose type of socket can't be connected there."""
+        self._board.begin(now)
+        notice(self._board, Notice("mismatched", peer=side))
+        self._board.handshakes += 1  # what has ended is known: nothing else is told of it
+
     def connection_closed(self, connection: int, now: float) -> None:
         """A connection is gone.  The worker that spoke on it gets nothing more.
 

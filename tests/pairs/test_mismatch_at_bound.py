@@ -1,0 +1,199 @@
+"""Who is bound names its own type, and whom it takes, when a socket comes that does not fit."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from figures import measured
+from harness import Peers, wait_until
+
+import brigantine
+from brigantine import (
+    ForwarderDevice,
+    LRUBroker,
+    MajordomoBroker,
+    Publisher,
+    QueueDevice,
+    StreamerDevice,
+)
+from brigantine.net import mismatch
+from brigantine.pairs import TYPES, partners
+from brigantine.wire.loop import SIDES
+
+TCP = "tcp://127.0.0.1:*"
+#: Seconds to the next socket, and the words of the log.
+AGAIN, SAID = 0.5, "bound there takes"
+WRONG = [kind for kind in TYPES if kind not in partners("ROUTER")]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    mismatch._after_fork()
+    yield
+    mismatch._after_fork()
+
+
+@pytest.fixture(params=["tcp", "ipc"])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """Two endpoints to bind."""
+    return (TCP, TCP) if request.param == "tcp" else (f"ipc://{tmp_path}/a", f"ipc://{tmp_path}/b")
+
+
+def told(caplog: pytest.LogCaptureFixture, log: str, words: str) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == log and words in r.getMessage()]
+
+
+def meets(peers: Peers, kind: str, endpoint: str, is_told: Callable[[], Any]) -> Any:
+    """Such sockets come until one is told of: where they are the first to notice, nothing is to be seen."""
+    last = [0.0]
+
+    def come() -> Any:
+        if time.monotonic() - last[0] > AGAIN:
+            last[0] = time.monotonic()
+            peers.socket(getattr(zmq, kind), endpoint)
+        return is_told()
+
+    return wait_until(come, f"{kind} at {endpoint} is told of")
+
+
+def hang_up(endpoint: str, words: bytes) -> None:
+    """A plain connection, which says something and leaves."""
+    host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as made:
+        made.recv(10)
+        made.sendall(words)
+
+
+def shaken_hands(peers: Peers, kind: int, endpoint: str) -> None:
+    """A socket that fits connects, and leaves."""
+    made = peers.socket(kind)
+    events = made.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    made.connect(endpoint)
+    assert events.poll(10_000)
+    made.disable_monitor()
+    events.close(0)
+    made.close(0)
+
+
+@pytest.mark.parametrize("side", SIDES, ids=lambda side: side.decode())
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_broker_names_its_type_and_whom_it_takes(
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str, places: tuple[str, str],
+    kind: str, side: bytes,
+) -> None:  # fmt: skip
+    with LRUBroker(*places, impl=impl) as broker:
+        endpoint = broker.frontend if side == SIDES[0] else broker.backend
+        peers.socket(getattr(zmq, kind), endpoint)
+        words = (
+            f"a connection to the {side.decode()}' endpoint ({endpoint}) has ended in its handshake"
+        )
+        [line] = meets(peers, kind, endpoint, lambda: told(caplog, "brigantine.broker", words))
+        assert "A ROUTER is bound there, and takes REQ, DEALER and ROUTER" in line
+        # Once, and whoever fits is served.
+        peers.socket(getattr(zmq, kind), endpoint)
+        with (
+            brigantine.LRUWorker(broker.backend, bytes.upper),
+            brigantine.LazyPirateClient(broker.frontend) as client,
+        ):
+            assert client.request(b"x") == b"X"
+    assert len(told(caplog, "brigantine.broker", words)) == 1
+
+
+def test_one_socket_for_both_sides_says_so_too(
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str
+) -> None:
+    with MajordomoBroker(TCP, impl=impl) as broker:
+        meets(peers, "PULL", broker.frontend, lambda: told(caplog, "brigantine.broker", "not fit"))
+
+
+def test_a_plain_connection_and_one_that_fits_are_not_taken_for_it(
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str
+) -> None:
+    with LRUBroker(TCP, TCP, impl=impl) as broker:
+        for endpoint in (broker.frontend, broker.backend):
+            hang_up(endpoint, b"")
+            hang_up(endpoint, b"GET / HTTP/1.1\r\n\r\n")
+            brigantine.net.greeting.ask_bound(endpoint)  # type: ignore[attr-defined]
+            for kind in (zmq.REQ, zmq.DEALER, zmq.ROUTER):
+                shaken_hands(peers, kind, endpoint)
+        # All that was there is known, when the end of the last one is.
+        clients = "clients' endpoint ("
+        assert not told(caplog, "brigantine.broker", clients)
+        meets(peers, "PUB", broker.frontend, lambda: told(caplog, "brigantine.broker", clients))
+        assert not told(caplog, "brigantine.broker", "workers' endpoint (")
+
+
+DEVICES = [
+    (QueueDevice, 0, "ROUTER", "PUB"), (QueueDevice, 1, "DEALER", "REQ"),
+    (ForwarderDevice, 0, "XSUB", "SUB"), (ForwarderDevice, 1, "XPUB", "PUB"),
+    (StreamerDevice, 0, "PULL", "PULL"), (StreamerDevice, 1, "PUSH", "PUSH"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("device", "side", "own", "other"), DEVICES)
+def test_a_device_names_its_type_and_whom_it_takes(
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str, places: tuple[str, str],
+    device: Any, side: int, own: str, other: str,
+) -> None:  # fmt: skip
+    with device(*places, impl=impl) as made:
+        endpoint = (made.frontend, made.backend)[side]
+        words = f"the {own} that is bound there takes {', '.join(partners(own))}"
+        [line] = meets(peers, other, endpoint, lambda: told(caplog, "brigantine.pairs", words))
+        assert endpoint in line
+        if endpoint.startswith("tcp"):
+            hang_up(endpoint, b"GET / HTTP/1.1\r\n\r\n")
+        shaken_hands(peers, getattr(zmq, partners(own)[0]), endpoint)
+    assert len(told(caplog, "brigantine.pairs", "that is bound there takes")) == 1
+
+
+def test_a_publisher_names_its_type_and_whom_it_takes(
+    peers: Peers, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Publisher(TCP, name="p") as publisher:
+        words = "that is bound there takes SUB, XSUB"
+        meets(peers, "PULL", publisher.endpoint, lambda: told(caplog, "brigantine.pairs", words))
+
+
+def test_no_wrong_pair_is_silent_where_ours_is_bound(
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str
+) -> None:
+    """Each type that is bound by one of ours, each that does not fit: no pair is silent."""
+    makers: dict[str, Callable[[], Any]] = {
+        "ROUTER": lambda: QueueDevice(TCP, TCP, impl=impl),
+        "XSUB": lambda: ForwarderDevice(TCP, TCP, impl=impl),
+        "PULL": lambda: StreamerDevice(TCP, TCP, impl=impl),
+    }
+    behind = {"ROUTER": "DEALER", "XSUB": "XPUB", "PULL": "PUSH"}
+    silent, asked = [], 0
+    for front, make in makers.items():
+        for own in (front, behind[front]):
+            for other in TYPES:
+                if other in partners(own):
+                    continue
+                mismatch._after_fork()
+                caplog.clear()
+                with make() as device:
+                    endpoint = device.frontend if own == front else device.backend
+                    asked += 1
+                    try:
+                        meets(
+                            peers, other, endpoint, lambda: told(caplog, "brigantine.pairs", SAID)
+                        )
+                    except AssertionError:
+                        silent.append((own, other))
+    measured.append(
+        ("58", impl, "wrong pairs at bound sockets", {"pairs": asked, "silent": len(silent)})
+    )
+    assert silent == []
+
+
+@pytest.fixture(autouse=True)
+def _levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)

@@ -37,6 +37,7 @@ from brigantine import (
     WrongUse,
     aio,
 )
+from brigantine.config.table import rows
 
 ANY = "tcp://127.0.0.1:*"
 TO = "tcp://127.0.0.1:9"
@@ -53,6 +54,10 @@ class Made(NamedTuple):
     right: dict[str, Any]
     #: Options that are not in its signature.
     more: tuple[str, ...] = ()
+
+    def default(self, option: str) -> Any:
+        """Of an option that is not in its signature."""
+        return rows(self.kind._table)[option].default  # type: ignore[attr-defined]
 
 
 FIELDS = tuple(field.name for field in fields(BrokerConfig))
@@ -101,7 +106,8 @@ def options_of(made: Made) -> list[str]:
         for name, parameter in inspect.signature(made.kind).parameters.items()
         if parameter.kind is not parameter.VAR_KEYWORD
     ]
-    return [*named, *made.more]
+    taken = made.kind.option_names() if hasattr(made.kind, "option_names") else ()
+    return list(dict.fromkeys([*named, *made.more, *taken]))
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -116,6 +122,7 @@ def test_a_value_that_cannot_work_is_refused_with_the_name_of_its_option(name: s
             words = str(raised.value)
             assert isinstance(raised.value, ConfigError), words
             assert option in words
+            assert raised.value.option == option
             assert len(words) < 500
             elsewhere = "is an option of" in words  # and of no value here
             if not isinstance(value, (int, dict, set)) and not elsewhere:
@@ -128,7 +135,7 @@ def test_text_and_nothing_are_no_numbers(name: str, value: Any) -> None:
     made = CLASSES[name]
     for option in options_of(made):
         parameter = inspect.signature(made.kind).parameters.get(option)
-        default = getattr(BrokerConfig, option, None) if parameter is None else parameter.default
+        default = made.default(option) if parameter is None else parameter.default
         if isinstance(default, (int, float)):
             with pytest.raises(WrongUse, match=f"{option} must be ") as raised:
                 made.kind(**{**made.right, option: value})

@@ -94,4 +94,4 @@ def test_workers_heartbeat_as_the_guide_s_do_by_default(
         assert made.options().liveness == 3
     assert main(["worker", {1.0: "ppp", 2.5: "mdp"}[interval], "--help"]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    assert f"as the broker has it (default {interval})" in words
+    assert f"the same as the broker's (default {interval})" in words

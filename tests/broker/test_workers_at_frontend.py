@@ -45,7 +45,7 @@ def final(worker: bytes, ticket: bytes, *body: bytes) -> list[bytes]:
 
 def told(calls: list[Call]) -> list[tuple[int, bytes, bytes]]:
     """Port, peer and command of what was sent."""
-    return [(call.port, call.to, call.frames[2]) for call in calls]
+    return [(call.side, call.to, call.frames[2]) for call in calls]
 
 
 # -- the switchboard ------------------------------------------------------------------------------
@@ -60,15 +60,15 @@ def test_a_worker_where_clients_are_is_served_there(
     assert rig.receive(FRONTEND, [b"w", *ready]) == []
     assert (rig["workers"], rig["drop_wrong_side"], rig["accepted"]) == (1, 0, 0)
     [job] = rig.receive(FRONTEND, [b"c", *ASK])
-    assert (job.port, job.to) == (FRONTEND, b"w")
+    assert (job.side, job.to) == (FRONTEND, b"w")
     head = job.frames[1 : job.frames.index(b"\x02")]
     ticket, final = job.frames[len(head) + 2], b"\x03" if ready is READY_01 else b"\x04"
     [reply] = rig.receive(FRONTEND, [b"w", *head, final, ticket, b"", b"y"])
     assert reply[:2] == (FRONTEND, [b"c", b"MDPC02", b"\x03", b"echo", b"y"])
     beats = rig.wait(1)
-    assert [(call.port, call.to) for call in beats] == [(FRONTEND, b"w")]
+    assert [(call.side, call.to) for call in beats] == [(FRONTEND, b"w")]
     goodbyes = rig.abort()
-    assert [(call.port, call.to) for call in goodbyes] == [(FRONTEND, b"w")]
+    assert [(call.side, call.to) for call in goodbyes] == [(FRONTEND, b"w")]
 
 
 @pytest.mark.parametrize("kind", SPOKEN)
@@ -81,7 +81,7 @@ def test_one_identity_on_both_sides_is_two_workers_and_a_client(
     assert (rig["workers"], rig["ready_again"]) == (2, 0)
     [first] = rig.receive(FRONTEND, [b"w", *ASK])  # a client may have that name, too
     [second] = rig.receive(FRONTEND, [b"c", *ASK])
-    assert (first.port, second.port) == (BACKEND, FRONTEND)
+    assert (first.side, second.side) == (BACKEND, FRONTEND)
     assert rig.receive(FRONTEND, final(b"w", first.ticket, b"stolen")) == []
     assert rig["drop_reply_foreign"] == 1
     assert rig.receive(BACKEND, final(b"w", second.frames[3], b"stolen")) == []
@@ -105,7 +105,7 @@ def test_a_malformed_word_on_one_side_costs_no_worker_of_the_other(rooms: Module
     assert gone[:2] == (FRONTEND, [b"w", b"MDPW02", b"\x06"])
     assert rig["workers"] == 1
     [job] = rig.receive(FRONTEND, [b"c", *ASK])
-    assert job.port == BACKEND
+    assert job.side == BACKEND
 
 
 def test_a_reply_too_large_ends_its_request_and_is_no_request(rooms: ModuleType) -> None:
@@ -134,7 +134,7 @@ def test_what_it_held_goes_to_the_other_side_when_its_connection_closes(rooms: M
     assert rig["workers_lost"] == 0, "the frontend may have its last words"
     rig.board.caught_up(rig.now, FRONTEND)
     [again] = rig.wait(0)
-    assert (again.port, again.to, again.frames[-1]) == (BACKEND, b"v", b"x")
+    assert (again.side, again.to, again.frames[-1]) == (BACKEND, b"v", b"x")
     assert (rig["workers_lost"], rig["redispatched"]) == (1, 1)
     rig.receive(BACKEND, [b"u", *READY_02], 3)
     assert rig["drop_ready_gone"] == 0, "the close of the one side was not that of the other"
@@ -180,7 +180,7 @@ def test_capacity_goodbye_and_the_interval_are_kept_there(rooms: ModuleType) -> 
     assert [len(each) for each in jobs] == [1, 1, 0]
     assert told(rig.wait(EIGHTH)) == [(FRONTEND, b"w", b"\x05")]
     [answer] = rig.receive(FRONTEND, [b"w", b"MDPW02", b"\x05", b"brigantine/1:leaving"])
-    assert (answer.port, answer.frames[-1]) == (FRONTEND, b"brigantine/1:leaving")
+    assert (answer.side, answer.frames[-1]) == (FRONTEND, b"brigantine/1:leaving")
     assert rig.receive(FRONTEND, final(b"w", jobs[0][0].frames[3], b"y"))[0].to == b"c"
 
 

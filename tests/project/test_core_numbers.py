@@ -103,7 +103,7 @@ def test_protocols_and_dialects_have_the_same_numbers_in_both_implementations() 
 
 def test_what_an_outbox_answers_has_the_same_numbers_in_both_implementations() -> None:
     numbered = enumerators("switchboard/outbox")
-    for each in (*outbox.Port, *outbox.Sent):
+    for each in (*outbox.Side, *outbox.Sent):
         assert numbered[each.name] == each, each
 
 

@@ -29,9 +29,9 @@ class LRUMachine(RuleBasedStateMachine):
             self.model.append(worker)
 
     @rule(worker=some)
-    def again(self, worker: bytes) -> None:
+    def push_front(self, worker: bytes) -> None:
         fresh = worker not in self.model
-        assert self.queue.again(worker) is fresh
+        assert self.queue.push_front(worker) is fresh
         if fresh:
             self.model.insert(0, worker)
 

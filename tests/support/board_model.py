@@ -48,7 +48,7 @@ class Asked:
 class BoardModel:
     """What a switchboard is to do, in plain lists, with no thought of cost.
 
-    ``sends`` collects what it expects to be handed to the outbox: (port, identity, request).
+    ``sends`` collects what it expects to be handed to the outbox: (side, identity, request).
     """
 
     def __init__(self, config: BrokerConfig, results: dict[tuple[int, bytes], int]) -> None:
@@ -58,7 +58,7 @@ class BoardModel:
         self.flying: list[Asked] = []
         self.living: dict[bytes, Life] = {}
         self.idle: list[Life] = []
-        self.parked: list[Life] = []
+        self.blocked: list[Life] = []
         #: Found to be gone, and what they said may be unread; a message is being handled.
         self.gone: list[Life] = []
         self.reading = False
@@ -67,9 +67,9 @@ class BoardModel:
         self.count: Counter[str] = Counter()
         self.sends: list[tuple[int, bytes, Asked]] = []
 
-    def offer(self, port: int, identity: bytes, asked: Asked) -> int:
-        self.sends.append((port, identity, asked))
-        return self.results.get((port, identity), OK)
+    def offer(self, side: int, identity: bytes, asked: Asked) -> int:
+        self.sends.append((side, identity, asked))
+        return self.results.get((side, identity), OK)
 
     def end(self, how: str) -> None:
         self.count.update({how, how.partition("_")[0]})
@@ -111,7 +111,7 @@ class BoardModel:
                 life.job, asked.life, asked.sent_to = asked, life, life.identity
             elif result in (FULL, BEHIND):
                 self.count["worker_full" if result == FULL else "worker_behind"] += 1
-                self.parked.append(life)
+                self.blocked.append(life)
             else:
                 self.gone.append(life)
         if self.gone and not self.reading:
@@ -186,7 +186,7 @@ class BoardModel:
     def lose(self, life: Life) -> None:
         del self.living[life.identity]
         self.idle = [each for each in self.idle if each is not life]
-        self.parked = [each for each in self.parked if each is not life]
+        self.blocked = [each for each in self.blocked if each is not life]
         self.count["workers_lost"] += 1
         job = life.job
         if job in self.flying and job.retries:
@@ -206,7 +206,7 @@ class BoardModel:
         life.leaving = True
         self.open.discard(life.connection)
         self.idle = [each for each in self.idle if each is not life]
-        self.parked = [each for each in self.parked if each is not life]
+        self.blocked = [each for each in self.blocked if each is not life]
 
     def closed(self, connection: int, now: float) -> None:
         self.open.discard(connection)
@@ -223,8 +223,8 @@ class BoardModel:
             for asked in [each for each in group if each.deadline <= now]:
                 group.remove(asked)
                 self.end(how)
-        self.idle += self.parked
-        self.parked = []
+        self.idle += self.blocked
+        self.blocked = []
         self.hand_out()
 
     def queued_bytes(self) -> int:

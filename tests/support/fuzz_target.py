@@ -61,7 +61,7 @@ class Life:
     def __init__(self, rooms: ModuleType, source: Input) -> None:
         head = source.byte()
         self.source = source
-        self.ports = (BOTH, BOTH) if head & 1 else (FRONTEND, BACKEND)
+        self.sides = (BOTH, BOTH) if head & 1 else (FRONTEND, BACKEND)
         self.results = dict.fromkeys(PEERS, OK)
         self.tickets: list[bytes] = []
         #: Everything that was handed out, taken or not, and how much of it before the end.
@@ -79,16 +79,16 @@ class Life:
             default_service=b"" if head & 2 else None,
         )  # fmt: skip
 
-    def outbox(self, port: int, frames: list[bytes]) -> int:
+    def outbox(self, side: int, frames: list[bytes]) -> int:
         assert frames[0] in PEERS, "nobody else has ever spoken"
-        call = Call(int(port), frames, self.results[frames[0]])
+        call = Call(int(side), frames, self.results[frames[0]])
         self.calls.append(call)
         job = as_job(call)
         if job:
             self.tickets.append(job[0])
         partial = frames[1:3] == [b"MDPC02", b"\x02"]
         goodbye = call.frames[1:2] == [b"MDPW02"] or call.frames[2:3] in ([b"MDPW01"], [b"MDPW02"])
-        self.replies += call.port == FRONTEND and call.result == OK and not (partial or goodbye)
+        self.replies += call.side == FRONTEND and call.result == OK and not (partial or goodbye)
         return call.result
 
     def frame(self) -> bytes:
@@ -116,14 +116,14 @@ class Life:
         else:
             frames = [PEERS[what & 3], *(self.frame() for _ in range(what >> 3 & 15))]
             connection = self.source.byte() % 8 if what & 0x80 else NO_CONNECTION
-            self.board.receive(self.ports[what >> 2 & 1], frames, self.now, connection)
+            self.board.receive(self.sides[what >> 2 & 1], frames, self.now, connection)
 
     def check(self) -> None:
         counters = self.board.counters()
         assert list(counters) == list(COUNTERS)
         assert ledger_holds(counters), counters
         assert min(counters.values()) >= 0, counters
-        if self.ports[0] == FRONTEND:
+        if self.sides[0] == FRONTEND:
             assert counters["replied"] + counters["error_answers"] == self.replies
 
 

@@ -152,7 +152,7 @@ class Life:
     # -- what happens -------------------------------------------------------------------------
 
     def client_port(self) -> int:
-        return self.twins.ports[0]
+        return self.twins.sides[0]
 
     def connection(self, worker: bytes) -> int:
         if self.rng.random() < 0.05:
@@ -160,12 +160,12 @@ class Life:
         return self.twins.spoke_on.get(worker, NO_CONNECTION)
 
     def from_worker(self, frames: Frames) -> None:
-        port = self.twins.ports[-1]
+        side = self.twins.sides[-1]
         if self.mixed:
-            port = self.twins.spoke_to.get(frames[0], port)
+            side = self.twins.spoke_to.get(frames[0], side)
             if self.rng.random() < 0.1:
-                port = self.rng.choice(self.twins.ports)
-        self.twins.receive(port, frames, self.connection(frames[0]))
+                side = self.rng.choice(self.twins.sides)
+        self.twins.receive(side, frames, self.connection(frames[0]))
 
     def ask(self) -> None:
         connection = self.rng.choice(CONNECTIONS)
@@ -184,11 +184,11 @@ class Life:
     def join(self) -> None:
         frames = self.registration()
         connection = self.rng.choice(CONNECTIONS)
-        port = self.rng.choice(self.twins.ports) if self.mixed else self.twins.ports[-1]
+        side = self.rng.choice(self.twins.sides) if self.mixed else self.twins.sides[-1]
         if connection != NO_CONNECTION and self.rng.random() < 0.8:
-            opened = "client_connected" if port == FRONTEND else "connection_opened"
+            opened = "client_connected" if side == FRONTEND else "connection_opened"
             self.twins.event(opened, connection)
-        self.twins.receive(port, frames, connection)
+        self.twins.receive(side, frames, connection)
 
     def reply(self, *, wrong: bool = False, part: bool = False) -> None:
         if not wrong and not self.twins.unanswered:
@@ -216,14 +216,14 @@ class Life:
 
     def mutated(self) -> None:
         frames = mutate(self.rng, self.any_message())
-        port = self.rng.choice(self.twins.ports)
-        self.twins.receive(port, frames, self.connection(frames[0] if frames else b""))
+        side = self.rng.choice(self.twins.sides)
+        self.twins.receive(side, frames, self.connection(frames[0] if frames else b""))
 
     def nonsense(self) -> None:
         frames = [self.rng.choice(WORDS) for _ in range(self.rng.randint(0, 7))]
         if frames and self.rng.random() < 0.8:
             frames[0] = self.rng.choice(WORKERS)
-        self.twins.receive(self.rng.choice(self.twins.ports), frames, NO_CONNECTION)
+        self.twins.receive(self.rng.choice(self.twins.sides), frames, NO_CONNECTION)
 
     def wait(self) -> None:
         self.twins.do("wait", self.rng.choice([0, 0, 1, 1, 2, 5]) * EIGHTH)
@@ -241,13 +241,13 @@ class Life:
         self.twins.read_events()
 
     def refuse(self) -> None:
-        port, peers = self.rng.choice([(FRONTEND, CLIENTS), (BACKEND, WORKERS), (BACKEND, WORKERS)])
-        self.twins.answers(port, self.rng.choice(peers), self.rng.choice([FULL, BEHIND, GONE]))
+        side, peers = self.rng.choice([(FRONTEND, CLIENTS), (BACKEND, WORKERS), (BACKEND, WORKERS)])
+        self.twins.answers(side, self.rng.choice(peers), self.rng.choice([FULL, BEHIND, GONE]))
 
     def calm(self) -> None:
-        for port, peers in ((FRONTEND, CLIENTS), (BACKEND, WORKERS)):
+        for side, peers in ((FRONTEND, CLIENTS), (BACKEND, WORKERS)):
             for peer in peers:
-                self.twins.answers(port, peer, OK)
+                self.twins.answers(side, peer, OK)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -286,7 +286,7 @@ def mutate(rng: random.Random, frames: Frames) -> Frames:
 
 def options_of(rng: random.Random) -> dict[str, Any]:
     return {
-        "ports": rng.choice([(FRONTEND, BACKEND), (BOTH,)]),
+        "sides": rng.choice([(FRONTEND, BACKEND), (BOTH,)]),
         "protocols": rng.choice([*SPOKEN, ALL, ALL, MAJORDOMO]),
         "default_service": rng.choice([b"", b"echo", None]),
         "seed": rng.choice([0, 0xFFFFFFFE]),

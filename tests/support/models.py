@@ -70,7 +70,7 @@ def run_machine(
 class Call(NamedTuple):
     """One message that a switchboard handed to its outbox, and what it was told."""
 
-    port: int
+    side: int
     frames: list[bytes]
     result: int
 
@@ -81,7 +81,7 @@ class Call(NamedTuple):
     @property
     def ticket(self) -> bytes:
         """The ticket of a job, whatever the protocol of the worker."""
-        assert self.port != FRONTEND
+        assert self.side != FRONTEND
         if self.frames[1:3] == [b"", b"MDPW01"]:
             return self.frames[4]
         if self.frames[1] == b"MDPW02":
@@ -92,7 +92,7 @@ class Call(NamedTuple):
 class Rig:
     """A switchboard with a recorded outbox and a clock that is moved by hand.
 
-    ``results`` scripts the outbox: (port, identity) -> what it answers, OK where nothing stands.
+    ``results`` scripts the outbox: (side, identity) -> what it answers, OK where nothing stands.
     Every step returns the calls that it caused, and checks what must hold after any step.
     """
 
@@ -128,9 +128,9 @@ class Rig:
         )  # fmt: skip
         self._sync = sync
 
-    def _outbox(self, port: int, frames: list[bytes]) -> int:
-        result = self.results.get((int(port), frames[0]), OK)
-        self._calls.append(Call(int(port), list(frames), result))
+    def _outbox(self, side: int, frames: list[bytes]) -> int:
+        result = self.results.get((int(side), frames[0]), OK)
+        self._calls.append(Call(int(side), list(frames), result))
         return result
 
     def watch(self) -> None:
@@ -180,25 +180,25 @@ class Rig:
     # -- steps --------------------------------------------------------------------------------
 
     def receive(
-        self, port: int, frames: list[bytes], connection: int = NO_CONNECTION
+        self, side: int, frames: list[bytes], connection: int = NO_CONNECTION
     ) -> list[Call]:
-        self.take(port, frames, connection)
+        self.take(side, frames, connection)
         self.board.hand_out(self.now)
         while self.board.has_leaving():
             self.board.caught_up(self.now)
             self.board.hand_out(self.now)
         return self.settled()
 
-    def take(self, port: int, frames: list[bytes], connection: int = NO_CONNECTION) -> None:
+    def take(self, side: int, frames: list[bytes], connection: int = NO_CONNECTION) -> None:
         """One message, after which more may be unread."""
-        if not self.board.take(port, frames, self.now, connection):
+        if not self.board.take(side, frames, self.now, connection):
             self._sync()
-            assert self.board.take(port, frames, self.now, connection, synced=True)
+            assert self.board.take(side, frames, self.now, connection, synced=True)
 
     def burst(self, messages: list[tuple[int, list[bytes], int]]) -> list[Call]:
         """Several messages before the loop sends what they made room for."""
-        for port, frames, connection in messages:
-            self.take(port, frames, connection)
+        for side, frames, connection in messages:
+            self.take(side, frames, connection)
         return self.wait(0)
 
     def ask(self, client: bytes, *body: bytes) -> list[Call]:

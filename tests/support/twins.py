@@ -33,8 +33,8 @@ class Monitor:
 class Twins:
     """The same switchboard twice.  Every step is done to both, and what can be seen is compared."""
 
-    def __init__(self, rooms: ModuleType, ports: tuple[int, ...], **options: Any) -> None:
-        self.ports = ports
+    def __init__(self, rooms: ModuleType, sides: tuple[int, ...], **options: Any) -> None:
+        self.sides = sides
         self.options = options
         #: Names whose free workers are compared; READY brings more.
         self.services = [b"", b"echo"]
@@ -86,17 +86,17 @@ class Twins:
         self.unanswered.update({job[0]: job for job in jobs})
         return calls[0]
 
-    def receive(self, port: int, frames: Frames, connection: int) -> None:
+    def receive(self, side: int, frames: Frames, connection: int) -> None:
         for at in (1, 2):
             if frames[at : at + 1] in ([b"MDPW01"], [b"MDPW02"]) and len(frames) > at + 2:
                 name = frames[at + 2]
                 self.services += [] if name in self.services else [name]
-        if frames and (port != FRONTEND or frames[1:2] == [b"MDPW02"] or b"MDPW01" in frames[2:3]):
-            self.spoke_on[frames[0]], self.spoke_to[frames[0]] = connection, port
+        if frames and (side != FRONTEND or frames[1:2] == [b"MDPW02"] or b"MDPW01" in frames[2:3]):
+            self.spoke_on[frames[0]], self.spoke_to[frames[0]] = connection, side
         if self.held is None:
-            self.do("receive", port, frames, connection)
+            self.do("receive", side, frames, connection)
         else:
-            self.held.append((port, frames, connection))
+            self.held.append((side, frames, connection))
 
     def burst(self, draw: Callable[[], None], count: int) -> None:
         """Receive what ``draw`` sends, and all of it before what it made room for is sent."""
@@ -116,11 +116,11 @@ class Twins:
             monitor.read()
         self.do("wait", 0)
 
-    def answers(self, port: int, peer: bytes, result: int) -> None:
-        self.log.append(("answers", port, peer, result))
+    def answers(self, side: int, peer: bytes, result: int) -> None:
+        self.log.append(("answers", side, peer, result))
         for rig in self.rigs:
-            for side in {port, BOTH}:
-                rig.results[side, peer] = result
+            for each in {side, BOTH}:
+                rig.results[each, peer] = result
 
     def drain(self) -> None:
         self.log.append(("drain",))
@@ -143,7 +143,7 @@ def as_job(call: Call) -> tuple[bytes, bytes, Dialect] | None:
     """Ticket, worker and dialect of a call that is a job, by its frames."""
     for dialect in (MDP02, MDP01, LED, REQ, PPP):
         size = len(dialect.job(b"", b""))
-        here = dialect.mdp or call.port != FRONTEND
+        here = dialect.mdp or call.side != FRONTEND
         if len(call.frames) > size and here and call.result == OK:
             ticket = call.frames[size - 2]
             if len(ticket) == 16 and call.frames[:size] == dialect.job(call.to, ticket):

@@ -74,7 +74,7 @@ class Pair:
         if name == "abort":  # in which order is left open
             events = [sorted(each, key=repr) for each in events]
         assert events[0] == events[1]
-        self.tickets += [(call.ticket, call.to) for call in calls[0] if call.port == BACKEND]
+        self.tickets += [(call.ticket, call.to) for call in calls[0] if call.side == BACKEND]
         left, right = (rig.board for rig in self.rigs)
         assert left.counters() == right.counters()
         assert left.idle_workers() == right.idle_workers()

@@ -56,13 +56,13 @@ SEEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("ports", [(FRONTEND, BACKEND), (BOTH,)], ids=["two", "one"])
+@pytest.mark.parametrize("sides", [(FRONTEND, BACKEND), (BOTH,)], ids=["two", "one"])
 @pytest.mark.parametrize("protocols", SPOKEN, ids=str)
 def test_a_long_life_is_the_same_on_both(
-    rooms: ModuleType, protocols: Protocol, ports: tuple[int, ...]
+    rooms: ModuleType, protocols: Protocol, sides: tuple[int, ...]
 ) -> None:
     for seed in range(3):
-        live(rooms, random.Random(seed), steps=300, protocols=protocols, ports=ports)
+        live(rooms, random.Random(seed), steps=300, protocols=protocols, sides=sides)
 
 
 @pytest.mark.parametrize("protocols", [each for each in SPOKEN if each & MAJORDOMO], ids=str)
@@ -73,7 +73,7 @@ def test_a_life_with_workers_where_clients_are_is_the_same_on_both(
     served = set()
     for seed in range(6):
         twins = live(
-            rooms, random.Random(seed), steps=500, protocols=protocols, ports=(FRONTEND, BACKEND),
+            rooms, random.Random(seed), steps=500, protocols=protocols, sides=(FRONTEND, BACKEND),
             workers_at_frontend=True, default_service=b"echo", strict=seed == 5,
         )  # fmt: skip
         served |= {rig.peak["workers"] > 0 and rig.peak["replied"] > 0 for rig in twins.rigs}
@@ -97,7 +97,7 @@ def test_a_long_life_sees_all_there_is(rooms: ModuleType, busy_liveness: int) ->
     told: set[tuple[str, str]] = set()
     for seed, max_services in ((1, 3), (2, 100), (5, 100)):
         twins = live(
-            rooms, random.Random(seed), 2000, ports=(FRONTEND, BACKEND), protocols=ALL, retries=1,
+            rooms, random.Random(seed), 2000, sides=(FRONTEND, BACKEND), protocols=ALL, retries=1,
             default_service=b"", queue_limit=3, request_ttl=1.0, heartbeat_interval=EIGHTH,
             service_grace=3 * EIGHTH, liveness=3, busy_liveness=busy_liveness,
             max_services=max_services, max_frames=12, max_message_bytes=1024, max_depth=1,

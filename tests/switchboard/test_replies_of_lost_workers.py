@@ -40,7 +40,7 @@ def make(rooms: ModuleType) -> Callable[..., TalkRig]:
 
 
 def to_clients(calls: list[Call]) -> list[Call]:
-    return [call for call in calls if call.port == FRONTEND]
+    return [call for call in calls if call.side == FRONTEND]
 
 
 def closes(rig: TalkRig) -> list[Call]:

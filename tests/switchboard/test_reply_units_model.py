@@ -93,7 +93,7 @@ class ReplyMachine(RuleBasedStateMachine):
 
     def look(self, calls: list[Call]) -> None:
         for call in calls:
-            if call.port == FRONTEND:
+            if call.side == FRONTEND:
                 sent = [each.parts for each in self.jobs if each.client == call.to]
                 self.clients[call.to].sees(call, sent)
             elif call.frames[:3] == MDP02.command(call.to, MDP02.request) and call.result == OK:

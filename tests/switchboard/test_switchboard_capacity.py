@@ -230,7 +230,7 @@ def test_a_full_worker_is_passed_over_until_the_next_tick(make: Callable[..., Ta
 
 def handed_out(calls: list[Call]) -> list[bytes]:
     """To whom each request went, in order."""
-    return [call.to for call in calls if call.port == BACKEND]
+    return [call.to for call in calls if call.side == BACKEND]
 
 
 def join_at_once(rig: TalkRig, capacities: dict[bytes, bytes]) -> list[Call]:
@@ -270,7 +270,7 @@ def test_the_more_workers_have_in_hand_the_more_of_a_backlog_they_get_in_a_row(
     calls = join_at_once(rig, {V: EIGHT, W: EIGHT})
     # Up to three times what the other has in hand; a place ends it before.
     assert handed_out(calls) == [V, *[W] * 3, *[V] * 7, W]
-    bodies = [call.frames[-1] for call in calls if call.port == BACKEND]
+    bodies = [call.frames[-1] for call in calls if call.side == BACKEND]
     assert bodies == [b"%d" % number for number in range(12)], "who waits longest is sent first"
 
 
@@ -353,7 +353,7 @@ def test_nobody_is_overtaken_by_a_client_that_came_again_later(
     rig = make()
     for client, body in ((C, b"C1"), (D, b"D1"), (C, b"C2"), (D, b"D2")):
         rig.request(client, body)
-    bodies = [call.frames[-1] for call in join_at_once(rig, {V: EIGHT}) if call.port == BACKEND]
+    bodies = [call.frames[-1] for call in join_at_once(rig, {V: EIGHT}) if call.side == BACKEND]
     assert bodies == [b"C1", b"D1", b"C2", b"D2"]
 
 

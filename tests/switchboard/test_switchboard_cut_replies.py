@@ -36,7 +36,7 @@ def make(rooms: ModuleType, request: pytest.FixtureRequest) -> Callable[..., Tal
 
 
 def to_clients(calls: list[Call]) -> list[Call]:
-    return [call for call in calls if call.port == FRONTEND]
+    return [call for call in calls if call.side == FRONTEND]
 
 
 def error(rig: TalkRig, client: bytes, reason: str = "shed_client_full") -> list[bytes]:

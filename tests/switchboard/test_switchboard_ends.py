@@ -59,7 +59,7 @@ def test_a_draining_broker_finishes_what_it_has_and_takes_nothing_new(
     assert rig.ask(D, b"3") == []
     assert (rig["shed_draining"], rig["accepted"]) == (1, 3)
     calls = rig.reply(W, first, b"one")
-    assert [call.port for call in calls] == [FRONTEND, BACKEND]
+    assert [call.side for call in calls] == [FRONTEND, BACKEND]
     assert not rig.board.drained()
     rig.reply(W, calls[1].ticket, b"two")
     assert rig.board.drained()

@@ -83,7 +83,7 @@ def test_expired_in_the_queue(make: Callable[..., TalkRig]) -> None:
     rig = make(request_ttl=TTL, busy_liveness=1000)
     held(rig)
     assert rig.request(C, b"x") == []
-    calls = [call for call in rig.wait(TTL) if call.port == FRONTEND]
+    calls = [call for call in rig.wait(TTL) if call.side == FRONTEND]
     assert [call.frames for call in calls] == [error(rig, C, "expired", "failed_expired_queued")]
 
 
@@ -92,7 +92,7 @@ def test_expired_at_the_worker(make: Callable[..., TalkRig], retries: int) -> No
     rig = make(request_ttl=TTL, busy_liveness=1000, retries=retries)
     rig.join(W)
     rig.sent(C, W, b"x")
-    calls = [call for call in rig.wait(TTL) if call.port == FRONTEND]
+    calls = [call for call in rig.wait(TTL) if call.side == FRONTEND]
     told(rig, calls, "expired", "failed_expired_in_flight")
 
 
@@ -100,7 +100,7 @@ def test_expired_when_the_broker_stops(make: Callable[..., TalkRig]) -> None:
     rig = make()
     rig.join(W)
     rig.sent(C, W, b"x")
-    calls = [call for call in rig.abort() if call.port == FRONTEND]
+    calls = [call for call in rig.abort() if call.side == FRONTEND]
     told(rig, calls, "expired", "failed_stopped")
 
 
@@ -266,9 +266,9 @@ def test_after_parts_the_error_is_the_final(rooms: ModuleType) -> None:
     rig.join(W)
     job = rig.sent(C, W, b"x")
     assert [call.to for call in rig.part(W, job, b"part")] == [C]
-    calls = [call for call in rig.wait(TTL) if call.port == FRONTEND]
+    calls = [call for call in rig.wait(TTL) if call.side == FRONTEND]
     told(rig, calls, "expired", "failed_expired_in_flight")
-    assert [call for call in rig.final(W, job, b"late") if call.port != BACKEND] == []
+    assert [call for call in rig.final(W, job, b"late") if call.side != BACKEND] == []
 
 
 # -- clients of another protocol ------------------------------------------------------------------

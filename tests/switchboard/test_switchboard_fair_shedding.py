@@ -44,7 +44,7 @@ class Fair(TalkRig):
         number, self.asked = self.asked, self.asked + 1
         frames = asks("0.2", client(number), service, body_of(size, number))
         calls = self.receive(FRONTEND, frames)
-        return [shed(call) for call in calls if call.port == FRONTEND]
+        return [shed(call) for call in calls if call.side == FRONTEND]
 
     def ready(self, service: bytes) -> list[Call]:  # type: ignore[override]
         return self.receive(1, MDP02.registers(b"W " + service, service))

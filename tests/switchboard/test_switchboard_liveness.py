@@ -67,7 +67,7 @@ def test_a_silent_worker_is_expired_while_it_is_busy(
     assert (rig["workers"], rig["workers_expired"]) == (1, 1)
     assert (rig["queued"], rig["in_flight"]) == (retries, 2 - retries)
     calls = rig.final(gone, tickets[silent], b"late")
-    assert [call.to for call in calls if call.port == FRONTEND] == [C] * (1 - retries)
+    assert [call.to for call in calls if call.side == FRONTEND] == [C] * (1 - retries)
     assert rig["drop_reply_late"] == retries
 
 

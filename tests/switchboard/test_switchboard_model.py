@@ -134,12 +134,12 @@ class SwitchboardMachine(RuleBasedStateMachine):
         ``heard`` is the worker that spoke: its reply goes out first, then it may be sent a job.
         """
         for call in calls:
-            if call.port == FRONTEND:
+            if call.side == FRONTEND:
                 self.witness.sees_reply(call)
         if heard is not None:
             self.witness.heard(*heard)
         for call in calls:
-            if call.port == BACKEND:
+            if call.side == BACKEND:
                 self.witness.sees_job(call)
         self.compare_sends(calls)
         counters = Counter(self.rig.board.counters())
@@ -153,9 +153,9 @@ class SwitchboardMachine(RuleBasedStateMachine):
 
     def compare_sends(self, calls: list[Call]) -> None:
         expected, self.model.sends = self.model.sends, []
-        assert [(call.port, call.to) for call in calls] == [each[:2] for each in expected]
+        assert [(call.side, call.to) for call in calls] == [each[:2] for each in expected]
         for call, (_, _, asked) in zip(calls, expected, strict=True):
-            if call.port == BACKEND:
+            if call.side == BACKEND:
                 assert call.frames[4:] == asked.body
                 assert asked.ticket in (None, call.ticket), "kept until the worker is lost"
                 asked.ticket = call.ticket

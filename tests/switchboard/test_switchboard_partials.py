@@ -180,7 +180,7 @@ def test_parts_joined_for_all_requests_are_bounded_together(make: Callable[..., 
         assert rig["failed_partials_too_large"] == number + 1
         assert rig.final(V, tickets[V], b"end") == []
         rig.part(W, tickets[W], bytes(4000))
-        [call] = [call for call in rig.final(W, tickets[W], b"end") if call.port == FRONTEND]
+        [call] = [call for call in rig.final(W, tickets[W], b"end") if call.side == FRONTEND]
         assert [len(frame) for frame in call.frames[-4:]] == [4000, 4000, 4000, 3]
     assert (rig["replied"], rig["in_flight"]) == (3, 0)
 
@@ -215,7 +215,7 @@ def test_a_joined_reply_is_never_larger_than_a_message_may_be(
     ticket = rig.sent(C, V, b"1")
     rig.part(V, ticket, bytes(900))
     calls = rig.final(V, ticket, bytes(900))
-    assert [sum(map(len, call.frames)) for call in calls if call.port == FRONTEND] == []
+    assert [sum(map(len, call.frames)) for call in calls if call.side == FRONTEND] == []
     assert rig["failed_partials_too_large"] == 1
 
 

@@ -184,11 +184,11 @@ class Broker(LoopHandle, TakesOptions):
         return reader
 
     def _new_reader(self, limit: int) -> Events:
-        visits = self._line.visits
-        with visits.inside():
+        guard = self._line.guard
+        with guard.inside():
             with self._line.lock:
                 if self._line.ended:
-                    reader = Events(limit, visits)
+                    reader = Events(limit, guard)
                     reader.end()
                     return reader
                 if self._hub is None:
@@ -197,7 +197,7 @@ class Broker(LoopHandle, TakesOptions):
                     )
                 self._hub.begin()
             # Not under the line's lock, which the hub takes under its own.
-            reader = Events(limit, visits, self._hub.remove)
+            reader = Events(limit, guard, self._hub.remove)
             self._hub.add(reader)
         return reader
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..events import Event, unpack_event
 from ..net.arguments import patience
-from ..runtime.reentrancy import Visits
+from ..runtime.reentrancy import ReentrancyGuard
 from ..system.bell import Bell
 
 __all__ = ["Events"]
@@ -29,11 +29,11 @@ class Events:
     """
 
     def __init__(
-        self, limit: int, visits: Visits, forget: Callable[[Events], None] | None = None
+        self, limit: int, guard: ReentrancyGuard, forget: Callable[[Events], None] | None = None
     ) -> None:
         self._limit = limit
         #: The broker's: its thread waits until every reader knows of the end.
-        self._visits = visits
+        self._guard = guard
         self._forget = forget
         self._changed = Bell()
         #: Messages, and how many this reader missed before each.
@@ -46,7 +46,7 @@ class Events:
         """The next event, or ``None`` if none came within ``timeout`` seconds or none will come."""
         wait = patience(timeout)
         deadline = None if wait is None else time.monotonic() + wait
-        with self._visits.inside():
+        with self._guard.inside():
             while True:
                 ended = self._ended  # before the look: what came last comes before it
                 try:
@@ -60,7 +60,7 @@ class Events:
 
     def close(self) -> None:
         """Take no more events, and wake all threads that wait for one.  May be called again."""
-        with self._visits.inside():
+        with self._guard.inside():
             self._closed = True
             if self._forget is not None:
                 self._forget(self)

@@ -13,7 +13,7 @@ from .libzmq cimport zmqapi
 from .structures.chain cimport NIL
 from .wire.mdp cimport CLIENT_02, CLIENT_REQUEST, FINAL_02, HEADER_SIZE
 from .wire.req cimport head_req
-from .switchboard.dispatch cimport settle
+from .switchboard.dispatch cimport dispatch_all
 from .wire.envelope cimport (
     Frames,
     find_delimiter,
@@ -236,7 +236,7 @@ cdef class Wire(Outbox):
         frames_free(&self.last)
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        self, int side, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
         int64_t most=UNWEIGHED,
     ) except -1 nogil:
         frames_clear(&self.last)
@@ -276,11 +276,11 @@ cdef class SwitchboardRounds:
                 frames_append(&self.inbox, NULL, 0)
                 frames_append(&self.inbox, body, size)
                 self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION, False)
-                settle(self.switchboard, 0)
+                dispatch_all(self.switchboard, 0)
                 frames_clear(&self.inbox)
                 frames_swap(&self.inbox, &self.wire.last)
                 self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION, False)
-                settle(self.switchboard, 0)
+                dispatch_all(self.switchboard, 0)
 
     def replied(self):
         """Rounds done so far."""
@@ -335,12 +335,12 @@ cdef class MajordomoRounds:
         frames_append(&self.inbox, name.data(), name.size())
         frames_append(&self.inbox, body, size)
         self.switchboard.c_take(FRONTEND, &self.inbox, 0, NO_CONNECTION, False)
-        settle(self.switchboard, 0)
+        dispatch_all(self.switchboard, 0)
         frames_clear(&self.inbox)
         frames_swap(&self.inbox, &self.wire.last)
         (<char *>zmq_msg_data(&self.inbox.at[COMMAND_AT]))[0] = FINAL_02
         self.switchboard.c_take(BACKEND, &self.inbox, 0, NO_CONNECTION, False)
-        settle(self.switchboard, 0)
+        dispatch_all(self.switchboard, 0)
         return 0
 
     def replied(self):

@@ -15,7 +15,7 @@ from .sessions.sessions import TELLS_NONE, Sessions
 from .structures.expiry import ExpiryQueue
 from .structures.lru import LRUQueue
 from .structures.tickets import TicketTable, Verdict
-from .switchboard.outbox import Port, Sent
+from .switchboard.outbox import Sent, Side
 from .switchboard.switchboard import Switchboard
 from .wire.envelope import find_delimiter
 
@@ -149,7 +149,7 @@ class SwitchboardRounds:
         self._request = [b"\0clnt", EMPTY, body]
         self._sent: list[bytes] = []
         for number in range(workers):
-            self._switchboard.receive(Port.BACKEND, [_identity(number), EMPTY, READY], 0.0)
+            self._switchboard.receive(Side.BACKEND, [_identity(number), EMPTY, READY], 0.0)
 
     def _send(self, _port: int, frames: list[bytes]) -> Sent:
         self._sent = frames
@@ -159,8 +159,8 @@ class SwitchboardRounds:
         """``count`` rounds."""
         receive = self._switchboard.receive
         for _ in range(count):
-            receive(Port.FRONTEND, self._request.copy(), 0.0)
-            receive(Port.BACKEND, self._sent, 0.0)
+            receive(Side.FRONTEND, self._request.copy(), 0.0)
+            receive(Side.BACKEND, self._sent, 0.0)
 
     def replied(self) -> int:
         """Rounds done so far."""
@@ -179,7 +179,7 @@ class MajordomoRounds:
         self._sent: list[bytes] = []
         for number, name in enumerate(self._names):
             frames = [_identity(number), WORKER_02, MDP_READY, name]
-            self._switchboard.receive(Port.BACKEND, frames, 0.0)
+            self._switchboard.receive(Side.BACKEND, frames, 0.0)
 
     def _send(self, _port: int, frames: list[bytes]) -> Sent:
         self._sent = frames
@@ -191,10 +191,10 @@ class MajordomoRounds:
         for _ in range(count):
             request = [b"\0clnt", CLIENT_02, CLIENT_REQUEST, names[self._next], body]
             self._next = (self._next + 1) % len(names)
-            receive(Port.FRONTEND, request, 0.0)
+            receive(Side.FRONTEND, request, 0.0)
             reply = self._sent
             reply[2] = FINAL_02
-            receive(Port.BACKEND, reply, 0.0)
+            receive(Side.BACKEND, reply, 0.0)
 
     def replied(self) -> int:
         """Rounds done so far."""

@@ -134,7 +134,7 @@ class LoopHandle(ForThreads, ABC):
     def stats(self) -> dict[str, int]:
         """All counters by name, also after the end.  Never waits for the loop."""
         self._line.refuse_in_child()
-        with self._line.visits.inside():
+        with self._line.guard.inside():
             stats: dict[str, int] = self._loop.stats()
         stats["connections_rejected"] = self._reserve.rejected
         stats["accepts_failed"] = self._accepting.failed
@@ -222,9 +222,9 @@ class LoopHandle(ForThreads, ABC):
     def _join(self, timeout: float | None) -> bool:
         if self._line.in_child:
             return True
-        if self._line.visits.mine:
+        if self._line.guard.mine:
             return False
-        with self._line.visits.inside():
+        with self._line.guard.inside():
             ended = self._thread.wait(timeout)
         if ended:
             self._finalizer.detach()

@@ -15,7 +15,7 @@ from ..net.receiving import frame_if_there
 from ..system.background import Background
 from ..system.bell import Bell
 from ..wire.loop import TAG_BYTES
-from .reentrancy import Visits
+from .reentrancy import ReentrancyGuard
 
 __all__ = ["LoopLine"]
 
@@ -39,7 +39,7 @@ class LoopLine:
         #: Guards the PAIR, and what must not change while it is looked at whether the loop has ended.
         self.lock = threading.RLock()
         #: Threads that may hold a lock which the loop's thread needs to end.
-        self.visits = Visits()
+        self.guard = ReentrancyGuard()
         #: The loop answers no more.
         self.ended = False
         #: Set once the loop has connected, or has ended: before, nobody takes a word.
@@ -49,7 +49,7 @@ class LoopLine:
         self._thread = thread
         #: Held by the thread that has asked the loop something; the tag of its question.
         self._asking = threading.Lock()
-        self._askers = Visits()
+        self._askers = ReentrancyGuard()
         self._tag = 0
         self._socket: zmq.Socket[bytes]
 
@@ -71,7 +71,7 @@ class LoopLine:
         if self.in_child or not self._thread.running:
             return
         self._changed.wait(lambda: self._there)
-        with self.visits.inside(), self.lock:
+        with self.guard.inside(), self.lock:
             if not self.ended:  # set before the loop's end of the PAIR is closed
                 self._socket.send(word, zmq.DONTWAIT)
 
@@ -87,7 +87,7 @@ class LoopLine:
                 f"a signal handler has interrupted a question to this {self._what} and can't ask "
                 "another; let it set a flag, and ask where the flag is looked at"
             )
-        with self.visits.inside(), self._askers.inside(), self._asking:
+        with self.guard.inside(), self._askers.inside(), self._asking:
             self._tag += 1
             question = word + self._tag.to_bytes(TAG_BYTES, "big")
             poller = select.poll()

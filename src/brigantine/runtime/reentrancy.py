@@ -14,25 +14,25 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
 
-__all__ = ["Visits"]
+__all__ = ["ReentrancyGuard"]
 
 
 class _Entry(NamedTuple):
     thread: int
-    #: The function that the visit is part of.  One that an exception has ended in the midst of coming in
+    #: The function that is inside.  One that an exception has ended in the midst of coming in
     #: or going out may leave its entry, but is no longer among those that run.
     frame: FrameType
 
 
-class Visits:
-    """The visits that go on.  Takes no lock itself."""
+class ReentrancyGuard:
+    """Who is inside.  Takes no lock itself."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
 
-    def inside(self) -> _Visit:
-        """The time of a visit, for ``with``.  To be entered before any lock is taken."""
-        return _Visit(self._entries)
+    def inside(self) -> _Entered:
+        """The time inside, for ``with``.  To be entered before any lock is taken."""
+        return _Entered(self._entries)
 
     @property
     def mine(self) -> bool:
@@ -49,7 +49,7 @@ class Visits:
         )
 
 
-class _Visit:
+class _Entered:
     __slots__ = ("_entries", "_entry")
 
     def __init__(self, entries: list[_Entry]) -> None:

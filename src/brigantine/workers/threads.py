@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import OptionName, WrongUse
 from ..net.arguments import patience
-from ..runtime.reentrancy import Visits
+from ..runtime.reentrancy import ReentrancyGuard
 from ..system.background import Background
 from ..validation.calls import ForThreads
 from ..wire.body import from_frames
@@ -36,7 +36,7 @@ class ThreadWorker(Worker[RequestT], ForThreads):
     #: Threads beside the one that serves.
     _helpers: Sequence[Background] = ()
     #: Who is in :meth:`run`, once somebody was.
-    _runners: Visits | None = None
+    _runners: ReentrancyGuard | None = None
 
     # -- how it runs --------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ class ThreadWorker(Worker[RequestT], ForThreads):
         """
         self._warn_in_coroutine("run")
         self._claim()
-        self._runners = Visits()
+        self._runners = ReentrancyGuard()
         with self._runners.inside():
             self._serve()
 

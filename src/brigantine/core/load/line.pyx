@@ -9,11 +9,8 @@ from libc.string cimport memcpy
 from zmq.backend.cython.libzmq cimport (
     ZMQ_DONTWAIT,
     ZMQ_EHOSTUNREACH,
-    ZMQ_EVENTS,
-    ZMQ_POLLIN,
     ZMQ_SNDMORE,
     zmq_errno,
-    zmq_getsockopt,
     zmq_msg_data,
     zmq_msg_more,
     zmq_msg_recv,
@@ -22,6 +19,7 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from ..libzmq cimport zmqapi
+from ..libzmq.polling cimport has_message
 from ..wire.envelope cimport (
     Frames,
     frames_append,
@@ -104,8 +102,4 @@ cdef class Line:
         return True
 
     cdef bint readable(self) except -1 nogil:
-        cdef int events = 0
-        cdef size_t size = sizeof(events)
-        if zmq_getsockopt(self.router, ZMQ_EVENTS, &events, &size) != 0:
-            raise_zmq_error()
-        return (events & ZMQ_POLLIN) != 0
+        return has_message(self.router)

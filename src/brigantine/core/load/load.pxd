@@ -1,13 +1,14 @@
 """A load generator: clients that ask and workers that answer, in one thread without the GIL.
 
-The rooms below it: load_line (many peers on one socket), load_wire (their frames), load_clients and
-load_workers (what they do), load_pace (when), histogram (how long it took).
+The rooms below it: line (many peers on one socket), wire (their frames), clients and workers (what they
+do), schedule (when), histogram (how long it took).
 """
 
 from libc.stdint cimport int64_t
 
+from ..libzmq.polling cimport pollfd
 from .clients cimport CLIENT_COUNTERS, Clients
-from .schedule cimport Pace
+from .schedule cimport Schedule
 from .workers cimport WORKER_COUNTERS, Workers
 from ..structures.seqlock cimport SeqLock
 
@@ -50,11 +51,6 @@ cdef extern from *:
     #endif
     }
     """
-    ctypedef struct pollfd:
-        int fd
-        short events
-        short revents
-    int POLLIN
     int brigantine_sleep(pollfd *fds, int count, int64_t sleep) nogil
     void brigantine_wake_in_time() nogil
     cdef cppclass Wishes nogil:
@@ -80,7 +76,7 @@ cdef class Load:
     cdef readonly Workers workers   # or None
     cdef bint has_clients
     cdef bint has_workers
-    cdef Pace pace                  # None without clients
+    cdef Schedule schedule              # None without clients
     cdef Wishes wishes
     cdef pollfd signals[POLLED]
     cdef object pipe                # (read, write) descriptors, owned: to wake the thread that runs

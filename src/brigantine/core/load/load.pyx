@@ -9,6 +9,7 @@ from libc.errno cimport EINTR, errno
 from libc.string cimport memcpy
 from posix.unistd cimport read
 
+from ..libzmq.polling cimport POLLIN, pollfd
 from ..structures.clock cimport monotonic
 from ..wire.messages cimport MDP01 as _MDP01, MDP02 as _MDP02, PPP as _PPP, REQ as _REQ
 from ..structures.expiry cimport nanoseconds, seconds_of
@@ -56,7 +57,7 @@ cdef class Load:
             self.signals[index] = pollfd(-1, POLLIN, 0)  # poll passes over it
         self.signals[WAKE_AT].fd = self.pipe[0]
         if self.has_clients:
-            self.pace = Pace(self.clients.line.count, rate)
+            self.schedule = Schedule(self.clients.line.count, rate)
             self.signals[CLIENTS_AT].fd = self.clients.line.socket.getsockopt(zmq.FD)
         if self.has_workers:
             self.signals[WORKERS_AT].fd = self.workers.line.socket.getsockopt(zmq.FD)
@@ -150,7 +151,7 @@ cdef class Load:
             if not self.counted_from and now >= self.warm:
                 self.count_from_here(now)
             if not self.ended and (
-                self.interrupted or now >= self.end or (self.has_clients and self.pace.left <= 0)
+                self.interrupted or now >= self.end or (self.has_clients and self.schedule.left <= 0)
             ):
                 self.finish_sending(now)
             more = self.turn(now)
@@ -172,7 +173,7 @@ cdef class Load:
         self.counted_from = self.ended = self.unsent = self.asked_to_sleep = 0
         self.interrupted = False
         if self.has_clients:
-            self.pace.begin(now, self.end, NO_END)
+            self.schedule.begin(now, self.end, NO_END)
         if warmup == 0:
             self.count_from_here(now)
         if self.has_clients:
@@ -185,7 +186,7 @@ cdef class Load:
         self.counted_from = now
         if self.has_clients:
             self.clients.count_from_here()
-            self.pace.left = self.requests
+            self.schedule.left = self.requests
         if self.has_workers:
             self.workers.count_from_here()
 
@@ -205,13 +206,13 @@ cdef class Load:
         if not self.has_clients:
             return 0
         while not self.interrupted:
-            client = self.pace.come(now)
+            client = self.schedule.come(now)
             if client == NO_CLIENT:
                 break
             self.pump(client, now)
-        if self.pace.spacing:
-            self.unsent = min(self.pace.left, self.pace.issued - self.pace.taken)
-        self.pace.left = 0
+        if self.schedule.spacing:
+            self.unsent = min(self.schedule.left, self.schedule.issued - self.schedule.taken)
+        self.schedule.left = 0
         return 0
 
     cdef bint turn(self, int64_t now) except -1 nogil:
@@ -241,7 +242,7 @@ cdef class Load:
                 break
             self.pump(client, now)
         for _turn in range(BATCH):
-            client = self.pace.come(now)
+            client = self.schedule.come(now)
             if client == NO_CLIENT:
                 break
             self.pump(client, now)
@@ -253,11 +254,11 @@ cdef class Load:
         """Send what a client is to send, as far as its window allows."""
         cdef int64_t intended
         while self.clients.has_place(client):
-            intended = self.pace.next_for(client, now)
+            intended = self.schedule.next_for(client, now)
             if intended == NEVER:
                 break
             self.clients.ask(client, intended, now)
-            self.pace.took(client)
+            self.schedule.took(client)
         return 0
 
     cdef int64_t next_deadline(self) noexcept nogil:
@@ -267,7 +268,7 @@ cdef class Load:
         elif not self.ended:
             deadline = self.end
         if self.has_clients:
-            deadline = min(deadline, self.pace.next_time())
+            deadline = min(deadline, self.schedule.next_time())
             timeout = self.clients.timeouts.next_deadline()
             if timeout >= 0:
                 deadline = min(deadline, timeout)

@@ -15,7 +15,7 @@ cdef int64_t NEVER   # as a moment
 cdef int64_t NO_END  # as a number of requests: never used up
 
 
-cdef class Pace:
+cdef class Schedule:
     cdef int clients
     cdef double spacing        # nanoseconds between two intended times; 0 in a closed loop
     cdef int64_t start         # nanoseconds on the monotonic clock

@@ -2,7 +2,7 @@
 
 from libcpp.algorithm cimport fill
 
-__all__ = ["Pace"]
+__all__ = ["Schedule"]
 
 NEVER = <int64_t>1 << 62
 NO_END = <int64_t>1 << 62
@@ -10,7 +10,7 @@ NO_END = <int64_t>1 << 62
 cdef double SECOND = 1e9
 
 
-cdef class Pace:
+cdef class Schedule:
     """A closed loop with ``rate`` 0, else an open one of ``rate`` requests a second over all clients."""
 
     def __cinit__(self, int clients, double rate):

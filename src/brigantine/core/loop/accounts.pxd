@@ -13,7 +13,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
-from ..structures.names cimport Identities
+from ..structures.names cimport NameTable
 
 cdef extern from *:
     """
@@ -89,7 +89,7 @@ cdef class Accounts:
     cdef Returns *returns             # held
     cdef int64_t limit                # bytes that a peer may have to take, if it has anything
     # Peers that have something to take: by side and routing id, see find().
-    cdef Identities peers
+    cdef NameTable peers
     cdef vector[int64_t] outstanding  # bytes, by index
     cdef string key                   # the peer of the message that is being sent
 

@@ -36,7 +36,7 @@ cdef class Accounts:
     def __cinit__(self, int64_t limit):
         self.returns = new Returns()
         self.limit = limit
-        self.peers = Identities()
+        self.peers = NameTable()
 
     def __dealloc__(self):
         if self.returns != NULL:

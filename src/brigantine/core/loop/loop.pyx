@@ -252,7 +252,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         """Nanoseconds until something is due, at most MAX_SLEEP."""
         cdef int64_t due = self.switchboard.c_next_deadline()
         cdef int64_t now = self.last - self.credit
-        cdef int64_t longest = FULL_RETRY if self.switchboard.parked.chain.length else MAX_SLEEP
+        cdef int64_t longest = FULL_RETRY if self.switchboard.blocked.chain.length else MAX_SLEEP
         if due < 0 or 0 <= self.drain_deadline < due:
             due = self.drain_deadline
         if due < 0:
@@ -286,7 +286,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
 
     cdef int read(self, int side, int64_t now) except -1 nogil:
         cdef bint watched = side == self.workers_side and self.handles[MONITOR] != NULL
-        cdef int port = BOTH if self.single else side
+        cdef int board_side = BOTH if self.single else side
         cdef int _turn, count, connection = NO_CONNECTION
         if side == FRONTEND and self.handles[CLIENT_MONITOR] != NULL:
             connection = LATER
@@ -304,10 +304,10 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
             self.lock.begin()
             try:
                 if self.switchboard.c_take(
-                    port, &self.inbox, now, connection, False
+                    board_side, &self.inbox, now, connection, False
                 ) == NEEDS_CONNECTIONS:
-                    self.read_monitor(CLIENT_MONITOR if port == FRONTEND else MONITOR, now)
-                    self.switchboard.c_take(port, &self.inbox, now, connection, True)
+                    self.read_monitor(CLIENT_MONITOR if board_side == FRONTEND else MONITOR, now)
+                    self.switchboard.c_take(board_side, &self.inbox, now, connection, True)
             finally:
                 self.lock.end()
             if self.discarding[side]:

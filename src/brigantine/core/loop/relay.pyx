@@ -4,7 +4,6 @@ import threading
 
 import zmq
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
@@ -29,6 +28,7 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from ..libzmq cimport zmqapi
+from ..libzmq.polling cimport check_signals
 from .accounts cimport Accounts
 from .capture cimport COPY_TAKEN, COPY_MISSED, Capture
 from ..structures.clock cimport monotonic
@@ -360,11 +360,7 @@ capture=None)\n--\n
         return 0
 
     cdef int interrupted(self) except -1 nogil:
-        """A signal came in the middle of a call.  Python's handlers run in its main thread alone."""
-        if self.in_main_thread:
-            with gil:
-                PyErr_CheckSignals()
-        return 0
+        return check_signals(self.in_main_thread)
 
     cdef int read_watch(self, int index) except -1 nogil:
         with gil:

@@ -3,17 +3,10 @@
 from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
+from ..libzmq.polling cimport pollfd
 from .accounts cimport Accounts
 from ..wire.envelope cimport Frames
 from ..switchboard.outbox cimport Outbox
-
-cdef extern from "<poll.h>" nogil:
-    ctypedef struct pollfd:
-        int fd
-        short events
-        short revents
-    int poll(pollfd *fds, unsigned long count, int timeout)
-    int POLLIN
 
 cdef enum:
     SIDES = 2  # FRONTEND and BACKEND of outbox.pxd index what follows
@@ -51,7 +44,6 @@ cdef class Routers(Outbox):
     cdef int interrupted(self) except -1 nogil
     # Wait up to `sleep` nanoseconds for news; none of it is missed.
     cdef int wait(self, int64_t sleep) except -1 nogil
-    cdef bint readable(self, int index) except -1 nogil
     # Receive one message into the inbox: its frames, 0 when there is none.  Of one with more than
     # `most_frames` the rest is to be discarded.
     cdef int receive(self, int side) except -1 nogil

@@ -4,17 +4,14 @@ import threading
 
 import zmq
 
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t
 from zmq.backend.cython.libzmq cimport (
     ZMQ_DONTWAIT,
     ZMQ_EHOSTUNREACH,
-    ZMQ_EVENTS,
-    ZMQ_POLLIN,
     ZMQ_SNDMORE,
     zmq_errno,
-    zmq_getsockopt,
     zmq_msg_more,
     zmq_msg_recv,
     zmq_msg_send,
@@ -22,6 +19,7 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from ..libzmq cimport zmqapi
+from ..libzmq.polling cimport POLLIN, check_signals, has_message, poll, pollfd
 from .accounts cimport Accounts
 from ..wire.envelope cimport Frames, frames_clear, frames_free, frames_init, frames_reserve
 from ..switchboard.outbox cimport BACKEND, BEHIND, FRONTEND, FULL, GONE, OK, UNWEIGHED, Outbox
@@ -82,11 +80,7 @@ cdef class Routers(Outbox):
         return 0
 
     cdef int interrupted(self) except -1 nogil:
-        """A signal came in the middle of a call.  Python's handlers run in its main thread alone."""
-        if self.in_main_thread:
-            with gil:
-                PyErr_CheckSignals()
-        return 0
+        return check_signals(self.in_main_thread)
 
     cdef int wait(self, int64_t sleep) except -1 nogil:
         """Instead of zmq_poll, which polls twice and asks every socket each time.
@@ -100,7 +94,7 @@ cdef class Routers(Outbox):
             self.news[index] = False
         for index in range(SIDES):
             if self.handles[index] != NULL and not self.quiet[index]:
-                self.news[index] = self.readable(index)
+                self.news[index] = has_message(self.handles[index])
                 self.quiet[index] = not self.news[index]
                 if self.news[index]:
                     sleep = 0
@@ -115,13 +109,6 @@ cdef class Routers(Outbox):
             if ready > 0 and self.signals[index].revents:
                 self.news[index] = True
         return 0
-
-    cdef bint readable(self, int index) except -1 nogil:
-        cdef int events = 0
-        cdef size_t size = sizeof(events)
-        if zmq_getsockopt(self.handles[index], ZMQ_EVENTS, &events, &size) != 0:
-            raise_zmq_error()
-        return (events & ZMQ_POLLIN) != 0
 
     cdef int receive(self, int side) except -1 nogil:
         cdef Frames *inbox = &self.inbox
@@ -164,20 +151,20 @@ cdef class Routers(Outbox):
         return False
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        self, int side, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
         int64_t most=UNWEIGHED,
     ) except -1 nogil:
-        cdef int side = FRONTEND if self.single else port
-        cdef void *router = self.handles[side]
+        cdef int socket = FRONTEND if self.single else side
+        cdef void *router = self.handles[socket]
         cdef int index, number, total = heads + bodies
         cdef int flags = ZMQ_DONTWAIT | ZMQ_SNDMORE
         cdef int64_t weight = 0
         cdef zmq_msg_t *frame
         if most >= LIGHT or most == UNWEIGHED:
             weight = self.accounts.weigh(head, heads, body, bodies)
-            if weight >= LIGHT and not self.accounts.admits(side, head, weight):
+            if weight >= LIGHT and not self.accounts.admits(socket, head, weight):
                 return BEHIND
-        self.quiet[side] = False
+        self.quiet[socket] = False
         for index in range(total):
             frame = &head[index] if index < heads else &body[index - heads]
             if index == total - 1:

@@ -24,7 +24,8 @@ from ..loop.descriptors cimport reserve_begins
 from ..structures.expiry cimport nanoseconds
 from .desk cimport Desk, Work
 from ..switchboard.outbox cimport BACKEND, FRONTEND
-from ..loop.routers cimport CONTROL, MONITOR, POLLIN, SOCKETS, pollfd
+from ..libzmq.polling cimport POLLIN, pollfd
+from ..loop.routers cimport CONTROL, MONITOR, SOCKETS
 from ..sessions.counters cimport (
     S_FAILED_STOPPED,
     S_IN_FLIGHT,

@@ -13,7 +13,7 @@ from libcpp.vector cimport vector
 
 from ..structures.chain cimport Chain, Link
 from ..structures.expiry cimport ExpiryOrder
-from ..structures.names cimport Identities
+from ..structures.names cimport NameTable
 from .counters cimport SERVER_COUNT
 
 cdef enum:
@@ -87,7 +87,7 @@ cdef class Sessions:
     cdef vector[int] free_jobs
     cdef vector[int] session_at       # by index in `keys`
     cdef vector[Chain] by_fd          # sessions of a connection, by descriptor
-    cdef Identities keys              # address stacks of sessions that take requests
+    cdef NameTable keys              # address stacks of sessions that take requests
     cdef Chain ready                  # sessions of which something can be handed out
     cdef ExpiryOrder silence          # of sessions with nothing to do
     cdef ExpiryOrder ttl              # of requests

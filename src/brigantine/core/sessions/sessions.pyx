@@ -2,9 +2,9 @@
 
 from libc.stdint cimport int64_t
 
-from ..structures.chain cimport NIL, OFF, Link, chain_append, chain_has, chain_init, chain_pop, chain_remove
+from ..structures.chain cimport NIL, chain_append, chain_has, chain_init, chain_off, chain_pop, chain_remove
 from ..structures.expiry cimport ExpiryOrder, moment, seconds_of
-from ..structures.names cimport Identities
+from ..structures.names cimport NameTable
 from .counters cimport (
     S_ACCEPTED,
     S_CLOSED_TIMEOUT,
@@ -42,13 +42,6 @@ if NAMES[SERVER_COUNT - 1] != "unsent_bytes":
     raise ImportError("the counters of server_counters.pxd are not those of brigantine.counters")
 
 
-cdef Link no_link() noexcept nogil:
-    cdef Link link
-    link.prev = OFF
-    link.next = NIL
-    return link
-
-
 cdef class Sessions:
     """Sessions(config, tells=0)\n--\n
     What a server knows of its clients, with the bounds of a ``brigantine.ServerConfig``.
@@ -61,7 +54,7 @@ cdef class Sessions:
         cdef int place
         for place in range(SERVER_COUNT):
             self.count[place] = 0
-        self.keys = Identities()
+        self.keys = NameTable()
         self.silence = ExpiryOrder(config.session_timeout)
         self.ttl = ExpiryOrder(config.request_ttl)
         chain_init(&self.ready)
@@ -258,8 +251,8 @@ cdef class Sessions:
         if self.free_sessions.empty():
             index = <int>self.sessions.size()
             self.sessions.resize(index + 1)
-            self.ready_links.resize(index + 1, no_link())
-            self.fd_links.resize(index + 1, no_link())
+            self.ready_links.resize(index + 1, chain_off())
+            self.fd_links.resize(index + 1, chain_off())
             self.silence.reserve(index + 1)
         else:
             index = self.free_sessions.back()
@@ -404,7 +397,7 @@ cdef class Sessions:
         if self.free_jobs.empty():
             job = <int>self.jobs.size()
             self.jobs.resize(job + 1)
-            self.job_links.resize(job + 1, no_link())
+            self.job_links.resize(job + 1, chain_off())
             self.ttl.reserve(job + 1)
         else:
             job = self.free_jobs.back()

@@ -12,8 +12,8 @@ cdef enum:
 
 
 cdef class Arrivals:
-    cdef int64_t turn               # now; a bucket of an earlier one is empty
-    cdef int64_t turns[BUCKETS]     # when a bucket was last used
+    cdef int64_t round              # this one; a bucket of an earlier one is empty
+    cdef int64_t rounds[BUCKETS]    # when a bucket was last used
     cdef int heads[BUCKETS]         # its first slot; NIL when empty
     cdef vector[int] nexts          # by slot: another client's in the same bucket; NIL at the end
     cdef vector[size_t] keys        # by slot: hash of client and service

@@ -18,8 +18,8 @@ cdef class Arrivals:
     """The last request of each client, found by a hash; emptied in O(1)."""
 
     def __cinit__(self):
-        self.turn = 1
-        memset(self.turns, 0, sizeof(self.turns))
+        self.round = 1
+        memset(self.rounds, 0, sizeof(self.rounds))
 
     cdef int reserve(self, int bound) except -1 nogil:
         if self.nexts.size() < <size_t>bound:
@@ -32,10 +32,10 @@ cdef class Arrivals:
         cdef int bucket = <int>(key % BUCKETS)
         cdef int last = NIL
         cdef int before = NIL
-        if self.turns[bucket] == self.turn:
+        if self.rounds[bucket] == self.round:
             last = self.heads[bucket]
         else:
-            self.turns[bucket] = self.turn
+            self.rounds[bucket] = self.round
             self.heads[bucket] = NIL
         self.keys[slot] = key
         while last != NIL and self.keys[last] != key:
@@ -53,4 +53,4 @@ cdef class Arrivals:
         return last
 
     cdef void clear(self) noexcept nogil:
-        self.turn += 1
+        self.round += 1

@@ -24,6 +24,14 @@ cdef inline void chain_init(Chain *chain) noexcept nogil:
     chain.length = 0
 
 
+cdef inline Link chain_off() noexcept nogil:
+    """The links of an index that is in no chain."""
+    cdef Link link
+    link.prev = OFF
+    link.next = NIL
+    return link
+
+
 cdef inline bint chain_has(const Link *links, int index) noexcept nogil:
     """Whether `index` is in a chain of `links`."""
     return links[index].prev != OFF

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libcpp.vector cimport vector
 
 from .chain cimport Chain, Link
-from .names cimport Identities
+from .names cimport NameTable
 
 
 cdef class ExpiryOrder:
@@ -30,7 +30,7 @@ cdef class ExpiryOrder:
 
 cdef class ExpiryQueue:
     cdef readonly double timeout  # seconds
-    cdef Identities keys
+    cdef NameTable keys
     cdef ExpiryOrder order
 
 
@@ -39,3 +39,10 @@ cdef int64_t nanoseconds(double seconds) noexcept nogil
 cdef double seconds_of(int64_t nanoseconds) noexcept nogil
 # A time from the caller.  Raises ValueError for one that can not be.
 cdef int64_t moment(double now) except? -1
+
+
+cdef inline int64_t earlier(int64_t one, int64_t other) noexcept nogil:
+    """The earlier of two deadlines, as next_deadline() tells them: -1 where there is none."""
+    if one < 0:
+        return other
+    return one if other < 0 else min(one, other)

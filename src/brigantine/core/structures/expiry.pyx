@@ -5,8 +5,8 @@ from libc.math cimport floor, llround
 from ...config.limits import MAX_SECONDS as _MAX_SECONDS
 from ...errors import OptionName, ConfigError
 
-from .chain cimport NIL, OFF, Link, chain_append, chain_has, chain_init, chain_remove
-from .names cimport Identities
+from .chain cimport NIL, chain_append, chain_has, chain_init, chain_off, chain_remove
+from .names cimport NameTable
 
 __all__ = ["ExpiryQueue"]
 
@@ -39,12 +39,9 @@ cdef class ExpiryOrder:
         self.timeout = nanoseconds(timeout)
 
     cdef int reserve(self, int bound) except -1 nogil:
-        cdef Link link
-        link.prev = OFF
-        link.next = NIL
         if self.links.size() < <size_t>bound:
             self.deadlines.resize(bound, 0)
-            self.links.resize(bound, link)
+            self.links.resize(bound, chain_off())
         return 0
 
     cdef void refresh(self, int index, int64_t now) noexcept nogil:
@@ -87,7 +84,7 @@ cdef class ExpiryQueue:
                 f" must be above 0 and at most {MAX_SECONDS:.0f} seconds, not {timeout!r}"
             )
         self.timeout = timeout
-        self.keys = Identities()
+        self.keys = NameTable()
         self.order = ExpiryOrder(timeout)
 
     def refresh(self, bytes key not None, double now):

@@ -15,7 +15,7 @@ cdef struct Lane:
     int members       # indexes assigned to it; a lane without any but the first may be given away
 
 
-cdef class PaceOrder:
+cdef class IntervalDeadlines:
     cdef vector[Lane] lanes
     cdef vector[int] lane_of          # by index
     cdef vector[Link] links           # by index

@@ -1,6 +1,6 @@
 """Deadlines of workers, each at its own distance."""
 
-from .chain cimport NIL, OFF, Link, chain_append, chain_has, chain_init, chain_remove
+from .chain cimport NIL, chain_append, chain_has, chain_init, chain_off, chain_remove
 from .expiry cimport nanoseconds
 
 from ...config.limits import MAX_PACES as _MAX_PACES
@@ -8,7 +8,7 @@ from ...config.limits import MAX_PACES as _MAX_PACES
 cdef size_t MAX_PACES = _MAX_PACES
 
 
-cdef class PaceOrder:
+cdef class IntervalDeadlines:
     """The deadlines themselves, on small integers."""
 
     def __cinit__(self, double timeout):
@@ -23,13 +23,10 @@ cdef class PaceOrder:
         return <int>self.lanes.size() - 1
 
     cdef int reserve(self, int bound) except -1 nogil:
-        cdef Link link
-        link.prev = OFF
-        link.next = NIL
         if self.links.size() < <size_t>bound:
             self.deadlines.resize(bound, 0)
             self.lane_of.resize(bound, 0)
-            self.links.resize(bound, link)
+            self.links.resize(bound, chain_off())
         return 0
 
     cdef int assign(self, int index, int64_t timeout) except -1 nogil:

@@ -6,7 +6,7 @@ This is where the LRU order is kept: a chain of worker indexes, the next worker 
 from libcpp.vector cimport vector
 
 from .chain cimport Chain, Link, chain_append, chain_has, chain_pop, chain_prepend, chain_remove
-from .names cimport Identities
+from .names cimport NameTable
 
 
 cdef inline bint lru_ready(Chain *order, Link *links, int worker) noexcept nogil:
@@ -17,7 +17,7 @@ cdef inline bint lru_ready(Chain *order, Link *links, int worker) noexcept nogil
     return True
 
 
-cdef inline void lru_again(Chain *order, Link *links, int worker) noexcept nogil:
+cdef inline void lru_push_front(Chain *order, Link *links, int worker) noexcept nogil:
     """Put a worker that is not in the order at its head: its turn is not over."""
     chain_prepend(order, links, worker)
 
@@ -48,5 +48,5 @@ cdef class LRUOrder:
 
 
 cdef class LRUQueue:
-    cdef Identities identities
+    cdef NameTable identities
     cdef LRUOrder order

@@ -1,7 +1,7 @@
 """The worker queue: free workers, the least recently used first."""
 
-from .chain cimport NIL, OFF, Link, chain_has, chain_init
-from .names cimport Identities
+from .chain cimport NIL, chain_has, chain_init, chain_off
+from .names cimport NameTable
 
 __all__ = ["LRUQueue"]
 
@@ -13,11 +13,8 @@ cdef class LRUOrder:
         chain_init(&self.chain)
 
     cdef int reserve(self, int bound) except -1 nogil:
-        cdef Link link
-        link.prev = OFF
-        link.next = NIL
         if self.links.size() < <size_t>bound:
-            self.links.resize(bound, link)
+            self.links.resize(bound, chain_off())
         return 0
 
     cdef bint ready(self, int worker) noexcept nogil:
@@ -37,7 +34,7 @@ cdef class LRUQueue:
     """LRUQueue()\n--\n\nFree workers by identity; every operation is O(1)."""
 
     def __cinit__(self):
-        self.identities = Identities()
+        self.identities = NameTable()
         self.order = LRUOrder()
 
     def ready(self, bytes identity not None):
@@ -49,14 +46,14 @@ cdef class LRUQueue:
         self.order.reserve(worker + 1)
         return self.order.ready(worker)
 
-    def again(self, bytes identity not None):
+    def push_front(self, bytes identity not None):
         """Put a worker at the head, as its turn is not over.  ``False`` when it is there already."""
         cdef int worker = self.identities.find(identity, len(identity))
         if worker != NIL:
             return False
         worker = self.identities.add(identity, len(identity))
         self.order.reserve(worker + 1)
-        lru_again(&self.order.chain, self.order.links.data(), worker)
+        lru_push_front(&self.order.chain, self.order.links.data(), worker)
         return True
 
     def next(self):

@@ -1,4 +1,4 @@
-"""Identities of peers as small integers: O(1) to find, to add and to forget."""
+"""NameTable of peers as small integers: O(1) to find, to add and to forget."""
 
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
@@ -20,7 +20,7 @@ cdef extern from *:
         SecretHash()
 
 
-cdef class Identities:
+cdef class NameTable:
     cdef unordered_map[string, int, SecretHash] indexes  # identity -> index
     cdef unordered_map[string, int, SecretHash] apart  # those that may bear the name of one in `indexes`
     cdef vector[string] names  # index -> identity; stale where the index is free

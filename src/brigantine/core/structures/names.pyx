@@ -1,4 +1,4 @@
-"""Identities of peers as small integers."""
+"""NameTable of peers as small integers."""
 
 from cython.operator cimport dereference
 from libc.string cimport memcmp
@@ -17,7 +17,7 @@ cdef inline void give_back(string *name) noexcept nogil:
     name.swap(empty)
 
 
-cdef class Identities:
+cdef class NameTable:
     """A table of identities (byte strings of any length) and the index of each."""
 
     cdef int find(self, const char *data, size_t size) noexcept nogil:

@@ -23,11 +23,11 @@ cdef enum:
 cdef int file_requests(Board board) except -1 nogil:
     """Put the requests that came since the last time beside the others of their connections."""
     cdef int first = NIL
-    cdef int slot = board.deadlines.chain.tail
+    cdef int slot = board.request_deadlines.chain.tail
     cdef Request *request
     while slot != NIL and not board.requests[slot].filed:
         first = slot
-        slot = board.deadlines.links[slot].prev
+        slot = board.request_deadlines.links[slot].prev
     slot = first
     while slot != NIL:
         request = &board.requests[slot]
@@ -35,7 +35,7 @@ cdef int file_requests(Board board) except -1 nogil:
         request.connection = connection_of(request)
         if request.connection != NO_CONNECTION:
             append(board, slot, request.connection)
-        slot = board.deadlines.links[slot].next
+        slot = board.request_deadlines.links[slot].next
     return 0
 
 

@@ -8,9 +8,9 @@ its ticket.  Invariants between two calls:
 
 - a request waits (worker == NIL, in its service's `queue`) or is in flight (worker >= 0, in that
   worker's `requests`), and has a deadline either way;
-- a registered worker with occupied < capacity is in its service's `free` or in `parked`, any other
-  in neither; one of PPP or MDP has a deadline in `idle` or `busy`, and one in `beats`; one that is in
-  `leaving` is in none of these;
+- a registered worker with occupied < capacity is in its service's `free` or in `blocked`, any other
+  in neither; one of PPP or MDP has a deadline in `idle_deadlines` or `busy_deadlines`, and one in
+  `heartbeat_deadlines`; one that is in `leaving` is in none of these;
 - a record of a lost worker stays only while its `requests` is not empty;
 - after c_tick no request waits for a service in which a worker is free;
 - accepted == replied + queued + in_flight + shed + failed.
@@ -28,11 +28,11 @@ from ..structures.chain cimport Chain, Link
 from .counters cimport COUNTER_COUNT
 from ..wire.envelope cimport Frames
 from ..structures.expiry cimport ExpiryOrder
-from ..structures.names cimport Identities
+from ..structures.names cimport NameTable
 from ..structures.lru cimport LRUOrder
 from .notices cimport NoticeGate
 from .outbox cimport Outbox
-from ..structures.lanes cimport PaceOrder
+from ..structures.lanes cimport IntervalDeadlines
 from .records cimport Departure, Request, Service, Worker
 from ..structures.tickets cimport TicketTable
 from .untold cimport Untold
@@ -48,16 +48,16 @@ cdef class Board:
     cdef int protocols, client_protocols
     cdef string default_service         # of clients and workers that name none
     cdef bint workers_at_frontend       # workers of MDP are served where clients are, too
-    cdef int client_port                # where clients are
-    cdef int side                       # the port of the message that is being handled
+    cdef int client_side                # where clients are
+    cdef int side                       # of the message that is being handled
     # requests, by slot
     cdef TicketTable tickets
     cdef vector[Request] requests
     cdef vector[Link] request_links     # of every service's `queue` and every worker's `requests`
     cdef Arrivals arrivals              # of the requests that wait to be handed out for the first time
-    cdef ExpiryOrder deadlines
+    cdef ExpiryOrder request_deadlines
     # those that wait for a service without a worker, and whose clients want to be told, and not late
-    cdef ExpiryOrder vacancies
+    cdef ExpiryOrder no_service_deadlines
     # by counter of a request's end: the last frame of the answer to a client that wants to be told, or ""
     cdef vector[string] error_details
     cdef Untold untold                  # ends that their clients had no room to be told of
@@ -69,25 +69,25 @@ cdef class Board:
     cdef int64_t kept_bytes             # of requests in flight: bodies to be sent again, joined PARTIALs
     cdef int64_t orphans                # requests in flight whose worker was lost
     # services, by index
-    cdef Identities service_names
+    cdef NameTable service_names
     cdef vector[Service] services
-    cdef vector[Link] due_links
+    cdef vector[Link] dirty_links
     cdef int64_t services_made          # how many were made known, ever
     cdef Backlog backlog                # which of them have most waiting
     cdef int64_t taken                  # bytes of the message that is being handled
-    cdef int64_t present                # the time of the last call; -1 before the first
+    cdef int64_t now                    # the time of the last call; -1 before the first
     cdef int64_t vacated                # when last a service was left without a worker; at first: the start
-    cdef Chain due                      # services in which a request or a worker may go on
+    cdef Chain dirty_services           # services in which a request or a worker may go on
     # workers, by index
-    cdef Identities identities
+    cdef NameTable identities
     cdef vector[Worker] workers
     cdef vector[string] addresses       # where each speaks from, "" where that is not known
     cdef vector[Link] free_links        # of every service's `free`: the LRU order
-    cdef LRUOrder parked                # workers whose pipe was full, to try again at the next tick
+    cdef LRUOrder blocked               # workers whose pipe was full, to try again at the next tick
     # deadlines of workers of PPP and MDP: gone when idle, gone when at work, HEARTBEAT due to them
-    cdef PaceOrder idle, busy, beats
+    cdef IntervalDeadlines idle_deadlines, busy_deadlines, heartbeat_deadlines
     cdef int64_t mdp_interval           # of workers of MDP; 0: the usual one of the three
-    cdef bint split                     # busy is not idle
+    cdef bint separate_busy             # busy_deadlines are not idle_deadlines
     # Workers whose connection is known to be gone.  What they said before may still be unread, so they are
     # lost once all that had come was read, or when nothing is heard of them until this deadline.
     cdef ExpiryOrder leaving
@@ -104,6 +104,6 @@ cdef class Board:
     cdef int64_t sent_away_at           # when last a worker at the clients' socket was told DISCONNECT
     cdef NoticeGate notices             # what a person is told
     cdef bint draining
-    cdef bint mute                      # the sockets can't be used any more
+    cdef bint sending_off               # the sockets can't be used any more
     cdef Frames head                    # owned: what stands in front of what is being sent
     cdef Frames scratch                 # owned: body copies of a request that may be sent again

@@ -28,7 +28,7 @@ cdef class Board:
         memset(self.count, 0, sizeof(self.count))
         frames_init(&self.head)
         frames_init(&self.scratch)
-        chain_init(&self.due)
+        chain_init(&self.dirty_services)
         if isinstance(outbox, Outbox):
             self.outbox = outbox
         else:
@@ -48,35 +48,35 @@ cdef class Board:
             self.client_protocols |= REQ
         self.default_service = <bytes>(default_service or b"")
         self.workers_at_frontend = config.workers_at_frontend is True
-        self.client_port = FRONTEND
+        self.client_side = FRONTEND
         self.side = BACKEND
         self.tickets = TicketTable(seed)
         self.arrivals = Arrivals()
-        self.deadlines = ExpiryOrder(config.request_ttl)
+        self.request_deadlines = ExpiryOrder(config.request_ttl)
         self.error_details.resize(COUNTER_COUNT)
         for index, name in enumerate(COUNTERS):
             if name in BROKER_ERRORS:
                 self.error_details[<int>index] = broker_error(name, config)[1]
         self.untold = Untold()
         self.backlog = Backlog()
-        self.service_names = Identities()
-        self.identities = Identities()
-        self.parked = LRUOrder()
+        self.service_names = NameTable()
+        self.identities = NameTable()
+        self.blocked = LRUOrder()
         self.notices = NoticeGate()
         usual = config.interval(PPP if protocols & PPP or not protocols & MDP else MDP)
         if usual != config.interval(MDP):
             self.mdp_interval = nanoseconds(config.interval(MDP))
-        self.idle = self.busy = PaceOrder(usual * config.liveness)
-        self.split = config.busy_liveness > 0
-        if self.split:
-            self.busy = PaceOrder(usual * config.busy_liveness)
-        self.beats = PaceOrder(usual)
-        self.vacancies = ExpiryOrder(config.service_grace)
+        self.idle_deadlines = self.busy_deadlines = IntervalDeadlines(usual * config.liveness)
+        self.separate_busy = config.busy_liveness > 0
+        if self.separate_busy:
+            self.busy_deadlines = IntervalDeadlines(usual * config.busy_liveness)
+        self.heartbeat_deadlines = IntervalDeadlines(usual)
+        self.no_service_deadlines = ExpiryOrder(config.service_grace)
         spoken = [each for each in (REQ, PPP, MDP) if protocols & each]
         patience = max([config.interval(each) for each in spoken]) * config.liveness
         self.leaving = ExpiryOrder(patience)
         self.silent = ExpiryOrder(config.handshake_timeout * SILENT_HANDSHAKES)
-        self.present = self.vacated = -1
+        self.now = self.vacated = -1
         self.sent_away_at = -SECOND
 
     def __dealloc__(self):

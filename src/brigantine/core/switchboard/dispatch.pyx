@@ -17,11 +17,11 @@ from .counters cimport (
     WORKERS_IDLE,
 )
 from ..wire.envelope cimport data_of, frame_is, frames_clear, frames_compact, frames_copy
-from ..structures.lru cimport lru_again, lru_next, lru_ready
+from ..structures.lru cimport lru_push_front, lru_next, lru_ready
 from .outbox cimport FULL, GONE, OK
 from .queues cimport joined_queue, left_queue
 from .records cimport Request, Service, Worker
-from .services cimport mark, take_place
+from .services cimport mark_dirty, take_place
 from .shedding cimport make_room
 from ..structures.tickets cimport TICKET_SIZE
 from .workers cimport heard, leave
@@ -36,7 +36,7 @@ cdef int COMPACT_AFTER = _COMPACT_AFTER
 cdef enum:
     # Bytes: more than the head of a request at a worker can cost beside what it was charged for waiting.
     WORKER_HEAD = 512
-    TURN = 3  # times what the others have in hand on average may be with a worker at the end of its turn
+    BURST = 3  # times what the others have in hand on average may be with a worker at the end of its burst
 
 
 cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
@@ -52,9 +52,9 @@ cdef int enqueue(Board board, int slot, int64_t now) except -1 nogil:
         chain_insert(&service.queue, board.request_links.data(), slot, before)
     joined_queue(board, request)
     if service.free.length:
-        mark(board, request.service)
+        mark_dirty(board, request.service)
     if board.count[QUEUED] > board.queue_limit or board.count[QUEUED_BYTES] > board.queue_bytes:
-        settle(board, now)  # which may make room
+        dispatch_all(board, now)  # which may make room
         if request.worker == NIL and (
             board.count[QUEUED] > board.queue_limit
             or board.count[QUEUED_BYTES] > board.queue_bytes
@@ -82,24 +82,24 @@ cdef bint same_sender(Board board, Request *request, int other) noexcept nogil:
     return frame_is(&request.frames, 0, data_of(client), zmq_msg_size(client))
 
 
-cdef int settle(Board board, int64_t now) except -1 nogil:
+cdef int dispatch_all(Board board, int64_t now) except -1 nogil:
     cdef int service, worker
     cdef Chain *queue
     cdef Chain *free
     board.arrivals.clear()
-    while board.due.length:
-        service = board.due.head
+    while board.dirty_services.length:
+        service = board.dirty_services.head
         queue = &board.services[service].queue
         free = &board.services[service].free
         while queue.length and dispatch(board, queue.head, now) != NIL:
             pass
         worker = free.head
-        if worker != NIL and board.workers[worker].turn:
-            board.workers[worker].turn = False
+        if worker != NIL and board.workers[worker].burst:
+            board.workers[worker].burst = False
             lru_next(free, board.free_links.data())
             lru_ready(free, board.free_links.data(), worker)
-        if chain_has(board.due_links.data(), service):
-            chain_remove(&board.due, board.due_links.data(), service)
+        if chain_has(board.dirty_links.data(), service):
+            chain_remove(&board.dirty_services, board.dirty_links.data(), service)
     return 0
 
 
@@ -122,8 +122,8 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
             leave(board, index)  # it may have answered what it has in hand
         else:
             board.count[WORKER_FULL if sent == FULL else WORKER_BEHIND] += 1
-            board.workers[index].turn = False
-            board.parked.ready(index)
+            board.workers[index].burst = False
+            board.blocked.ready(index)
     worker = &board.workers[index]
     request = &board.requests[slot]
     links = board.request_links.data()
@@ -144,32 +144,32 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
     board.count[QUEUED] -= 1
     board.count[QUEUED_BYTES] -= request.charge
     board.count[IN_FLIGHT] += 1
-    take_turn(board, index)
+    requeue(board, index)
     if worker.protocol != REQ:
-        board.beats.refresh(index, now)
-        if worker.occupied == 1 and board.split:
+        board.heartbeat_deadlines.refresh(index, now)
+        if worker.occupied == 1 and board.separate_busy:
             heard(board, index, now)  # from now on it may be silent for longer
     return index
 
 
-cdef void take_turn(Board board, int index) noexcept nogil:
+cdef void requeue(Board board, int index) noexcept nogil:
     """Put a worker that was given a request back into the LRU order, if it has a place left.
 
-    Messages to one peer share a system call, so where every worker has something in hand, a turn goes on
+    Messages to one peer share a system call, so where every worker has something in hand, a burst goes on
     until this one has three times what the others have on average.  As long as anybody is idle each
     gets one.
     """
     cdef Worker *worker = &board.workers[index]
     cdef Service *service = &board.services[worker.service]
-    worker.turn = False
+    worker.burst = False
     if worker.occupied == worker.capacity:
         return
     if service.unoccupied == 0 and (
         <int64_t>worker.occupied * (service.workers - 1)
-        < <int64_t>TURN * (service.in_hand - worker.occupied)
+        < <int64_t>BURST * (service.in_hand - worker.occupied)
     ):
-        worker.turn = True
-        lru_again(&service.free, board.free_links.data(), index)
+        worker.burst = True
+        lru_push_front(&service.free, board.free_links.data(), index)
     else:
         lru_ready(&service.free, board.free_links.data(), index)
     board.count[WORKERS_IDLE] += 1

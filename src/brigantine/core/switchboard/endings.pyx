@@ -9,7 +9,7 @@ from .events cimport EVENT_FAILED, EVENT_SHED
 from .queues cimport left_queue
 from .records cimport Request
 from .services cimport give_places, leave_service
-from .telling cimport tell
+from .telling cimport tell, tell_refused
 from ..structures.tickets cimport ANSWERED
 from .watching cimport watch_refusal, watch_request
 from ..libzmq.zmqapi cimport brigantine_zmq
@@ -21,7 +21,7 @@ cdef int refuse(Board board, Frames *frames, Command *command, int end, int reas
     board.count[end] += 1
     board.count[reason] += 1
     watch_refusal(board, end, reason, frames, command)
-    return tell(board, frames, command.body, command.protocol, command.dialect, reason)
+    return tell_refused(board, frames, command, reason)
 
 
 cdef int finish(Board board, int slot, int end, int reason, int verdict) except -1 nogil:
@@ -50,8 +50,8 @@ cdef int finish(Board board, int slot, int end, int reason, int verdict) except 
         leave_connection(board, slot)
     frames_clear(&request.frames)
     frames_clear(&request.partial)
-    board.deadlines.remove(slot)
-    board.vacancies.remove(slot)
+    board.request_deadlines.remove(slot)
+    board.no_service_deadlines.remove(slot)
     board.tickets.c_close(slot, verdict)
     if worker != NIL:
         if request.orphan:

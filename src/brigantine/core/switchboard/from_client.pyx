@@ -53,8 +53,8 @@ from .noticing cimport notice_message
 from .outbox cimport BEHIND, FULL, OK
 from .records cimport AT_FRONTEND, LATER, NO_CONNECTION
 from .requests cimport open_request
-from .services cimport find_service, is_vacant
-from .telling cimport announced, tell
+from .services cimport find_service, is_vacant, service_name
+from .telling cimport announced, tell_refused
 from .watching cimport watch_refusal
 from ..libzmq.zmqapi cimport ZMQ_SRCFD, brigantine_zmq
 
@@ -97,13 +97,9 @@ cdef int from_client(
                 return 0
             if board.outbox.noticed and is_foreign(frames, &command):
                 notice_message(board, NOTICE_FOREIGN_REQUEST, NO_CAUSE, frames)
-        name = board.default_service.data()
-        size = board.default_service.size()
-    else:
-        name = data_of(&frames.at[command.service])
-        size = zmq_msg_size(&frames.at[command.service])
-        if command.dialect != STRICT:
-            notice_message(board, NOTICE_DIALECT, NO_CAUSE, frames)
+    elif command.dialect != STRICT:
+        notice_message(board, NOTICE_DIALECT, NO_CAUSE, frames)
+    service_name(board, frames, &command, &name, &size)
     board.count[ACCEPTED] += 1
     if board.protocols & MDP and is_mmi(name, size):
         return reply_mmi(board, frames, &command, name, size)
@@ -114,14 +110,14 @@ cdef int from_client(
         and is_vacant(board, name, size)
         and announced(frames, command.body, command.protocol)
     )
-    if vacant and now - board.vacated >= board.vacancies.timeout:
+    if vacant and now - board.vacated >= board.no_service_deadlines.timeout:
         return refuse(board, frames, &command, FAILED, FAILED_NO_SERVICE)
     service = find_service(board, name, size, False)
     if service == NIL:
         return refuse(board, frames, &command, SHED, SHED_SERVICES)
     slot = open_request(board, frames, &command, service, now, connection)
     if vacant:
-        board.vacancies.refresh(slot, now)
+        board.no_service_deadlines.refresh(slot, now)
     return enqueue(board, slot, now)
 
 
@@ -130,9 +126,7 @@ cdef int tell_misdirected(Board board, Frames *frames) except -1 nogil:
     cdef Command command = parse_client(frames, board.max_depth, REQ | MDP | DIALECTS)
     if command.says != SAYS_REQUEST:
         return 0
-    return tell(
-        board, frames, command.body, command.protocol, command.dialect, DROP_MALFORMED_REQUEST
-    )
+    return tell_refused(board, frames, &command, DROP_MALFORMED_REQUEST)
 
 
 cdef bint is_ready(const Frames *frames, const Command *command) noexcept nogil:
@@ -175,7 +169,7 @@ cdef int worker_at_frontend(
         &board.head, data_of(&frames.at[0]), zmq_msg_size(&frames.at[0]), command.protocol,
         command.dialect,
     )
-    board.outbox.send(board.client_port, board.head.at, board.head.count, NULL, 0)
+    board.outbox.send(board.client_side, board.head.at, board.head.count, NULL, 0)
     return 0
 
 
@@ -183,7 +177,7 @@ cdef int dropped_from_client(Board board, Frames *frames, int reason) except -1 
     cdef Command command = parse_client(frames, board.max_depth, board.client_protocols)
     if command.says != SAYS_REQUEST:
         return 0
-    return tell(board, frames, command.body, command.protocol, command.dialect, reason)
+    return tell_refused(board, frames, &command, reason)
 
 
 cdef int reply_mmi(
@@ -198,7 +192,7 @@ cdef int reply_mmi(
     heads = client_reply_head(frames, command.body, command.protocol, command.dialect, False)
     frame_set(&frames.at[command.body], body.data(), body.size())
     sent = board.outbox.send(
-        board.client_port, frames.at, heads, &frames.at[command.body], 1
+        board.client_side, frames.at, heads, &frames.at[command.body], 1
     )
     if sent == OK:
         return 0
@@ -208,7 +202,7 @@ cdef int reply_mmi(
         board.count[SHED] += 1
         board.count[reason] += 1
         watch_refusal(board, SHED, reason, frames, command)
-        tell(board, frames, command.body, command.protocol, command.dialect, reason)
+        tell_refused(board, frames, command, reason)
     else:
         board.count[FAILED] += 1
         board.count[FAILED_CLIENT_GONE] += 1

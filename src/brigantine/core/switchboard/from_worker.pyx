@@ -43,7 +43,7 @@ from .noticing cimport notice_message
 from .outbox cimport BACKEND, FRONTEND
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport give_reply
-from .services cimport give_places
+from .services cimport give_places, service_name
 from ..structures.tickets cimport ANSWERED, LATE, UNKNOWN
 from .workers cimport (
     cut_off,
@@ -230,12 +230,7 @@ cdef int on_ready(
                 set_free(board, index)
             return 0
         lose(board, index, READY_AGAIN)  # RFC 6: a new conversation
-    if command.service == NONE:
-        name = board.default_service.data()
-        size = board.default_service.size()
-    else:
-        name = data_of(&frames.at[command.service])
-        size = zmq_msg_size(&frames.at[command.service])
+    service_name(board, frames, command, &name, &size)
     if command.dialect != STRICT:
         notice_message(board, NOTICE_DIALECT, NO_CAUSE, frames)
     return register(board, identity, name, size, command, now, connection)

@@ -8,7 +8,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from ..wire.envelope cimport Frames
-from ..structures.names cimport Identities
+from ..structures.names cimport NameTable
 
 cpdef enum:
     NOTICE_EXPIRED
@@ -48,7 +48,7 @@ cdef struct Notice:
 
 
 cdef class NoticeGate:
-    cdef Identities known            # kind, reason and peer of the last notices of kinds told once
+    cdef NameTable known            # kind, reason and peer of the last notices of kinds told once
     cdef int oldest                  # index in `known` of the one to be forgotten next
     cdef string key                  # what is looked up: keeps its memory
     # Loop time at which all that were let through have been paid for: of all, and by kind.

@@ -48,7 +48,7 @@ cdef class NoticeGate:
     """Lets through what is new, at a bounded rate: of each kind, and of all."""
 
     def __cinit__(self):
-        self.known = Identities()
+        self.known = NameTable()
         self.kind_paid.resize(NOTICE_COUNT, 0)
 
     cdef bint admits(self, const Notice *notice, int64_t now, bint *due) except -1 nogil:

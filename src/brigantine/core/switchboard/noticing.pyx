@@ -21,7 +21,7 @@ cdef int notice(Board board, Notice *told) except -1 nogil:
     cdef bint due
     if not board.outbox.noticed:
         return 0
-    if not board.notices.admits(told, board.present, &due):
+    if not board.notices.admits(told, board.now, &due):
         if due:
             board.outbox.leave_out(level_of(told.kind))
         return 0
@@ -74,7 +74,7 @@ cdef int notice_loss(Board board, int kind, int reason, int index) except -1 nog
     told.address = address_or_null(&board.addresses[index])
     if kind == NOTICE_EXPIRED:
         told.number_count = 4
-        told.numbers[0] = board.present - worker.heard_at
+        told.numbers[0] = board.now - worker.heard_at
         told.numbers[1] = worker.heard
         told.numbers[2] = worker.heard_at - worker.joined_at
         told.numbers[3] = worker.longest
@@ -88,7 +88,7 @@ cdef int notice_silence(Board board, int connection) except -1 nogil:
     if not board.outbox.noticed:
         return 0
     # Asked first: of a crowd, the addresses of those that are told are looked up.
-    if not board.notices.admits(&told, board.present, &due):
+    if not board.notices.admits(&told, board.now, &due):
         return board.outbox.leave_out(level_of(told.kind))
     board.outbox.address_on(connection, &address)
     told.address = address_or_null(&address)

@@ -34,7 +34,7 @@ cdef class Outbox:
     # are empty (libzmq owns what they held); otherwise they are as they were.  `most` is what the
     # message costs in memory, or more than that: who knows that it is little spares a look at each frame.
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies, int64_t most=*
+        self, int side, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies, int64_t most=*
     ) except -1 nogil
     # Tell who watches, if there is room for it: never waits.
     cdef int publish(self, const Event *event) except -1 nogil
@@ -48,7 +48,7 @@ cdef class Outbox:
 
 
 cdef class CallableOutbox(Outbox):
-    cdef object function  # function(port, frames) -> Sent
+    cdef object function  # function(side, frames) -> Sent
     cdef object events    # function(kind, reason, worker, service) or None
     # function(Notice), function(level), function() and function(connection), or None
     cdef object notices, left_out, address, address_on_connection

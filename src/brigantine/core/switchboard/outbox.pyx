@@ -30,7 +30,7 @@ cdef class Outbox:
     """The interface."""
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        self, int side, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
         int64_t most=UNWEIGHED,
     ) except -1 nogil:
         return GONE
@@ -63,14 +63,14 @@ cdef class CallableOutbox(Outbox):
         self.function = function
 
     cdef int send(
-        self, int port, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
+        self, int side, zmq_msg_t *head, int heads, zmq_msg_t *body, int bodies,
         int64_t most=UNWEIGHED,
     ) except -1 nogil:
         cdef int index, sent
         with gil:
             frames = [as_bytes(&head[index]) for index in range(heads)]
             frames += [as_bytes(&body[index]) for index in range(bodies)]
-            sent = self.function(port, frames)
+            sent = self.function(side, frames)
         if sent == OK:
             emptied(head, heads)
             emptied(body, bodies)

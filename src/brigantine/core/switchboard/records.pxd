@@ -31,10 +31,10 @@ cdef struct Worker:
     int capacity       # requests it takes at once
     int connection     # the descriptor it speaks on (AT_FRONTEND: where), or NO_CONNECTION
     int64_t serial     # tells that connection from others on the same descriptor: see Board.serials
-    int side           # the port that it is at: a worker is what has an identity on a side
+    int side           # the side that it is at: a worker is what has an identity on a side
     int occupied       # places taken: live requests, and those that expired while it was at work
     bint stopping      # it has said that it is leaving: it gets nothing more
-    bint turn          # it stands at the head of `free` for more than one request
+    bint burst         # it stands at the head of `free` for more than one request
     int live           # requests of this conversation that have not ended
     # Times of the loop: when it said READY, when it was last heard of, and the longest between two words
     int64_t joined_at

@@ -18,7 +18,7 @@ for _flag in (REQ, PPP, MDP01, MDP02):
 
 
 cdef int pack_services(
-    string *out, Identities names, const vector[Service] *services
+    string *out, NameTable names, const vector[Service] *services
 ) except -1 nogil:
     cdef vector[string] sorted_names
     cdef const Service *service
@@ -42,7 +42,7 @@ cdef int pack_services(
 
 
 cdef int pack_workers(
-    string *out, Identities names, Identities identities, const vector[Worker] *workers,
+    string *out, NameTable names, NameTable identities, const vector[Worker] *workers,
     vector[Link] *free,
 ) except -1 nogil:
     # Service and identity by name, the worker's side, and its index.

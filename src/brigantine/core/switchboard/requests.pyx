@@ -4,7 +4,7 @@ from libc.string cimport memset
 from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from ..libzmq cimport zmqapi
-from ..structures.chain cimport NIL, OFF, Link, chain_prepend
+from ..structures.chain cimport NIL, chain_off, chain_prepend
 from ..wire.mdp cimport client_reply_head
 from ..wire.messages cimport MDP02, NONE
 from .counters cimport (
@@ -48,17 +48,14 @@ cdef int open_request(
 ) except -1 nogil:
     cdef Request fresh
     cdef Request *request
-    cdef Link link
     cdef int slot = board.tickets.c_open()
     if <size_t>slot == board.requests.size():
         memset(&fresh, 0, sizeof(fresh))
-        link.prev = OFF
-        link.next = NIL
-        board.request_links.push_back(link)
-        board.asked_links.push_back(link)
+        board.request_links.push_back(chain_off())
+        board.asked_links.push_back(chain_off())
         board.arrivals.reserve(slot + 1)
-        board.deadlines.reserve(slot + 1)
-        board.vacancies.reserve(slot + 1)
+        board.request_deadlines.reserve(slot + 1)
+        board.no_service_deadlines.reserve(slot + 1)
         board.requests.push_back(fresh)
     request = &board.requests[slot]
     # All that came, the service's name included, and what holding it costs.
@@ -81,14 +78,14 @@ cdef int open_request(
     board.services[service].users += 1
     board.count[QUEUED] += 1
     board.count[QUEUED_BYTES] += request.charge
-    board.deadlines.refresh(slot, now)
+    board.request_deadlines.refresh(slot, now)
     return slot
 
 
 cdef int take_back(Board board, int slot) except -1 nogil:
     cdef Request *request = &board.requests[slot]
     board.tickets.c_renew(slot)
-    board.vacancies.remove(slot)  # there was a worker: it has until its deadline
+    board.no_service_deadlines.remove(slot)  # there was a worker: it has until its deadline
     request.retries -= 1
     request.taken_back = True
     request.begun = False
@@ -119,7 +116,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
         frames_copy(&board.head, request.frames.at, request.head)
         heads = client_reply_head(&board.head, request.head, MDP02, request.dialect, True)
         sent = board.outbox.send(
-            board.client_port, board.head.at, heads, body, bodies, most
+            board.client_side, board.head.at, heads, body, bodies, most
         )
         if sent != OK:
             # Without this part the reply would have a hole: nothing more of it leaves.  The worker is at
@@ -139,7 +136,7 @@ cdef int give_reply(Board board, int slot, zmq_msg_t *body, int bodies, bint par
     # The head of the request is that of its reply: address stack, and what the protocol needs.
     heads = client_reply_head(&request.frames, request.head, request.protocol, request.dialect, False)
     sent = board.outbox.send(
-        board.client_port, request.frames.at, heads, body, bodies, most
+        board.client_side, request.frames.at, heads, body, bodies, most
     )
     if sent == OK:
         return finish(board, slot, REPLIED, NO_REASON, ANSWERED)

@@ -2,6 +2,8 @@
 
 from .board cimport Board
 from ..structures.chain cimport chain_append, chain_has
+from ..wire.envelope cimport Frames, data_of, frame_size
+from ..wire.messages cimport NONE, Command
 from .records cimport Service, Worker
 
 # The service of that name, made known if need be; NIL beyond the bound.  The bound is for clients, who
@@ -13,10 +15,22 @@ cdef int leave_service(Board board, int service) except -1 nogil
 cdef bint is_vacant(Board board, const char *name, size_t size) noexcept nogil
 
 
-cdef inline void mark(Board board, int service) noexcept nogil:
-    """A request or a worker of this service may go on: see dispatch.settle."""
-    if not chain_has(board.due_links.data(), service):
-        chain_append(&board.due, board.due_links.data(), service)
+cdef inline void service_name(
+    Board board, const Frames *frames, const Command *command, const char **name, size_t *size
+) noexcept nogil:
+    """The service that a request or a READY is for."""
+    if command.service == NONE:
+        name[0] = board.default_service.data()
+        size[0] = board.default_service.size()
+    else:
+        name[0] = data_of(&frames.at[command.service])
+        size[0] = frame_size(frames, command.service)
+
+
+cdef inline void mark_dirty(Board board, int service) noexcept nogil:
+    """A request or a worker of this service may go on: see dispatch.dispatch_all."""
+    if not chain_has(board.dirty_links.data(), service):
+        chain_append(&board.dirty_services, board.dirty_links.data(), service)
 
 
 cdef inline void take_place(Board board, int index) noexcept nogil:

@@ -2,14 +2,13 @@
 
 from libc.string cimport memset
 
-from ..structures.chain cimport NIL, OFF, Link, chain_init, chain_remove
+from ..structures.chain cimport NIL, chain_init, chain_off, chain_remove
 from .counters cimport SERVICES
 from .records cimport Service
 
 
 cdef int find_service(Board board, const char *name, size_t size, bint by_worker) except -2 nogil:
     cdef Service fresh
-    cdef Link link
     cdef int index = board.service_names.find(name, size)
     if index != NIL:
         return index
@@ -22,9 +21,7 @@ cdef int find_service(Board board, const char *name, size_t size, bint by_worker
     chain_init(&fresh.free)
     chain_init(&fresh.queue)
     if <size_t>index == board.services.size():
-        link.prev = OFF
-        link.next = NIL
-        board.due_links.push_back(link)
+        board.dirty_links.push_back(chain_off())
         board.services.push_back(fresh)
     board.services[index] = fresh
     board.count[SERVICES] += 1
@@ -34,8 +31,8 @@ cdef int find_service(Board board, const char *name, size_t size, bint by_worker
 cdef int leave_service(Board board, int service) except -1 nogil:
     board.services[service].users -= 1
     if board.services[service].users == 0:
-        if chain_has(board.due_links.data(), service):
-            chain_remove(&board.due, board.due_links.data(), service)
+        if chain_has(board.dirty_links.data(), service):
+            chain_remove(&board.dirty_services, board.dirty_links.data(), service)
         board.service_names.forget(service)
         board.count[SERVICES] -= 1
     return 0

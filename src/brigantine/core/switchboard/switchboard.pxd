@@ -11,15 +11,15 @@ from ..wire.envelope cimport Frames
 
 
 cdef class Switchboard(Board):
-    # Handle one message as the ROUTER on `port` received it.  Takes what it needs out of `frames`.
+    # Handle one message as the ROUTER on `side` received it.  Takes what it needs out of `frames`.
     # Requests are handed to workers in c_tick, which must follow the last message.
     # NEEDS_CONNECTIONS: nothing was done, it depends on which connections have opened and closed up to now;
     # tell all of them, and hand the message in again with `synced`.
     cdef int c_take(
-        self, int port, Frames *frames, int64_t now, int connection, bint synced
+        self, int side, Frames *frames, int64_t now, int connection, bint synced
     ) except -1 nogil
     cdef int take_large(
-        self, int port, Frames *frames, int64_t now, int connection, bint synced
+        self, int side, Frames *frames, int64_t now, int connection, bint synced
     ) except -1 nogil
     # Do what is due: fail requests, give up workers, send heartbeats, try full pipes again.
     cdef int c_tick(self, int64_t now) except -1 nogil

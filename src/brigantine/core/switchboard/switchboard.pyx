@@ -19,7 +19,7 @@ from .counters cimport (
     QUEUED,
     UNSENT_BYTES,
 )
-from .dispatch cimport settle
+from .dispatch cimport dispatch_all
 from .endings cimport finish
 from ..wire.envelope cimport frames_extend, frames_free, frames_init, frames_size
 from .events cimport NO_CAUSE
@@ -39,7 +39,7 @@ from .outbox cimport BOTH, FRONTEND, CallableOutbox
 from .records cimport AT_FRONTEND, NO_CONNECTION
 from .report cimport pack_services, pack_workers
 from .telling cimport tell_no_more
-from .tick cimport do_due, next_due
+from .tick cimport run_timers, next_due
 from ..structures.tickets cimport LATE
 from .workers cimport ANY_SIDE, leave, lose_leaving
 from ..libzmq.zmqapi cimport brigantine_zmq
@@ -63,7 +63,7 @@ cdef class Switchboard(Board):
     """Switchboard(config, outbox, seed=0, protocols=1, default_service=b"")\n--\n
     Decides for every message what is sent to whom.
 
-    ``outbox(port, frames)`` must send or refuse at once, and return 0 (sent), 1 (the peer's
+    ``outbox(side, frames)`` must send or refuse at once, and return 0 (sent), 1 (the peer's
     high-water mark is reached), 2 (no such peer) or 3 (it has too many bytes yet to take).
     ``protocols`` are
     those that workers may speak, as flags (REQ 1, PPP 2, MDP 0.1 4, MDP 0.2 8).  Clients without a
@@ -72,34 +72,34 @@ cdef class Switchboard(Board):
     """
 
     cdef int c_take(
-        self, int port, Frames *frames, int64_t now, int connection, bint synced
+        self, int side, Frames *frames, int64_t now, int connection, bint synced
     ) except -1 nogil:
-        self.present = now
+        self.now = now
         if self.vacated < 0:
             self.vacated = now
-        self.side = port
-        if port == BOTH:
-            self.client_port = BOTH
+        self.side = side
+        if side == BOTH:
+            self.client_side = BOTH
         self.taken = frames_size(frames, 0, frames.count)
         if frames.count > self.max_frames or self.taken > self.max_message_bytes:
-            return self.take_large(port, frames, now, connection, synced)
-        elif port == FRONTEND or (port == BOTH and not is_worker(frames)):
+            return self.take_large(side, frames, now, connection, synced)
+        elif side == FRONTEND or (side == BOTH and not is_worker(frames)):
             return from_client(self, frames, now, connection, synced)
         return from_worker(self, frames, now, connection, False, synced)
 
     cdef int take_large(
-        self, int port, Frames *frames, int64_t now, int connection, bint synced
+        self, int side, Frames *frames, int64_t now, int connection, bint synced
     ) except -1 nogil:
         """A message beyond the bounds of a request; of one with too many frames the last are missing."""
-        cdef bint client = port == BOTH and not is_worker(frames)
+        cdef bint client = side == BOTH and not is_worker(frames)
         cdef int reason
-        if port == FRONTEND:
+        if side == FRONTEND:
             client = not is_served_there(self, frames)
         if frames.count > self.max_frames + (0 if client else REPLY_FRAMES):
             reason = DROP_TOO_MANY_FRAMES
         elif client or self.taken > self.max_message_bytes + REPLY_BYTES:
             reason = DROP_TOO_LARGE
-        elif port == FRONTEND:
+        elif side == FRONTEND:
             return from_client(self, frames, now, connection, synced)
         else:
             return from_worker(self, frames, now, connection, False, synced)
@@ -107,7 +107,7 @@ cdef class Switchboard(Board):
             self.count[reason] += 1
             notice_message(self, NOTICE_NOT_A_REQUEST, reason, frames)
             return dropped_from_client(self, frames, reason)
-        if port == FRONTEND:
+        if side == FRONTEND:
             connection = at_frontend(frames, connection)
         if from_worker(self, frames, now, connection, True, synced) == NEEDS_CONNECTIONS:
             return NEEDS_CONNECTIONS
@@ -116,7 +116,7 @@ cdef class Switchboard(Board):
         return 0
 
     cdef int c_tick(self, int64_t now) except -1 nogil:
-        return do_due(self, now)
+        return run_timers(self, now)
 
     cdef int64_t c_next_deadline(self) noexcept nogil:
         return next_due(self)
@@ -138,7 +138,7 @@ cdef class Switchboard(Board):
 
     cdef int c_mismatched(self, const char *side, int64_t now) except -1 nogil:
         cdef Notice told = new_notice(NOTICE_MISMATCHED, NO_CAUSE)
-        self.present = now
+        self.now = now
         told.peer = side
         told.peer_size = strlen(side)
         notice(self, &told)
@@ -147,7 +147,7 @@ cdef class Switchboard(Board):
 
     cdef int c_connection_closed(self, int connection, int64_t now) except -1 nogil:
         cdef Notice told
-        self.present = now
+        self.now = now
         if self.vacated < 0:
             self.vacated = now
         if <size_t>connection < self.silent.links.size() and self.silent.remove(connection):
@@ -174,7 +174,7 @@ cdef class Switchboard(Board):
         return client_connected(self, connection)
 
     cdef int c_client_left(self, int connection, int64_t now) except -1 nogil:
-        self.present = now
+        self.now = now
         if self.workers_at_frontend:
             self.close_connection(connection + AT_FRONTEND)
         return client_left(self, connection)
@@ -209,15 +209,15 @@ cdef class Switchboard(Board):
         )
 
     cdef int c_abort(self, bint goodbyes) except -1 nogil:
-        cdef int slot = self.deadlines.chain.head
+        cdef int slot = self.request_deadlines.chain.head
         cdef int index
-        self.mute = not goodbyes
+        self.sending_off = not goodbyes
         self.arrivals.clear()
         while slot != NIL:
             finish(self, slot, FAILED, FAILED_STOPPED, LATE)
-            slot = self.deadlines.chain.head
+            slot = self.request_deadlines.chain.head
         tell_no_more(self)
-        if self.mute:
+        if self.sending_off:
             return 0
         for index in range(<int>self.workers.size()):
             if not self.workers[index].lost and self.workers[index].protocol & MDP:
@@ -233,18 +233,18 @@ cdef class Switchboard(Board):
 
     # -- from Python --------------------------------------------------------------------------
 
-    def receive(self, int port, frames, double now, int connection=NO_CONNECTION):
-        """Handle one message as the ROUTER on ``port`` received it (routing id first).
+    def receive(self, int side, frames, double now, int connection=NO_CONNECTION):
+        """Handle one message as the ROUTER on ``side`` received it (routing id first).
 
         There is no other yet to handle, nor a connection that has opened or closed.
         """
-        self.take(port, frames, now, connection, True)
+        self.take(side, frames, now, connection, True)
         self.hand_out(now)
         while self.c_has_leaving():
             self.caught_up(now)
             self.hand_out(now)
 
-    def take(self, int port, frames, double now, int connection=NO_CONNECTION, bint synced=False):
+    def take(self, int side, frames, double now, int connection=NO_CONNECTION, bint synced=False):
         """As :meth:`receive`, but others may follow, and requests are handed to workers in :meth:`tick`.
 
         ``False``: nothing was done, as it depends on which connections have opened and closed up to
@@ -255,7 +255,7 @@ cdef class Switchboard(Board):
         try:
             frames_extend(&parts, frames)
             return self.c_take(
-                port, &parts, nanoseconds(now), connection, synced
+                side, &parts, nanoseconds(now), connection, synced
             ) != NEEDS_CONNECTIONS
         finally:
             frames_free(&parts)
@@ -281,9 +281,9 @@ cdef class Switchboard(Board):
         cdef int64_t due = self.c_next_deadline()
         return None if due < 0 else seconds_of(due)
 
-    def has_parked(self):
+    def has_blocked(self):
         """Whether :meth:`tick` has workers to try again whose pipe was full."""
-        return self.parked.chain.length > 0
+        return self.blocked.chain.length > 0
 
     def connection_opened(self, int connection, now=None):
         """A peer connected where workers do; ``connection`` (a descriptor) names it until it closes.
@@ -342,15 +342,15 @@ cdef class Switchboard(Board):
     def caught_up(self, double now, int side=ANY_SIDE):
         """All that workers had sent was handed in: those whose connection has closed are lost.
 
-        With ``side``, a port, it was all that had come there.  Their requests are sent to others in
+        With ``side``, a side, it was all that had come there.  Their requests are sent to others in
         :meth:`tick`.
         """
-        self.present = nanoseconds(now)
+        self.now = nanoseconds(now)
         self.c_caught_up(side)
 
     def hand_out(self, double now):
         """Send waiting requests as long as workers are free, as :meth:`tick` does at its end."""
-        settle(self, nanoseconds(now))
+        dispatch_all(self, nanoseconds(now))
 
     def drain(self):
         """From now on shed new requests; go on with those accepted."""
@@ -411,7 +411,7 @@ cdef class Switchboard(Board):
         return {name: self.count[index] for index, name in enumerate(COUNTERS)}
 
     def idle_workers(self, bytes service=b""):
-        """Identities of the free workers of a service, least recently used first."""
+        """NameTable of the free workers of a service, least recently used first."""
         cdef int index = self.service_names.find(service, len(service))
         cdef int worker
         identities = []

@@ -9,6 +9,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 from .board cimport Board
 from ..wire.envelope cimport Frames
+from ..wire.messages cimport Command
 
 # Whether the client of a request says by its routing id that it understands error answers.  `head`
 # is how many frames come before the body: the address stack, and what the protocol adds.
@@ -19,6 +20,10 @@ cdef bint is_ours(zmq_msg_t *identity) noexcept nogil
 # `head` come before the body.
 cdef int tell(
     Board board, Frames *frames, int head, int protocol, int dialect, int reason
+) except -1 nogil
+# The same of a request that got no record.
+cdef int tell_refused(
+    Board board, Frames *frames, const Command *command, int reason
 ) except -1 nogil
 # Try again to tell those who had no room, if it is time for that.
 cdef int tell_again(Board board, int64_t now) except -1 nogil

@@ -47,21 +47,27 @@ cdef int tell(
     Board board, Frames *frames, int head, int protocol, int dialect, int reason
 ) except -1 nogil:
     cdef int sent
-    if board.mute or board.error_details[reason].empty() or not announced(frames, head, protocol):
+    if board.sending_off or board.error_details[reason].empty() or not announced(frames, head, protocol):
         return 0
     head = client_reply_head(frames, head, protocol, dialect, False)
     sent = send_error(board, frames.at, head, reason)
     if sent == OK:
         board.count[ERROR_ANSWERS] += 1
     elif (sent == FULL or sent == BEHIND) and board.untold.keep(
-        frames, head, reason, board.present + board.deadlines.timeout
+        frames, head, reason, board.now + board.request_deadlines.timeout
     ):
         board.count[ERROR_ANSWERS_WAITING] += 1
         if board.untold.ends.size() == 1:
-            board.untold.due = board.present + UNTOLD_RETRY
+            board.untold.due = board.now + UNTOLD_RETRY
     else:
         board.count[DROP_ERROR_ANSWER] += 1
     return 0
+
+
+cdef int tell_refused(
+    Board board, Frames *frames, const Command *command, int reason
+) except -1 nogil:
+    return tell(board, frames, command.body, command.protocol, command.dialect, reason)
 
 
 cdef int send_error(Board board, zmq_msg_t *head, int heads, int reason) except -1 nogil:
@@ -70,7 +76,7 @@ cdef int send_error(Board board, zmq_msg_t *head, int heads, int reason) except 
     frames_append(
         &board.scratch, board.error_details[reason].data(), board.error_details[reason].size()
     )
-    return board.outbox.send(board.client_port, head, heads, board.scratch.at, ERROR_FRAMES)
+    return board.outbox.send(board.client_side, head, heads, board.scratch.at, ERROR_FRAMES)
 
 
 cdef int64_t next_telling(Board board) noexcept nogil:
@@ -108,7 +114,7 @@ cdef bint tell_front(Board board, int64_t now) except? -1 nogil:
 
 cdef int tell_no_more(Board board) except -1 nogil:
     while not board.untold.ends.empty():
-        if board.mute or not tell_front(board, board.present):
+        if board.sending_off or not tell_front(board, board.now):
             board.count[DROP_ERROR_ANSWER] += 1
             board.count[ERROR_ANSWERS_WAITING] -= 1
             board.untold.drop()

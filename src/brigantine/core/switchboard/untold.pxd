@@ -9,7 +9,7 @@ from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 
 from ..wire.envelope cimport Frames
-from ..structures.names cimport Identities
+from ..structures.names cimport NameTable
 
 cdef struct End:
     Frames head        # owned: the frames before the body of the answer, the routing id first
@@ -23,7 +23,7 @@ cdef class Untold:
     cdef deque[End] ends         # the next one to try in front
     cdef int64_t due             # when that is; stale while there is none
     cdef int64_t charge          # of all of them
-    cdef Identities peers
+    cdef NameTable peers
     cdef vector[int] of_peer     # how many there are, by peer
 
     # Keep copies of the first `head` frames; false where there is no room.

@@ -31,7 +31,7 @@ cdef class Untold:
     """The queue; who is told what is in ``telling``."""
 
     def __cinit__(self):
-        self.peers = Identities()
+        self.peers = NameTable()
 
     def __dealloc__(self):
         cdef size_t index

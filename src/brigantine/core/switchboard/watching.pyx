@@ -5,10 +5,10 @@ from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL
-from ..wire.messages cimport NONE
 from .counters cimport SHED
 from ..wire.envelope cimport data_of
 from .events cimport EVENT_FAILED, EVENT_REFUSED, EVENT_SHED, Event
+from .services cimport service_name
 from ..libzmq.zmqapi cimport brigantine_zmq
 
 from ...config.limits import EVENT_NAME_BYTES as _EVENT_NAME_BYTES
@@ -53,13 +53,11 @@ cdef int watch_request(Board board, int kind, int reason, const Request *request
 cdef int watch_refusal(
     Board board, int end, int reason, Frames *frames, Command *command
 ) except -1 nogil:
-    cdef const char *name = board.default_service.data()
-    cdef size_t size = board.default_service.size()
+    cdef const char *name
+    cdef size_t size
     if not board.outbox.watched:
         return 0
-    if command.service != NONE:
-        name = data_of(&frames.at[command.service])
-        size = zmq_msg_size(&frames.at[command.service])
+    service_name(board, frames, command, &name, &size)
     return watch(board, EVENT_SHED if end == SHED else EVENT_FAILED, reason, NULL, name, size)
 
 

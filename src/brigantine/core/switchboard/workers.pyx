@@ -6,7 +6,7 @@ from libcpp.string cimport string
 from zmq.backend.cython.libzmq cimport zmq_msg_size
 
 from ..libzmq cimport zmqapi
-from ..structures.chain cimport NIL, OFF, Link, chain_init, chain_remove
+from ..structures.chain cimport NIL, chain_init, chain_off, chain_remove
 from ..wire.codec cimport disconnect_head, heartbeat_head, leaving_head
 from ..wire.messages cimport MDP, MDP02, REQ
 from .counters cimport (
@@ -34,7 +34,7 @@ from .noticing cimport notice_loss, notice_ready
 from .outbox cimport FRONTEND, GONE, OK
 from .records cimport NO_CONNECTION, Worker
 from .requests cimport take_back
-from .services cimport find_service, give_places, leave_service, mark
+from .services cimport find_service, give_places, leave_service, mark_dirty
 from .telling cimport is_ours
 from ..structures.tickets cimport LATE
 from .watching cimport watch_ready, watch_worker
@@ -80,7 +80,7 @@ cdef int known(Board board, zmq_msg_t *identity, int connection, int guess) exce
         lose(board, index, WORKERS_LOST)
         return NIL
     if is_leaving(board, index):
-        board.leaving.refresh(index, board.present)
+        board.leaving.refresh(index, board.now)
     return index
 
 
@@ -120,7 +120,7 @@ cdef int register(
     worker.side = board.side
     board.fronted += worker.side == FRONTEND
     worker.occupied = worker.live = 0
-    worker.turn = worker.lost = worker.stopping = False
+    worker.burst = worker.lost = worker.stopping = False
     worker.joined_at = worker.heard_at = now
     worker.longest = 0
     worker.heard = -1  # READY itself is counted below
@@ -135,9 +135,9 @@ cdef int register(
     if board.outbox.watched:
         watch_worker(board, EVENT_JOINED, WORKERS_JOINED, index)
     if worker.protocol != REQ:
-        pace(board, index, command)
+        set_intervals(board, index, command)
         heard(board, index, now)
-        board.beats.refresh(index, now)
+        board.heartbeat_deadlines.refresh(index, now)
     set_free(board, index)
     if worker.protocol != REQ and is_ours(identity):
         return heartbeat(board, index, now)  # one of our workers waits to be told that it is registered
@@ -158,7 +158,6 @@ cdef bint take_connection(Board board, int connection) except -1 nogil:
 cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
     """An empty record for a new worker; returns its index."""
     cdef Worker fresh
-    cdef Link link
     cdef int index
     if board.side == FRONTEND:
         index = board.identities.add_apart(data_of(identity), zmq_msg_size(identity))
@@ -167,29 +166,27 @@ cdef int add_worker(Board board, zmq_msg_t *identity) except -1 nogil:
     memset(&fresh, 0, sizeof(fresh))
     chain_init(&fresh.requests)
     if <size_t>index == board.workers.size():
-        link.prev = OFF
-        link.next = NIL
-        board.free_links.push_back(link)
+        board.free_links.push_back(chain_off())
         board.workers.push_back(fresh)
         board.addresses.resize(index + 1)
-        board.parked.reserve(index + 1)
-        board.idle.reserve(index + 1)
-        board.busy.reserve(index + 1)
-        board.beats.reserve(index + 1)
+        board.blocked.reserve(index + 1)
+        board.idle_deadlines.reserve(index + 1)
+        board.busy_deadlines.reserve(index + 1)
+        board.heartbeat_deadlines.reserve(index + 1)
         board.leaving.reserve(index + 1)
     board.workers[index] = fresh
     return index
 
 
-cdef int pace(Board board, int worker, const Command *ready) except -1 nogil:
+cdef int set_intervals(Board board, int worker, const Command *ready) except -1 nogil:
     """Hold a worker to the heartbeat interval that it announces, or to that of its protocol."""
     cdef int64_t interval = <int64_t>ready.interval * MILLISECOND  # 0: the usual one
     if interval == 0 and ready.protocol & MDP:
         interval = board.mdp_interval
-    board.idle.assign(worker, interval * board.liveness)
-    if board.split:
-        board.busy.assign(worker, interval * board.busy_liveness)
-    board.beats.assign(worker, interval)
+    board.idle_deadlines.assign(worker, interval * board.liveness)
+    if board.separate_busy:
+        board.busy_deadlines.assign(worker, interval * board.busy_liveness)
+    board.heartbeat_deadlines.assign(worker, interval)
     return 0
 
 
@@ -197,11 +194,11 @@ cdef void set_free(Board board, int index) noexcept nogil:
     cdef Worker *worker = &board.workers[index]
     if worker.occupied >= worker.capacity or worker.stopping:
         return
-    if board.parked.has(index) or is_leaving(board, index):
+    if board.blocked.has(index) or is_leaving(board, index):
         return
     if lru_ready(&board.services[worker.service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] += 1
-    mark(board, worker.service)
+    mark_dirty(board, worker.service)
 
 
 cdef void heard(Board board, int worker, int64_t now) noexcept nogil:
@@ -213,15 +210,15 @@ cdef void heard(Board board, int worker, int64_t now) noexcept nogil:
     of.heard += 1
     if is_leaving(board, worker):
         return
-    if board.split:
+    if board.separate_busy:
         if at_work:
-            board.idle.remove(worker)
+            board.idle_deadlines.remove(worker)
         else:
-            board.busy.remove(worker)
+            board.busy_deadlines.remove(worker)
     if at_work:
-        board.busy.refresh(worker, now)
+        board.busy_deadlines.refresh(worker, now)
     else:
-        board.idle.refresh(worker, now)
+        board.idle_deadlines.refresh(worker, now)
 
 
 cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
@@ -237,7 +234,7 @@ cdef int heartbeat(Board board, int worker, int64_t now) except -1 nogil:
     if sent == GONE:
         return leave(board, worker)
     board.count[HEARTBEATS if sent == OK else WORKER_FULL] += 1
-    board.beats.refresh(worker, now)
+    board.heartbeat_deadlines.refresh(worker, now)
     return 0
 
 
@@ -256,7 +253,7 @@ cdef int let_go(Board board, int index, int64_t now) except -1 nogil:
     worker.stopping = True
     if lru_remove(&board.services[worker.service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] -= 1
-    board.parked.remove(index)
+    board.blocked.remove(index)
     if worker.protocol != REQ:
         heard(board, index, now)
     leaving_head(&board.head, name.data(), name.size(), worker.protocol)
@@ -271,12 +268,12 @@ cdef int leave(Board board, int index) except -1 nogil:
         return 0
     if lru_remove(&board.services[worker.service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] -= 1
-    board.parked.remove(index)
+    board.blocked.remove(index)
     if worker.protocol != REQ:
-        board.idle.remove(index)
-        board.busy.remove(index)
-        board.beats.remove(index)
-    board.leaving.refresh(index, board.present)
+        board.idle_deadlines.remove(index)
+        board.busy_deadlines.remove(index)
+        board.heartbeat_deadlines.remove(index)
+    board.leaving.refresh(index, board.now)
     return 0
 
 
@@ -296,13 +293,13 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
     cdef int slot, before
     if lru_remove(&board.services[service].free, board.free_links.data(), index):
         board.count[WORKERS_IDLE] -= 1
-    board.parked.remove(index)
+    board.blocked.remove(index)
     board.leaving.remove(index)
     if worker.protocol != REQ:
-        board.idle.release(index)
-        if board.split:
-            board.busy.release(index)
-        board.beats.release(index)
+        board.idle_deadlines.release(index)
+        if board.separate_busy:
+            board.busy_deadlines.release(index)
+        board.heartbeat_deadlines.release(index)
     worker.lost = True
     board.fronted -= worker.side == FRONTEND
     give_places(board, index, worker.occupied)
@@ -314,7 +311,7 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
     board.services[service].workers -= 1
     board.services[service].unoccupied -= 1
     if board.services[service].workers == 0:
-        board.vacated = board.present
+        board.vacated = board.now
     board.count[WORKERS] -= 1
     board.count[WORKERS_LOST] += 1
     if board.outbox.watched:
@@ -333,7 +330,7 @@ cdef int lose(Board board, int index, int reason) except -1 nogil:
         slot = before
     forget_if_empty(board, index)
     end_replies(board, index, reason == WORKERS_LOST)
-    mark(board, service)
+    mark_dirty(board, service)
     return leave_service(board, service)
 
 

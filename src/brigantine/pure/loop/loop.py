@@ -27,7 +27,7 @@ from ...net.monitor import monitor_event
 from ...net.sockets import Handshakes
 from ...notices.kinds import level, pack_notice
 from ...wire.loop import DRAIN, IGNORE, SERVICES, SIDES, STOP, TAG_BYTES, WATCH, WORKERS
-from ..switchboard.outbox import Port, Sent
+from ..switchboard.outbox import Sent, Side
 from ..switchboard.records import NO_CONNECTION
 from ..switchboard.switchboard import Switchboard
 from ..wire.messages import REQ
@@ -76,10 +76,10 @@ class Loop:
             if socket.type != zmq.ROUTER:
                 raise TypeError(f"{name} must be a ROUTER socket, not {socket.type!r}")
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        #: The port of a side -> its socket.
-        self._sockets: dict[int, zmq.Socket[bytes]] = {Port.BOTH: frontend}
+        #: The side of a side -> its socket.
+        self._sockets: dict[int, zmq.Socket[bytes]] = {Side.BOTH: frontend}
         if backend is not None:
-            self._sockets = {Port.BACKEND: backend, Port.FRONTEND: frontend}
+            self._sockets = {Side.BACKEND: backend, Side.FRONTEND: frontend}
         self._control = control
         self._monitor = monitor
         self._client_monitor = client_monitor
@@ -116,8 +116,8 @@ class Loop:
         #: Drain what comes later than this.
         self._drain_from: float | None = None
         #: Where workers are, and where clients are.
-        self._workers_port = Port.BOTH if backend is None else Port.BACKEND
-        self._clients_port = Port.BOTH if backend is None else Port.FRONTEND
+        self._workers_side = Side.BOTH if backend is None else Side.BACKEND
+        self._clients_side = Side.BOTH if backend is None else Side.FRONTEND
         #: Nanoseconds that the process was stopped, in all: the switchboard's time leaves them out.
         self._credit = 0
         self._last = time.monotonic_ns()
@@ -165,11 +165,11 @@ class Loop:
                     self._read_monitor(now)
                     self._read_client_monitor(now)
                     self._switchboard.clients_caught_up()
-            for port, socket in self._sockets.items():  # workers first: a free one may be needed
+            for side, socket in self._sockets.items():  # workers first: a free one may be needed
                 if socket in ready or self._must_look():
-                    left = self._read(port, now)
+                    left = self._read(side, now)
                     more = more or left
-                    if port == self._clients_port:
+                    if side == self._clients_side:
                         self._drain_if_asked(left, now)
             if self._control in ready:
                 self._read_control(now)
@@ -205,11 +205,11 @@ class Loop:
         began = time.monotonic()
         with self._lock:
             self._switchboard.drain()  # where clients are on the same socket
-        while self._read(self._workers_port, now):
+        while self._read(self._workers_side, now):
             if time.monotonic() - began > LAST_WORDS:
                 break
         # Of workers where clients are, too.
-        while self._switchboard.has_fronted() and self._read(self._clients_port, now):
+        while self._switchboard.has_fronted() and self._read(self._clients_side, now):
             if time.monotonic() - began > LAST_WORDS:
                 break
 
@@ -217,7 +217,7 @@ class Loop:
 
     def _sleep(self) -> float:
         """Seconds until something is due, at most MAX_SLEEP."""
-        longest = FULL_RETRY if self._switchboard.has_parked() else MAX_SLEEP
+        longest = FULL_RETRY if self._switchboard.has_blocked() else MAX_SLEEP
         deadlines = (self._switchboard.next_deadline(), self._drain_deadline)
         due = min((at for at in deadlines if at is not None), default=None)
         if due is None:
@@ -246,18 +246,18 @@ class Loop:
 
     # -- sockets ------------------------------------------------------------------------------
 
-    def _read(self, port: int, now: float) -> bool:
+    def _read(self, side: int, now: float) -> bool:
         """Handle up to BATCH messages of one side; whether there may be more."""
-        socket = self._sockets[port]
+        socket = self._sockets[side]
         # One more than any message may have: by that the switchboard sees that it is too many.
         most_frames = self._config.max_frames + REPLY_FRAMES + 1
         take = self._switchboard.take
         # Only a worker's connection matters, and only an uncopied frame can tell it.
-        workers = port == self._workers_port
+        workers = side == self._workers_side
         watched = workers and self._monitor is not None
         connection = NO_CONNECTION
         for _ in range(BATCH):
-            if self._discarding[port] and not self._discard(port):
+            if self._discarding[side] and not self._discard(side):
                 return True
             try:
                 if watched:
@@ -269,30 +269,30 @@ class Loop:
                     connection, frames = self._receive_first(socket)
             except zmq.Again:
                 if self._must_look():
-                    self._catch_up(port, now)
+                    self._catch_up(side, now)
                 return False
             while socket.getsockopt(_RCVMORE):
                 if len(frames) == most_frames:
-                    self._discarding[port] = True
+                    self._discarding[side] = True
                     break
                 frames.append(socket.recv(_DONTWAIT))
             with self._lock:
-                if not take(port, frames, now, connection):
-                    if port == Port.FRONTEND:
+                if not take(side, frames, now, connection):
+                    if side == Side.FRONTEND:
                         self._read_client_monitor(now)
                     else:
                         self._read_monitor(now)
-                    take(port, frames, now, connection, synced=True)
-            if self._discarding[port]:
+                    take(side, frames, now, connection, synced=True)
+            if self._discarding[side]:
                 return True  # it takes as long as many messages, and others want a turn meanwhile
         return True
 
-    def _discard(self, port: int) -> bool:
+    def _discard(self, side: int) -> bool:
         """Throw away frames of an oversized message; whether its end was reached."""
-        socket = self._sockets[port]
+        socket = self._sockets[side]
         for _ in range(DISCARD_BATCH):
             if not socket.getsockopt(_RCVMORE):
-                self._discarding[port] = False
+                self._discarding[side] = False
                 return True
             socket.recv(_DONTWAIT)
         return False
@@ -303,11 +303,11 @@ class Loop:
                 return str(self._first.get("Peer-Address"))
         return None
 
-    def _send(self, port: int, frames: list[bytes]) -> Sent:
+    def _send(self, side: int, frames: list[bytes]) -> Sent:
         weight = weigh(frames)
-        if weight >= LIGHT and not self._accounts.admits(port, frames[0], weight):
+        if weight >= LIGHT and not self._accounts.admits(side, frames[0], weight):
             return Sent.BEHIND
-        socket = self._sockets[port]
+        socket = self._sockets[side]
         try:
             if weight < LIGHT:
                 socket.send_multipart(frames, _DONTWAIT)
@@ -317,7 +317,7 @@ class Loop:
                     socket.send(frame, _DONTWAIT | zmq.SNDMORE)
                 tracked = zmq.Frame(last, track=True, copy=False)
                 tracker = socket.send(tracked, _DONTWAIT, copy=False, track=True)
-                self._accounts.charge(port, frames[0], weight, tracker)
+                self._accounts.charge(side, frames[0], weight, tracker)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:
@@ -341,13 +341,13 @@ class Loop:
                 self._switchboard.mismatched(SIDES[1], now)
             if event == zmq.EVENT_ACCEPTED:
                 # Where clients are, too, nobody need say anything.
-                expected = self._workers_port != Port.BOTH and not rejected
+                expected = self._workers_side != Side.BOTH and not rejected
                 self._switchboard.connection_opened(connection, now if expected else None)
             elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._switchboard.handshake_done()
             elif event == zmq.EVENT_DISCONNECTED:
                 self._switchboard.connection_closed(connection, now)
-            if self._workers_port == Port.BOTH:
+            if self._workers_side == Side.BOTH:
                 self._tell_client_connection(event, connection, now)
 
     def _read_client_monitor(self, now: float) -> None:
@@ -377,11 +377,11 @@ class Loop:
         elif event == zmq.EVENT_DISCONNECTED:
             self._switchboard.client_left(connection, now)
 
-    def _catch_up(self, port: int, now: float) -> None:
+    def _catch_up(self, side: int, now: float) -> None:
         """On one side nothing was left, when all that is known of connections was known."""
         with self._lock:
-            self._switchboard.caught_up(now, port)
-            if port == self._clients_port:
+            self._switchboard.caught_up(now, side)
+            if side == self._clients_side:
                 self._switchboard.clients_read()
 
     def _receive_first(self, socket: zmq.Socket[bytes]) -> tuple[int, list[bytes]]:

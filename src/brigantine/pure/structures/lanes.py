@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from ...config.limits import MAX_PACES
 from .expiry import ExpiryQueue
 
-__all__ = ["PaceOrder"]
+__all__ = ["IntervalDeadlines"]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -28,7 +28,7 @@ class _Lane(Generic[Key]):
         self.members = 0
 
 
-class PaceOrder(Generic[Key]):
+class IntervalDeadlines(Generic[Key]):
     """Deadlines by key; :meth:`assign` comes first."""
 
     def __init__(self, timeout: float) -> None:

@@ -30,7 +30,7 @@ class LRUQueue(Generic[Key]):
         self._order[identity] = None
         return True
 
-    def again(self, identity: Key) -> bool:
+    def push_front(self, identity: Key) -> bool:
         """Put a worker at the head, as its turn is not over.  ``False`` when it is there already."""
         if identity in self._order:
             return False

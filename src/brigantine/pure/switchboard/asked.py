@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..wire.messages import MDP02
 from .board import Board
 from .records import NO_CONNECTION, Request
-from .telling import announced
+from .telling import is_ours
 
 __all__ = ["file_request", "leave_connection"]
 
@@ -15,7 +15,7 @@ def file_request(board: Board, request: Request, connection: int) -> None:
     request.turn = board.turn
     if connection == NO_CONNECTION or len(request.address) > 1:
         return
-    if request.protocol == MDP02 or announced(request.address[0]):
+    if request.protocol == MDP02 or is_ours(request.address[0]):
         request.connection = connection
         board.asked_on.setdefault(connection, {})[request.slot] = None
 

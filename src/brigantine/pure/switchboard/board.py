@@ -14,13 +14,13 @@ from ...counters import COUNTERS
 from ...notices.kinds import Notice
 from ...wire.req import BROKER_ERRORS, broker_error
 from ..structures.expiry import ExpiryQueue
-from ..structures.lanes import PaceOrder
+from ..structures.lanes import IntervalDeadlines
 from ..structures.lru import LRUQueue
 from ..structures.tickets import TicketTable
 from ..wire.messages import DIALECTS, MDP, PPP, REQ
 from .backlog import Backlog
 from .notices import NoticeGate
-from .outbox import Outbox, Port
+from .outbox import Outbox, Side
 from .records import Departure, Request, Service, Worker, WorkerKey
 from .untold import Untold
 
@@ -57,16 +57,16 @@ class Board:
         #: Workers of MDP are served where clients are, too.
         self.workers_at_frontend = config.workers_at_frontend is True
         #: Where clients are, and where the message came from that is being handled.
-        self.client_port = Port.FRONTEND
-        self.side: int = Port.BACKEND
+        self.client_side = Side.FRONTEND
+        self.side: int = Side.BACKEND
         self.count = dict.fromkeys(COUNTERS, 0)
 
         self.tickets = TicketTable(seed)
         #: By slot.
         self.requests: dict[int, Request] = {}
-        #: The waiting requests that came since the last settle, by client and service.
+        #: The waiting requests that came since the last dispatch_all, by client and service.
         self.arrivals: dict[tuple[bytes, Service], list[int]] = {}
-        self.deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
+        self.request_deadlines: ExpiryQueue[int] = ExpiryQueue(config.request_ttl)
         #: Counter of a request's end -> body of the answer to a client that wants to be told.
         self.error_bodies = {reason: broker_error(reason, config) for reason in BROKER_ERRORS}
         #: Ends that their clients had no room to be told of.
@@ -86,26 +86,28 @@ class Board:
         self.services_made = 0
         self.backlog = Backlog()
         #: Services in which a request or a worker became free for another try.
-        self.due: dict[Service, None] = {}
+        self.dirty_services: dict[Service, None] = {}
 
         self.workers: dict[WorkerKey, Worker] = {}
         #: Those registered where clients are, which have another socket.
         self.fronted = 0
         #: Workers that can take a request but whose pipe was full, to try again at the next tick.
-        self.parked: LRUQueue[WorkerKey] = LRUQueue()
+        self.blocked: LRUQueue[WorkerKey] = LRUQueue()
         # Workers of PPP and MDP: when they count as gone, idle and at work, and when a HEARTBEAT
         # to them is due.
         first = PPP if protocols & PPP or not protocols & MDP else MDP
         interval = config.interval(first)
         #: Of workers of MDP; 0 where it is the usual one of the three that follow.
         self.mdp_interval = config.interval(MDP) if config.interval(MDP) != interval else 0.0
-        self.idle: PaceOrder[WorkerKey] = PaceOrder(interval * config.liveness)
-        self.busy = self.idle
+        self.idle_deadlines: IntervalDeadlines[WorkerKey] = IntervalDeadlines(
+            interval * config.liveness
+        )
+        self.busy_deadlines = self.idle_deadlines
         #: ``busy`` is not ``idle``.
-        self.split = config.busy_liveness > 0
-        if self.split:
-            self.busy = PaceOrder(interval * config.busy_liveness)
-        self.beats: PaceOrder[WorkerKey] = PaceOrder(interval)
+        self.separate_busy = config.busy_liveness > 0
+        if self.separate_busy:
+            self.busy_deadlines = IntervalDeadlines(interval * config.busy_liveness)
+        self.heartbeat_deadlines: IntervalDeadlines[WorkerKey] = IntervalDeadlines(interval)
         #: Workers whose connection is known to be gone.  What they said before may still be unread, so
         #: they are lost once all that had come was read, or when nothing is heard of them until this
         #: deadline.
@@ -126,16 +128,16 @@ class Board:
         self.handshakes_at: dict[int, int] = {}
 
         #: Waiting requests for a service without a worker whose clients want to be told, and not late.
-        self.vacancies: ExpiryQueue[int] = ExpiryQueue(config.service_grace)
+        self.no_service_deadlines: ExpiryQueue[int] = ExpiryQueue(config.service_grace)
         #: The time of the last call, and when last a service was left without a worker (at first: now).
-        self.present = self.vacated = 0.0
+        self.now = self.vacated = 0.0
         self.began = False
 
         #: When last a worker at the clients' socket was told DISCONNECT.
         self.sent_away_at = -SENT_AWAY_EVERY
         self.draining = False
         #: The sockets can't be used any more.
-        self.mute = False
+        self.sending_off = False
         #: Who watches.
         self.events: Events | None = None
         #: Who tells a person; who is told the level of one that is left out; where the peer speaks from
@@ -151,7 +153,7 @@ class Board:
         """Take the time of a call; the first one is when the broker began."""
         if not self.began:
             self.began, self.vacated = True, now
-        self.present = now
+        self.now = now
 
     def counters(self) -> dict[str, int]:
         """All counters by name."""

@@ -17,7 +17,7 @@ from ..wire.messages import MDP02
 from .board import Board
 from .endings import finish
 from .records import Departure, State
-from .telling import announced
+from .telling import is_ours
 
 __all__ = ["client_connected", "client_left", "clients_caught_up", "clients_read"]
 
@@ -61,7 +61,7 @@ def _forget_waiting(board: Board, connection: int, until: int) -> None:
     """
     for slot in list(board.asked_on.get(connection, ())):
         request = board.requests[slot]
-        waits = request.state is State.QUEUED and announced(request.address[0])
+        waits = request.state is State.QUEUED and is_ours(request.address[0])
         # One that is back under its routing id has lost parts in between.
         begun = request.begun and request.protocol == MDP02
         if (waits or begun) and request.turn <= until:

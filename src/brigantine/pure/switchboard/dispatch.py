@@ -8,53 +8,54 @@ from .board import Board
 from .outbox import Sent
 from .queues import joined_queue, left_queue
 from .records import Request, State, Worker
+from .services import mark_dirty, take_place
 from .shedding import make_room
 from .workers import heard, leave
 
-__all__ = ["enqueue", "settle"]
+__all__ = ["dispatch_all", "enqueue"]
 
-#: Times what the others have in hand on average may be with a worker at the end of its turn.
-_TURN = 3
+#: Times what the others have in hand on average may be with a worker at the end of its burst.
+_BURST = 3
 
 
 def enqueue(board: Board, request: Request, now: float) -> None:
-    """Let a new request wait for its turn in settle, or shed it at the bounds of the queue."""
+    """Let a new request wait for its turn in dispatch_all, or shed it at the bounds of the queue."""
     service, count, config = request.service, board.count, board.config
     service.queue[request.slot] = None
     joined_queue(board, request)
     board.arrivals.setdefault((request.address[0], service), []).append(request.slot)
     if service.free:
-        board.due[service] = None
+        mark_dirty(board, service)
     if count["queued"] <= config.queue_limit and count["queued_bytes"] <= config.queue_bytes:
         return
-    settle(board, now)  # which may make room
+    dispatch_all(board, now)  # which may make room
     if request.worker is None and (
         count["queued"] > config.queue_limit or count["queued_bytes"] > config.queue_bytes
     ):
         make_room(board, request)
 
 
-def settle(board: Board, now: float) -> None:
+def dispatch_all(board: Board, now: float) -> None:
     """Send waiting requests as long as workers are free, oldest first.  Then a turn has ended."""
     if board.arrivals:
         _stand_together(board)
         board.arrivals.clear()
-    while board.due:
-        service = next(iter(board.due))
+    while board.dirty_services:
+        service = next(iter(board.dirty_services))
         while service.queue:
             request = board.requests[next(iter(service.queue))]
             if _dispatch(board, request, now) is None:
                 break
         head = service.free.head()
-        if head is not None and board.workers[head].turn:
-            board.workers[head].turn = False
+        if head is not None and board.workers[head].burst:
+            board.workers[head].burst = False
             service.free.next()
             service.free.ready(head)
-        del board.due[service]
+        del board.dirty_services[service]
 
 
 def _stand_together(board: Board) -> None:
-    """Have the requests that each client sent since the last settle follow each other.
+    """Have the requests that each client sent since the last dispatch_all follow each other.
 
     Replies that leave together for one connection share a system call, and so do the requests that
     its client sends when it has them.
@@ -72,7 +73,7 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
         if key is None:
             return None
         worker = board.workers[key]
-        head = codec.to_worker(
+        head = codec.request_head(
             worker.identity, board.tickets.token(request.slot), worker.protocol, worker.dialect
         )
         sent = board.outbox(worker.side, [*head, *request.body])
@@ -82,12 +83,12 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
             leave(board, worker)  # it may have answered what it holds
         else:
             board.count["worker_full" if sent == Sent.FULL else "worker_behind"] += 1
-            worker.turn = False
-            board.parked.ready(key)
+            worker.burst = False
+            board.blocked.ready(key)
     del service.queue[request.slot]
     left_queue(board, request)
     worker.requests[request.slot] = None
-    worker.take_place()
+    take_place(worker)
     worker.live += 1
     request.worker = worker
     request.state = State.IN_FLIGHT
@@ -95,10 +96,10 @@ def _dispatch(board: Board, request: Request, now: float) -> Worker | None:
     board.count["queued"] -= 1
     board.count["queued_bytes"] -= request.charge
     board.count["in_flight"] += 1
-    _take_turn(worker)
+    _requeue(worker)
     if worker.protocol != REQ:
-        board.beats.refresh(key, now)
-        if worker.occupied == 1 and board.split:
+        board.heartbeat_deadlines.refresh(key, now)
+        if worker.occupied == 1 and board.separate_busy:
             heard(board, worker, now)  # from now on it may be silent for longer
     return worker
 
@@ -115,20 +116,20 @@ def _keep_body(board: Board, request: Request) -> None:
         request.body = []
 
 
-def _take_turn(worker: Worker) -> None:
+def _requeue(worker: Worker) -> None:
     """Put a worker that was given a request back into the LRU order, if it has a place left.
 
-    Messages to one peer share a system call, so where every worker has something in hand, a turn goes
+    Messages to one peer share a system call, so where every worker has something in hand, a burst goes
     on until this one has three times what the others have on average.  As long as anybody is idle
     each gets one.
     """
-    worker.turn = False
+    worker.burst = False
     if worker.occupied == worker.capacity:
         return
     service = worker.service
     others = service.in_hand - worker.occupied
-    if not service.unoccupied and worker.occupied * (service.workers - 1) < _TURN * others:
-        worker.turn = True
-        service.free.again(worker.key)
+    if not service.unoccupied and worker.occupied * (service.workers - 1) < _BURST * others:
+        worker.burst = True
+        service.free.push_front(worker.key)
     else:
         service.free.ready(worker.key)

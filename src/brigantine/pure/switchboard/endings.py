@@ -12,11 +12,11 @@ from .asked import leave_connection
 from .board import Board
 from .queues import left_queue
 from .records import NO_CONNECTION, Request, State, Worker
-from .services import leave_service, service_name
-from .telling import tell
-from .watching import watch, watch_request
+from .services import give_places, leave_service
+from .telling import tell, tell_refused
+from .watching import watch_refusal, watch_request
 
-__all__ = ["finish", "forget_if_empty", "refuse", "tell_refused"]
+__all__ = ["finish", "forget_if_empty", "refuse"]
 
 
 def finish(board: Board, request: Request, end: str, reason: str | None, verdict: Verdict) -> None:
@@ -40,8 +40,8 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
     if request.connection != NO_CONNECTION:
         leave_connection(board, request)
     del board.requests[request.slot]
-    board.deadlines.remove(request.slot)
-    board.vacancies.remove(request.slot)
+    board.request_deadlines.remove(request.slot)
+    board.no_service_deadlines.remove(request.slot)
     board.tickets.close(request.slot, verdict)
     worker = request.worker
     if worker is not None:
@@ -51,7 +51,7 @@ def finish(board: Board, request: Request, end: str, reason: str | None, verdict
         else:
             worker.live -= 1
             if verdict is Verdict.ANSWERED:
-                worker.give_places(1)
+                give_places(worker, 1)
         forget_if_empty(board, worker)
     leave_service(board, request.service)
 
@@ -60,15 +60,8 @@ def refuse(board: Board, frames: list[bytes], command: Command, end: str, reason
     """End a request that was accepted but gets no record."""
     board.count[end] += 1
     board.count[reason] += 1
-    watch(board, end, reason, None, service_name(board, frames, command))
+    watch_refusal(board, end, reason, frames, command)
     tell_refused(board, frames, command, reason)
-
-
-def tell_refused(board: Board, frames: list[bytes], command: Command, reason: str) -> None:
-    """Tell the client of a request that got no record, if it asks to be told."""
-    name = frames[command.service] if command.service >= 0 else b""
-    spoken = (command.protocol, command.dialect)
-    tell(board, frames[: command.address], name, spoken, reason)
 
 
 def forget_if_empty(board: Board, worker: Worker) -> None:

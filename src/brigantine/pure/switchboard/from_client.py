@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from ...config.limits import SENT_AWAY_EVERY
-from ...wire.mdp import CLIENT_01, CLIENT_02, MMI_PREFIX
+from ...wire.mdp import CLIENT_01, CLIENT_02
 from ...wire.req import READY_WORDS, WORKER_ANNOUNCEMENT
 from ..wire import codec
+from ..wire.mdp import client_reply_head
 from ..wire.messages import DIALECTS, MDP, REQ, STRICT, Command, Says
 from .asked import file_request
 from .board import Board
 from .dispatch import enqueue
-from .endings import refuse, tell_refused
+from .endings import refuse
 from .from_worker import from_worker
-from .mmi import answer_mmi
+from .mmi import answer_mmi, is_mmi
 from .noticing import notice_message
 from .outbox import Sent
 from .records import AT_FRONTEND, NO_CONNECTION
 from .requests import open_request
 from .services import find_service, is_vacant, service_name
-from .telling import announced, tell
-from .watching import watch
+from .telling import announced, is_ours, tell_refused
+from .watching import watch_refusal
 
 __all__ = ["at_frontend", "dropped_from_client", "from_client", "is_served_there"]
 
@@ -65,16 +66,16 @@ def from_client(
         notice_message(board, "dialect", None, frames)
     board.count["accepted"] += 1
     name = service_name(board, frames, command)
-    if board.protocols & MDP and name.startswith(MMI_PREFIX):
+    if board.protocols & MDP and is_mmi(name):
         _reply_mmi(board, frames, command, name)
         return True
     if board.draining:
         refuse(board, frames, command, "shed", "shed_draining")
         return True
     vacant = (
-        command.service >= 0 and is_vacant(board, name) and announced(frames[command.address - 1])
+        command.service >= 0 and is_vacant(board, name) and announced(frames[: command.address])
     )
-    if vacant and now - board.vacated >= board.vacancies.timeout:
+    if vacant and now - board.vacated >= board.no_service_deadlines.timeout:
         refuse(board, frames, command, "failed", "failed_no_service")
         return True
     service = find_service(board, name, by_worker=False)
@@ -84,7 +85,7 @@ def from_client(
     request = open_request(board, frames, command, service, now)
     file_request(board, request, connection)
     if vacant:
-        board.vacancies.refresh(request.slot, now)
+        board.no_service_deadlines.refresh(request.slot, now)
     enqueue(board, request, now)
     return True
 
@@ -101,7 +102,7 @@ def _is_ready(frames: list[bytes], command: Command) -> bool:
     if len(frames) != command.body + 1 or frames[command.body] not in READY_WORDS:
         return False
     peer = frames[command.address - 1]
-    return not announced(peer) or peer.startswith(WORKER_ANNOUNCEMENT)
+    return not is_ours(peer) or peer.startswith(WORKER_ANNOUNCEMENT)
 
 
 def _is_foreign(frames: list[bytes], command: Command) -> bool:
@@ -120,8 +121,8 @@ def _worker_at_frontend(board: Board, frames: list[bytes], command: Command, now
     if command.protocol & board.protocols and now - board.sent_away_at >= SENT_AWAY_EVERY:
         board.sent_away_at = now
         board.count["disconnects"] += 1
-        goodbye = codec.disconnect(frames[0], command.protocol, command.dialect)
-        board.outbox(board.client_port, goodbye)
+        goodbye = codec.disconnect_head(frames[0], command.protocol, command.dialect)
+        board.outbox(board.client_side, goodbye)
 
 
 def dropped_from_client(board: Board, frames: list[bytes], reason: str) -> None:
@@ -137,8 +138,8 @@ def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes)
     board.count["replied"] += 1  # beforehand, so that the ledger in the answer balances
     body = answer_mmi(name, frames[command.body :], board.services, board.counters())
     spoken = (command.protocol, command.dialect)
-    head = codec.reply_head(frames[: command.address], name, *spoken, partial=False)
-    sent = board.outbox(board.client_port, [*head, body])
+    head = client_reply_head(frames[: command.address], name, *spoken, partial=False)
+    sent = board.outbox(board.client_side, [*head, body])
     if sent == Sent.OK:
         return
     board.count["replied"] -= 1
@@ -148,5 +149,5 @@ def _reply_mmi(board: Board, frames: list[bytes], command: Command, name: bytes)
     }.get(Sent(sent), ("failed", "failed_client_gone"))
     board.count[end] += 1
     board.count[reason] += 1
-    watch(board, end, reason, None, name)
-    tell(board, frames[: command.address], name, spoken, reason)
+    watch_refusal(board, end, reason, frames, command)
+    tell_refused(board, frames, command, reason)

@@ -8,10 +8,10 @@ from ..wire.messages import DIALECTS, MDP, MDP02, NONE, REQ, STRICT, Command, Sa
 from .board import Board
 from .endings import finish
 from .noticing import notice_message
-from .outbox import Port
+from .outbox import Side
 from .records import NO_CONNECTION, Worker
 from .requests import give_reply
-from .services import service_name
+from .services import give_places, service_name
 from .workers import (
     cut_off,
     heard,
@@ -44,10 +44,10 @@ def from_worker(
     With ``dropped`` it was beyond the bounds: a reply still says that its sender lives and is done,
     anything else nothing.  ``False``: see :meth:`Switchboard.take`.
     """
-    if board.silent and board.side == Port.BACKEND:
+    if board.silent and board.side == Side.BACKEND:
         board.silent.remove(connection)  # whatever it is that has come
     allowed = board.protocols
-    if board.side == Port.FRONTEND:  # where only those of Majordomo can be told from clients
+    if board.side == Side.FRONTEND:  # where only those of Majordomo can be told from clients
         allowed &= MDP | DIALECTS
     command = codec.parse_worker(frames, allowed)
     says = command.says
@@ -146,7 +146,7 @@ def _give_expired_place(worker: Worker, slot: int) -> None:
     whatever it says tells that it is done with it.
     """
     if worker.occupied > worker.live and (slot == Verdict.LATE or worker.protocol == REQ):
-        worker.give_places(1)
+        give_places(worker, 1)
 
 
 def _unexpected(board: Board, frames: list[bytes], command: Command) -> None:
@@ -178,7 +178,7 @@ def _on_ready(
             # Busy with a live request: one job at a time, whatever it says.  Otherwise what it was
             # busy with has expired, and it is free.
             if worker.occupied and not worker.live:
-                worker.give_places(worker.occupied)
+                give_places(worker, worker.occupied)
                 set_free(board, worker)
             return
         lose(board, worker, "ready_again")  # RFC 6: a new conversation

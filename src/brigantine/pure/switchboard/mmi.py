@@ -18,6 +18,7 @@ from ...wire.mdp import (
     MMI_FOUND,
     MMI_NOT_FOUND,
     MMI_NOT_IMPLEMENTED,
+    MMI_PREFIX,
     MMI_SERVICE,
     MMI_SERVICES,
     MMI_STATS,
@@ -26,7 +27,12 @@ from ...wire.mdp import (
 from .records import Service
 from .report import pack_services
 
-__all__ = ["answer_mmi"]
+__all__ = ["answer_mmi", "is_mmi"]
+
+
+def is_mmi(name: bytes) -> bool:
+    """Whether a service is the broker's own."""
+    return name.startswith(MMI_PREFIX)
 
 
 def answer_mmi(

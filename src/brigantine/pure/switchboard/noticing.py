@@ -25,7 +25,7 @@ def notice(board: Board, told: Notice) -> None:
     """Tell it, if it is new and the log has room for it."""
     if board.notices is None or board.gate.known(told):
         return
-    if board.gate.admits(told, board.present):
+    if board.gate.admits(told, board.now):
         board.notices(told)
     else:
         board.leave_out(level(told))
@@ -53,7 +53,7 @@ def notice_loss(board: Board, kind: str, reason: str, worker: Worker) -> None:
     name = worker.service.name[:EVENT_NAME_BYTES]
     numbers: tuple[int, ...] = ()
     if kind == "expired":
-        silence, lived = board.present - worker.heard_at, worker.heard_at - worker.joined_at
+        silence, lived = board.now - worker.heard_at, worker.heard_at - worker.joined_at
         numbers = (
             nanoseconds(silence), worker.heard, nanoseconds(lived), nanoseconds(worker.longest)
         )  # fmt: skip
@@ -66,7 +66,7 @@ def notice_silence(board: Board, connection: int) -> None:
         return
     told = Notice("silent", numbers=(nanoseconds(board.silent.timeout),))
     # Asked first: of a crowd, the addresses of those that are told are looked up.
-    if board.gate.admits(told, board.present):
+    if board.gate.admits(told, board.now):
         board.notices(told._replace(address=board.address_on(connection)))
     else:
         board.leave_out(level(told))

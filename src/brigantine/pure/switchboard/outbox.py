@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 
-__all__ = ["Outbox", "Port", "Sent"]
+__all__ = ["Outbox", "Sent", "Side"]
 
 
-class Port(IntEnum):
+class Side(IntEnum):
     """The sides of a broker."""
 
     #: Where clients are.
@@ -32,5 +32,5 @@ class Sent(IntEnum):
     BEHIND = 3
 
 
-#: ``outbox(port, frames)`` sends the frames or tells why not.
+#: ``outbox(side, frames)`` sends the frames or tells why not.
 Outbox = Callable[[int, list[bytes]], int]

@@ -24,7 +24,7 @@ NO_CONNECTION = -1
 #: monitors of both tell of that in no order.
 AT_FRONTEND = 1 << 30
 
-#: A worker is what has an identity on a side: the port, and the identity.
+#: A worker is what has an identity on a side: the side, and the identity.
 WorkerKey = tuple[int, bytes]
 
 
@@ -54,14 +54,31 @@ class Service:
 class Worker:
     """A worker by the side that it is at and its identity.
 
-    It is in its service's ``free`` or in the board's ``parked`` exactly when it is not lost
+    It is in its service's ``free`` or in the board's ``blocked`` exactly when it is not lost
     and ``occupied < capacity``, and it is not ``stopping``.
     """
 
     __slots__ = (
-        "address", "capacity", "connection", "dialect", "heard", "heard_at", "identity", "joined_at",
-        "key", "live", "longest", "lost", "occupied", "protocol", "requests", "serial", "service", "side",
-        "stopping", "turn",
+        "address",
+        "burst",
+        "capacity",
+        "connection",
+        "dialect",
+        "heard",
+        "heard_at",
+        "identity",
+        "joined_at",
+        "key",
+        "live",
+        "longest",
+        "lost",
+        "occupied",
+        "protocol",
+        "requests",
+        "serial",
+        "service",
+        "side",
+        "stopping",
     )  # fmt: skip
 
     def __init__(self, key: WorkerKey) -> None:
@@ -84,7 +101,7 @@ class Worker:
         #: Places taken: by live requests, and by those that expired while it was at work on them.
         self.occupied = 0
         #: It stands at the head of the service's ``free`` for more than one request.
-        self.turn = False
+        self.burst = False
         #: It has said that it is leaving: it gets nothing more, and has its time for what it holds.
         self.stopping = False
         #: Requests of this conversation that have not ended.
@@ -104,18 +121,6 @@ class Worker:
         self.longest = max(self.longest, now - self.heard_at)
         self.heard_at = now
         self.heard += 1
-
-    def take_place(self) -> None:
-        """It has one more in hand."""
-        self.service.unoccupied -= not self.occupied
-        self.occupied += 1
-        self.service.in_hand += 1
-
-    def give_places(self, places: int) -> None:
-        """It has so many less in hand."""
-        self.service.unoccupied += self.occupied == places > 0
-        self.occupied -= places
-        self.service.in_hand -= places
 
 
 class State(Enum):

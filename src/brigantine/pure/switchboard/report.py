@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgpack
 
 from ...config.protocols import Protocol
-from .outbox import Port
+from .outbox import Side
 from .records import Service, Worker
 
 __all__ = ["pack_services", "pack_workers"]
@@ -35,7 +35,7 @@ def pack_workers(workers: Iterable[Worker]) -> bytes:
             "capacity": each.capacity,
             "in_flight": each.live,
             "state": "idle" if each.key in each.service.free else "busy",
-            "side": "backend" if each.side == Port.BACKEND else "frontend",
+            "side": "backend" if each.side == Side.BACKEND else "frontend",
         })  # fmt: skip
     return _packed(found)
 

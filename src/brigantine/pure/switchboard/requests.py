@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...config.limits import FRAME_OVERHEAD, NAME_COPIES, REQUEST_OVERHEAD
 from ..structures.tickets import Verdict
-from ..wire import codec
+from ..wire.mdp import client_reply_head
 from ..wire.messages import MDP02, Command
 from .board import Board
 from .endings import finish
@@ -38,14 +38,14 @@ def open_request(
     service.users += 1
     board.count["queued"] += 1
     board.count["queued_bytes"] += request.charge
-    board.deadlines.refresh(request.slot, now)
+    board.request_deadlines.refresh(request.slot, now)
     return request
 
 
 def take_back(board: Board, request: Request) -> None:
     """Put a request whose worker was lost at the head of the queue, under a new ticket."""
     board.tickets.renew(request.slot)
-    board.vacancies.remove(request.slot)  # there was a worker: it has until its deadline
+    board.no_service_deadlines.remove(request.slot)  # there was a worker: it has until its deadline
     request.retries -= 1
     request.taken_back = True
     watch_request(board, "redispatched", "redispatched", request)
@@ -75,10 +75,10 @@ def give_reply(board: Board, request: Request, body: list[bytes], *, partial: bo
     if request.partial and _too_large(board, [*request.partial, *body]):
         finish(board, request, "failed", "failed_partials_too_large", Verdict.ANSWERED)
         return
-    head = codec.reply_head(
+    head = client_reply_head(
         request.address, request.service.name, request.protocol, request.dialect, partial=partial
     )
-    sent = board.outbox(board.client_port, [*head, *request.partial, *body])
+    sent = board.outbox(board.client_side, [*head, *request.partial, *body])
     if partial and sent == Sent.OK:
         board.count["partials"] += 1
         request.begun = True

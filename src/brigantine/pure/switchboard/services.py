@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from ..wire.messages import Command
 from .board import Board
-from .records import Service
+from .records import Service, Worker
 
-__all__ = ["find_service", "is_vacant", "leave_service", "service_name"]
+__all__ = [
+    "find_service",
+    "give_places",
+    "is_vacant",
+    "leave_service",
+    "mark_dirty",
+    "service_name",
+    "take_place",
+]
 
 
 def service_name(board: Board, frames: list[bytes], command: Command) -> bytes:
@@ -37,3 +45,22 @@ def is_vacant(board: Board, name: bytes) -> bool:
     """Whether nobody offers the service of that name."""
     service = board.services.get(name)
     return service is None or not service.workers
+
+
+def mark_dirty(board: Board, service: Service) -> None:
+    """A request or a worker of this service may go on: see ``dispatch.dispatch_all``."""
+    board.dirty_services[service] = None
+
+
+def take_place(worker: Worker) -> None:
+    """A worker has one more in hand."""
+    worker.service.unoccupied -= not worker.occupied
+    worker.occupied += 1
+    worker.service.in_hand += 1
+
+
+def give_places(worker: Worker, places: int) -> None:
+    """A worker has so many less in hand."""
+    worker.service.unoccupied += worker.occupied == places > 0
+    worker.occupied -= places
+    worker.service.in_hand -= places

@@ -15,25 +15,25 @@ from ..wire import codec
 from ..wire.messages import MDP, REQ
 from .board import Board, Events
 from .clients import client_connected, client_left, clients_caught_up, clients_read
-from .dispatch import settle
+from .dispatch import dispatch_all
 from .endings import finish
 from .from_client import at_frontend, dropped_from_client, from_client, is_served_there
 from .from_worker import from_worker
 from .noticing import notice, notice_message
-from .outbox import Outbox, Port, Sent
+from .outbox import Outbox, Sent, Side
 from .records import AT_FRONTEND, NO_CONNECTION
 from .report import pack_services, pack_workers
 from .telling import tell_no_more
-from .tick import do_due, next_due
+from .tick import next_due, run_timers
 from .workers import ANY_SIDE, leave, lose_leaving
 
-__all__ = ["NO_CONNECTION", "Port", "Sent", "Switchboard"]
+__all__ = ["NO_CONNECTION", "Sent", "Side", "Switchboard"]
 
 
 class Switchboard:
     """Decides for every message what is sent to whom.
 
-    ``outbox(port, frames)`` must send or refuse at once, and return a
+    ``outbox(side, frames)`` must send or refuse at once, and return a
     :class:`~brigantine.pure.switchboard.outbox.Sent`.  ``protocols`` are those that workers may speak, as
     :class:`~brigantine.config.protocols.Protocol` flags.  Clients without a header go to
     ``default_service``, and so do workers that name no service; with ``None`` such clients are
@@ -53,13 +53,13 @@ class Switchboard:
     # -- what comes in ------------------------------------------------------------------------
 
     def receive(
-        self, port: int, frames: list[bytes], now: float, connection: int = NO_CONNECTION
+        self, side: int, frames: list[bytes], now: float, connection: int = NO_CONNECTION
     ) -> None:
-        """Handle one message as the ROUTER on ``port`` received it (routing id first).
+        """Handle one message as the ROUTER on ``side`` received it (routing id first).
 
         There is no other yet to handle, nor a connection that has opened or closed.
         """
-        self.take(port, frames, now, connection, synced=True)
+        self.take(side, frames, now, connection, synced=True)
         self.hand_out(now)
         while self.has_leaving():
             self.caught_up(now)
@@ -67,7 +67,7 @@ class Switchboard:
 
     def take(
         self,
-        port: int,
+        side: int,
         frames: list[bytes],
         now: float,
         connection: int = NO_CONNECTION,
@@ -80,16 +80,16 @@ class Switchboard:
         """
         board = self._board
         board.begin(now)
-        board.side = port
-        if port == Port.BOTH:
-            board.client_port = Port.BOTH
-        client = port == Port.BOTH and not codec.is_worker(frames)
-        if port == Port.FRONTEND:
+        board.side = side
+        if side == Side.BOTH:
+            board.client_side = Side.BOTH
+        client = side == Side.BOTH and not codec.is_worker(frames)
+        if side == Side.FRONTEND:
             client = not is_served_there(board, frames)
         reason = self._beyond(frames, client)
-        if reason is None and (client or port == Port.FRONTEND):
+        if reason is None and (client or side == Side.FRONTEND):
             return from_client(board, frames, now, connection, synced=synced)
-        if port == Port.FRONTEND:
+        if side == Side.FRONTEND:
             connection = at_frontend(connection)
         if not client and not from_worker(
             board, frames, now, connection, dropped=reason is not None, synced=synced
@@ -202,7 +202,7 @@ class Switchboard:
     def caught_up(self, now: float, side: int = ANY_SIDE) -> None:
         """All that workers had sent was handed in: those whose connection has closed are lost.
 
-        With ``side``, a port, it was all that had come there.  Their requests are sent to others in
+        With ``side``, a side, it was all that had come there.  Their requests are sent to others in
         :meth:`tick`.
         """
         self._board.begin(now)
@@ -210,22 +210,22 @@ class Switchboard:
 
     def hand_out(self, now: float) -> None:
         """Send waiting requests as long as workers are free, as :meth:`tick` does at its end."""
-        settle(self._board, now)
+        dispatch_all(self._board, now)
 
     # -- what time brings ---------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Do what is due: fail requests, give up workers, send heartbeats, try full pipes again."""
         self._board.begin(now)
-        do_due(self._board, now)
+        run_timers(self._board, now)
 
     def next_deadline(self) -> float | None:
         """When :meth:`tick` has something to do, in the time of ``now``; ``None`` for never."""
         return next_due(self._board)
 
-    def has_parked(self) -> bool:
+    def has_blocked(self) -> bool:
         """Whether :meth:`tick` has workers to try again whose pipe was full."""
-        return len(self._board.parked) > 0
+        return len(self._board.blocked) > 0
 
     # -- how it ends --------------------------------------------------------------------------
 
@@ -245,16 +245,16 @@ class Switchboard:
         is sent any more.
         """
         board = self._board
-        board.mute = not goodbyes
+        board.sending_off = not goodbyes
         board.arrivals.clear()
         for request in list(board.requests.values()):
             finish(board, request, "failed", "failed_stopped", Verdict.LATE)
         tell_no_more(board)
-        if board.mute:
+        if board.sending_off:
             return
         for worker in list(board.workers.values()):
             if worker.protocol & MDP and not worker.lost:
-                goodbye = codec.disconnect(worker.identity, worker.protocol, worker.dialect)
+                goodbye = codec.disconnect_head(worker.identity, worker.protocol, worker.dialect)
                 board.outbox(worker.side, goodbye)
 
     # -- what can be seen ---------------------------------------------------------------------

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ...wire.mdp import MMI_PREFIX
 from ..structures.tickets import Verdict
 from ..wire import codec
 from ..wire.messages import MDP, MDP02, REQ, Command
 from .board import Board
 from .endings import finish, forget_if_empty
+from .mmi import is_mmi
 from .noticing import notice_loss, notice_ready
-from .outbox import Port, Sent
+from .outbox import Sent, Side
 from .records import NO_CONNECTION, Request, Worker
 from .requests import take_back
-from .services import find_service, leave_service
-from .telling import announced
-from .watching import watch
+from .services import find_service, give_places, leave_service, mark_dirty
+from .telling import is_ours
+from .watching import watch_ready, watch_worker
 
 __all__ = [
     "ANY_SIDE",
@@ -48,7 +48,7 @@ def known(board: Board, identity: bytes, connection: int) -> Worker | None:
         lose(board, worker)
         return None
     if worker.key in board.leaving:
-        board.leaving.refresh(worker.key, board.present)
+        board.leaving.refresh(worker.key, board.now)
     return worker
 
 
@@ -59,18 +59,18 @@ def register(
     if connection != NO_CONNECTION and not _take_connection(board, connection):
         board.count["drop_ready_gone"] += 1
         notice_ready(board, "drop_ready_gone", identity, name)
-        watch(board, "refused", "drop_ready_gone", identity, name)
+        watch_ready(board, "drop_ready_gone", identity, name)
         return
     # Before its service is looked for: that may go with the last request.
     serial = board.serials.get(connection, 0)
     worker = board.workers.get((board.side, identity))
     if worker is not None and worker.serial != serial:
         end_replies(board, worker, all_of_them=True)
-    mmi = command.protocol & MDP and name.startswith(MMI_PREFIX)
+    mmi = command.protocol & MDP and is_mmi(name)
     service = None if mmi else find_service(board, name, by_worker=True)
     if service is None:
         board.count["drop_ready_refused"] += 1
-        watch(board, "refused", "drop_ready_refused", identity, name)
+        watch_ready(board, "drop_ready_refused", identity, name)
         notice_ready(board, "drop_ready_refused", identity, name)
         if command.protocol & MDP:
             send_disconnect(board, identity, command.protocol, command.dialect)
@@ -81,7 +81,7 @@ def register(
     if worker is None:
         worker = Worker((board.side, identity))
         board.workers[worker.key] = worker
-    board.fronted += worker.side == Port.FRONTEND
+    board.fronted += worker.side == Side.FRONTEND
     worker.register(service, command.protocol, command.capacity, connection, serial)
     worker.joined(now, command.dialect, board.address())
     service.workers += 1
@@ -89,13 +89,13 @@ def register(
     service.users += 1
     board.count["workers"] += 1
     board.count["workers_joined"] += 1
-    watch(board, "joined", "workers_joined", identity, name)
+    watch_worker(board, "joined", "workers_joined", worker)
     if worker.protocol != REQ:
-        _pace(board, worker, command)
+        _set_intervals(board, worker, command)
         heard(board, worker, now)
-        board.beats.refresh(worker.key, now)
+        board.heartbeat_deadlines.refresh(worker.key, now)
     set_free(board, worker)
-    if worker.protocol != REQ and announced(identity):
+    if worker.protocol != REQ and is_ours(identity):
         heartbeat(board, worker, now)  # one of ours waits to be told that it is registered
 
 
@@ -109,23 +109,23 @@ def _take_connection(board: Board, connection: int) -> bool:
     return True
 
 
-def _pace(board: Board, worker: Worker, ready: Command) -> None:
+def _set_intervals(board: Board, worker: Worker, ready: Command) -> None:
     """Hold a worker to the heartbeat interval that it announces, or to that of its protocol."""
     interval = ready.interval / 1000  # 0: the usual one
     if not interval and ready.protocol & MDP:
         interval = board.mdp_interval
-    board.idle.assign(worker.key, interval * board.config.liveness)
-    if board.split:
-        board.busy.assign(worker.key, interval * board.config.busy_liveness)
-    board.beats.assign(worker.key, interval)
+    board.idle_deadlines.assign(worker.key, interval * board.config.liveness)
+    if board.separate_busy:
+        board.busy_deadlines.assign(worker.key, interval * board.config.busy_liveness)
+    board.heartbeat_deadlines.assign(worker.key, interval)
 
 
 def set_free(board: Board, worker: Worker) -> None:
     """Let a worker that has a place take part again."""
-    barred = worker.key in board.parked or worker.key in board.leaving
+    barred = worker.key in board.blocked or worker.key in board.leaving
     if worker.occupied < worker.capacity and not (barred or worker.stopping):
         worker.service.free.ready(worker.key)
-        board.due[worker.service] = None
+        mark_dirty(board, worker.service)
 
 
 def heard(board: Board, worker: Worker, now: float) -> None:
@@ -134,36 +134,36 @@ def heard(board: Board, worker: Worker, now: float) -> None:
     if worker.key in board.leaving:
         return
     # At work, too, on what has expired meanwhile.
-    if board.split:
-        (board.idle if worker.occupied else board.busy).remove(worker.key)
-    (board.busy if worker.occupied else board.idle).refresh(worker.key, now)
+    if board.separate_busy:
+        (board.idle_deadlines if worker.occupied else board.busy_deadlines).remove(worker.key)
+    (board.busy_deadlines if worker.occupied else board.idle_deadlines).refresh(worker.key, now)
 
 
 def heartbeat(board: Board, worker: Worker, now: float) -> None:
     """Nothing was sent to the worker for an interval."""
-    beat = codec.heartbeat(worker.identity, worker.protocol, worker.dialect)
+    beat = codec.heartbeat_head(worker.identity, worker.protocol, worker.dialect)
     sent = board.outbox(worker.side, beat)
     if sent == Sent.GONE:
         leave(board, worker)
         return
     board.count["heartbeats" if sent == Sent.OK else "worker_full"] += 1
-    board.beats.refresh(worker.key, now)
+    board.heartbeat_deadlines.refresh(worker.key, now)
 
 
 def send_disconnect(board: Board, identity: bytes, protocol: int, dialect: int) -> None:
     """DISCONNECT for who speaks MDP, known or not."""
     board.count["disconnects"] += 1
-    board.outbox(board.side, codec.disconnect(identity, protocol, dialect))
+    board.outbox(board.side, codec.disconnect_head(identity, protocol, dialect))
 
 
 def let_go(board: Board, worker: Worker, now: float) -> None:
     """A worker of ours stops: it gets nothing more, and learns when all that was on its way has come."""
     worker.stopping = True
     worker.service.free.remove(worker.key)
-    board.parked.remove(worker.key)
+    board.blocked.remove(worker.key)
     if worker.protocol != REQ:
         heard(board, worker, now)
-    if board.outbox(worker.side, codec.leaving(worker.identity, worker.protocol)) == Sent.GONE:
+    if board.outbox(worker.side, codec.leaving_head(worker.identity, worker.protocol)) == Sent.GONE:
         leave(board, worker)
 
 
@@ -173,12 +173,12 @@ def leave(board: Board, worker: Worker) -> None:
     if key in board.leaving:
         return
     worker.service.free.remove(key)
-    board.parked.remove(key)
+    board.blocked.remove(key)
     if worker.protocol != REQ:
-        board.idle.remove(key)
-        board.busy.remove(key)
-        board.beats.remove(key)
-    board.leaving.refresh(key, board.present)
+        board.idle_deadlines.remove(key)
+        board.busy_deadlines.remove(key)
+        board.heartbeat_deadlines.remove(key)
+    board.leaving.refresh(key, board.now)
 
 
 def lose_leaving(board: Board, side: int = ANY_SIDE) -> None:
@@ -192,16 +192,16 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
     """A worker is gone: out of every order; its requests go to others, or wait for their end."""
     key, service = worker.key, worker.service
     service.free.remove(key)
-    board.parked.remove(key)
+    board.blocked.remove(key)
     board.leaving.remove(key)
     if worker.protocol != REQ:
-        board.idle.release(key)
-        if board.split:
-            board.busy.release(key)
-        board.beats.release(key)
+        board.idle_deadlines.release(key)
+        if board.separate_busy:
+            board.busy_deadlines.release(key)
+        board.heartbeat_deadlines.release(key)
     worker.lost = True
-    board.fronted -= worker.side == Port.FRONTEND
-    worker.give_places(worker.occupied)
+    board.fronted -= worker.side == Side.FRONTEND
+    give_places(worker, worker.occupied)
     worker.live = 0
     if board.connections.get(worker.connection) == key:
         board.connections[worker.connection] = None
@@ -209,11 +209,11 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
     service.workers -= 1
     service.unoccupied -= 1
     if not service.workers:
-        board.vacated = board.present
+        board.vacated = board.now
     board.count["workers"] -= 1
     board.count["workers_lost"] += 1
     kind = _LOSSES.get(reason, "lost")
-    watch(board, kind, reason, worker.identity, service.name)
+    watch_worker(board, kind, reason, worker)
     notice_loss(board, kind, reason, worker)
     for slot in reversed(list(worker.requests)):
         request = board.requests[slot]
@@ -227,7 +227,7 @@ def lose(board: Board, worker: Worker, reason: str = "workers_lost") -> None:
             board.orphans += 1
     forget_if_empty(board, worker)
     end_replies(board, worker, all_of_them=reason == "workers_lost")
-    board.due[service] = None
+    mark_dirty(board, service)
     leave_service(board, service)
 
 

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from ...wire import mdp
 from ...wire.ready import decode_capacity, decode_interval
 from ...wire.req import EMPTY, LEAVING
-from .messages import LED, MDP01, MDP02, SHIFTED, STRICT, Command, Says
+from .messages import LED, MDP01, MDP02, REQ, SHIFTED, STRICT, Command, Says
 
 __all__ = [
-    "client_head",
-    "disconnect",
-    "heartbeat",
-    "leaving",
-    "parse_client_01",
-    "parse_client_02",
-    "parse_client_led",
-    "parse_worker",
-    "to_worker",
+    "client_reply_head",
+    "disconnect_mdp",
+    "head_mdp",
+    "heartbeat_mdp",
+    "leaving_mdp",
+    "parse_led_client",
+    "parse_mdp01_client",
+    "parse_mdp02_client",
+    "parse_mdp_worker",
 ]
 
 
-def parse_client_01(frames: Sequence[bytes], delimiter: int) -> Command:
+def parse_mdp01_client(frames: Sequence[bytes], delimiter: int) -> Command:
     """``id... [] "MDPC01" service body...``; ``delimiter`` is the index of the empty frame."""
     if len(frames) < delimiter + 4:
         return Command(Says.MALFORMED, MDP01)
@@ -32,14 +32,14 @@ def parse_client_01(frames: Sequence[bytes], delimiter: int) -> Command:
     )  # fmt: skip
 
 
-def parse_client_02(frames: Sequence[bytes]) -> Command:
+def parse_mdp02_client(frames: Sequence[bytes]) -> Command:
     """``id "MDPC02" 0x01 service body...``."""
     if len(frames) < 5 or frames[2] != mdp.CLIENT_REQUEST:
         return Command(Says.MALFORMED, MDP02)
     return Command(Says.REQUEST, MDP02, address=1, service=3, body=4)
 
 
-def parse_client_led(frames: Sequence[bytes], delimiter: int) -> Command | None:
+def parse_led_client(frames: Sequence[bytes], delimiter: int) -> Command | None:
     """``id... [] "MDPC02" command service body...``, of published clients; ``None`` if that is none."""
     if len(frames) < delimiter + 3 or frames[delimiter + 2] not in _LED_REQUESTS:
         return None
@@ -55,7 +55,7 @@ def parse_client_led(frames: Sequence[bytes], delimiter: int) -> Command | None:
 _LED_REQUESTS = {mdp.CLIENT_REQUEST: LED, mdp.REQUEST: SHIFTED}
 
 
-def parse_worker(frames: Sequence[bytes], at: int, protocol: int) -> Command:
+def parse_mdp_worker(frames: Sequence[bytes], at: int, protocol: int) -> Command:
     """A message whose header ``MDPW01`` or ``MDPW02`` is frame ``at``."""
     count = len(frames)
     if count < at + 2:
@@ -96,36 +96,38 @@ _WORKER_SAYS = {
 }
 
 
-def to_worker(identity: bytes, ticket: bytes, protocol: int) -> list[bytes]:
+def head_mdp(identity: bytes, ticket: bytes, protocol: int) -> list[bytes]:
     """What stands in front of a request's body."""
     if protocol == MDP01:
         return [identity, EMPTY, mdp.WORKER_01, mdp.REQUEST, ticket, EMPTY]
     return [identity, mdp.WORKER_02, mdp.REQUEST, ticket, EMPTY]
 
 
-def heartbeat(identity: bytes, protocol: int) -> list[bytes]:
+def heartbeat_mdp(identity: bytes, protocol: int) -> list[bytes]:
     """HEARTBEAT for a worker."""
     if protocol == MDP01:
         return [identity, EMPTY, mdp.WORKER_01, mdp.HEARTBEAT_01]
     return [identity, mdp.WORKER_02, mdp.HEARTBEAT_02]
 
 
-def leaving(identity: bytes, protocol: int) -> list[bytes]:
+def leaving_mdp(identity: bytes, protocol: int) -> list[bytes]:
     """The answer to LEAVING."""
-    return [*heartbeat(identity, protocol), LEAVING]
+    return [*heartbeat_mdp(identity, protocol), LEAVING]
 
 
-def disconnect(identity: bytes, protocol: int) -> list[bytes]:
+def disconnect_mdp(identity: bytes, protocol: int) -> list[bytes]:
     """DISCONNECT for a worker."""
     if protocol == MDP01:
         return [identity, EMPTY, mdp.WORKER_01, mdp.DISCONNECT_01]
     return [identity, mdp.WORKER_02, mdp.DISCONNECT_02]
 
 
-def client_head(
+def client_reply_head(
     address: Sequence[bytes], service: bytes, protocol: int, dialect: int, *, partial: bool
 ) -> list[bytes]:
-    """What stands in front of a reply's body."""
+    """What stands in front of the body of a reply, or of a part of one."""
+    if protocol == REQ:
+        return [*address, EMPTY]
     if protocol == MDP01:
         return [*address, EMPTY, mdp.CLIENT_01, service]
     if dialect == SHIFTED:

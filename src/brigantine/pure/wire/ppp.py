@@ -9,7 +9,7 @@ from ...wire.ready import decode_both
 from ...wire.req import EMPTY, LEAVING
 from .messages import PPP, WORDS, Command, Says
 
-__all__ = ["IN_WORDS", "heartbeat", "leaving", "parse_worker", "to_worker"]
+__all__ = ["IN_WORDS", "head_ppp", "heartbeat_ppp", "leaving_ppp", "parse_ppp_worker"]
 
 _MALFORMED_READY = Command(Says.MALFORMED, PPP)
 #: No message of the protocol, but it has a frame where a reply has its ticket.
@@ -24,7 +24,7 @@ IN_WORDS = {
 }
 
 
-def parse_worker(frames: Sequence[bytes]) -> Command:
+def parse_ppp_worker(frames: Sequence[bytes]) -> Command:
     """``id 0x01[capacity[interval]]``, ``id 0x02`` or ``id ticket [] body...``.
 
     The second frame is not empty.
@@ -48,16 +48,16 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
     return _MALFORMED_REPLY
 
 
-def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
+def head_ppp(identity: bytes, ticket: bytes) -> list[bytes]:
     """What stands in front of a request's body."""
     return [identity, ticket, EMPTY]
 
 
-def heartbeat(identity: bytes, *, words: bool = False) -> list[bytes]:
+def heartbeat_ppp(identity: bytes, *, words: bool = False) -> list[bytes]:
     """HEARTBEAT for a worker."""
     return [identity, HEARTBEAT_WORD if words else HEARTBEAT]
 
 
-def leaving(identity: bytes) -> list[bytes]:
+def leaving_ppp(identity: bytes) -> list[bytes]:
     """The answer to LEAVING."""
     return [identity, LEAVING]

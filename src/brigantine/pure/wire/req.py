@@ -8,7 +8,7 @@ from ...wire.req import EMPTY, LEAVING, READY_WORDS
 from .envelope import TOO_DEEP, find_delimiter
 from .messages import REQ, Command, Says
 
-__all__ = ["leaving", "parse_client", "parse_worker", "to_worker"]
+__all__ = ["head_req", "leaving_req", "parse_req_client", "parse_req_worker"]
 
 #: A client behind more hops than allowed, and anything that is no message of the protocol.
 DEEP = Command(Says.TOO_DEEP)
@@ -21,7 +21,7 @@ _READY = Command(Says.READY, REQ)
 _REPLY = Command(Says.FINAL, REQ, ticket=2, body=4)
 
 
-def parse_client(frames: Sequence[bytes], max_depth: int) -> Command:
+def parse_req_client(frames: Sequence[bytes], max_depth: int) -> Command:
     """``id... [] body...``, for the default service."""
     at = find_delimiter(frames, max_depth)
     if at == TOO_DEEP:
@@ -31,7 +31,7 @@ def parse_client(frames: Sequence[bytes], max_depth: int) -> Command:
     return Command(Says.REQUEST, REQ, address=at, body=at + 1)
 
 
-def parse_worker(frames: Sequence[bytes]) -> Command:
+def parse_req_worker(frames: Sequence[bytes]) -> Command:
     """``id [] READY`` or ``id [] ticket [] body...``."""
     count = len(frames)
     if count == 3 and not frames[1]:
@@ -43,11 +43,11 @@ def parse_worker(frames: Sequence[bytes]) -> Command:
     return _MALFORMED_REPLY if count > 2 else MALFORMED
 
 
-def to_worker(identity: bytes, ticket: bytes) -> list[bytes]:
+def head_req(identity: bytes, ticket: bytes) -> list[bytes]:
     """What stands in front of a request's body."""
     return [identity, EMPTY, ticket, EMPTY]
 
 
-def leaving(identity: bytes) -> list[bytes]:
+def leaving_req(identity: bytes) -> list[bytes]:
     """The answer to LEAVING."""
     return [identity, EMPTY, LEAVING]

@@ -170,6 +170,7 @@ SERVER_COUNTERS: dict[str, str] = {
     "pauses": "times the process had been suspended",
     "unsent_bytes": "gauge: bytes of messages of 4 KiB and more that clients have yet to receive",
     # counted around the loop
+    "connections_unheard": "connections that were closed because nothing came by them in unheard_timeout",
     "handler_errors": "exceptions that handlers and callbacks have raised",
     "threads": "gauge: threads that can take a request",
     "threads_replaced": "threads that were replaced, because they had ended or were given up",

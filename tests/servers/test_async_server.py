@@ -372,6 +372,28 @@ def test_a_second_live_connection_with_the_routing_id_gets_neither_state_nor_rep
     assert running.stats()["sessions_opened"] == 1
 
 
+def test_a_client_with_the_routing_id_of_another_is_heard_once_that_one_has_gone(
+    server: Start, peers: Peers
+) -> None:
+    """libzmq would leave it connected and unheard for ever: it is hung up on, and connects anew."""
+    running = server(counting, unheard_timeout=0.2, session_timeout=30)
+    first = peers.dealer(running.frontend, identity=b"name")
+    first.send(b"x")
+    assert first.recv_multipart() == [b"1", b"x"]
+    second = peers.dealer(running.frontend, identity=b"name")
+    wait_until(lambda: running.stats()["connections_unheard"] >= 2)
+    first.send(b"x")
+    assert first.recv_multipart() == [b"2", b"x"], "the first one is not disturbed"
+    first.close()
+
+    def heard() -> bool:
+        second.send(b"y")
+        return bool(second.poll(300))
+
+    wait_until(heard)
+    assert second.recv_multipart() == [b"1", b"y"], "in a session of its own"
+
+
 def test_a_handler_that_streams_without_end_waits_for_the_loop(server: Start, peers: Peers) -> None:
     """What it has handed over and nobody has sent is bounded; it is ended when its client has gone."""
     parts: list[int] = []

@@ -84,6 +84,11 @@ class ServerConfig(Config):
         says="Memory that messages for one client may hold until its system has taken them.",
     )  # fmt: skip
     handshake_timeout: float = like(BrokerConfig, "handshake_timeout")
+    unheard_timeout: float = seconds(
+        10.0, 0.05, 30 * 86400.0,
+        "Seconds after which a connection is closed on which no message came, whether its client is silent "
+        "or has the routing id of another one: its libzmq connects again.",
+    )  # fmt: skip
     io_threads: int = like(BrokerConfig, "io_threads")
     drain_timeout: float = like(BrokerConfig, "drain_timeout")
 
@@ -125,5 +130,6 @@ class ServerOptions(TypedDict, total=False):
     high_water_mark: int
     peer_bytes: int
     handshake_timeout: float
+    unheard_timeout: float
     io_threads: int
     drain_timeout: float

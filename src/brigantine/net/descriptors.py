@@ -137,20 +137,25 @@ class DescriptorReserve:
         """
         if LENT[0] and not _still_lent():
             return
+        if self.hang_up(descriptor):
+            self._count(descriptor)
+
+    def hang_up(self, descriptor: int) -> bool:
+        """End a connection of libzmq's, if it is one of those that are bound here; whether it was."""
         try:
             connection = posix_socket.socket(fileno=descriptor)
         except OSError:  # closed, or no socket
-            return
+            return False
         try:
             if not BoundAt(self.endpoints()).has(connection.getsockname()):
-                return
+                return False
             with contextlib.suppress(OSError):  # its peer has gone
                 connection.shutdown(posix_socket.SHUT_RDWR)
         except OSError:
-            return
+            return False
         finally:
             connection.detach()
-        self._count(descriptor)
+        return True
 
     def _count(self, descriptor: int) -> None:
         now = time.monotonic()

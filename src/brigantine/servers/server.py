@@ -90,6 +90,7 @@ class Server(LoopHandle):
         ``accepted == replied + queued + in_flight + shed + failed``.
         """
         stats = super().stats()
+        stats["connections_unheard"] = 0 if self._loop is None else self._loop.unheard
         stats["handler_errors"] = self._handling.errors
         stats |= self._thread_counts()
         return stats

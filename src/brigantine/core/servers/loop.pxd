@@ -12,6 +12,7 @@ cdef enum:
 cdef class ServerLoop(Serving):
     cdef object reserve          # brigantine.descriptors.DescriptorReserve, or None
     cdef vector[int] crowd       # connections to be closed: they have descriptors of the reserve
+    cdef readonly int64_t unheard  # connections that were closed, as nothing came by them
     cdef bint stopping
     cdef int64_t drain_deadline  # loop time, or NEVER
     cdef int64_t drain_from      # loop time: refuse what comes later; or NEVER
@@ -30,6 +31,7 @@ cdef class ServerLoop(Serving):
     cdef int read(self, int64_t now) except -1 nogil
     cdef int read_monitor(self) except -1 nogil
     cdef int read_control(self, int64_t now) except -1 nogil
+    cdef int hang_up_unheard(self, int64_t now) except -1 nogil
     cdef int keep_time(self, int64_t now) except -1 nogil
     # No more requests: end what waits, let handlers finish for a moment, close all sessions.
     cdef int wind_up(self) except -1 nogil

@@ -19,6 +19,7 @@ from zmq.backend.cython.libzmq cimport (
 )
 
 from ..libzmq cimport zmqapi
+from ..structures.chain cimport NIL
 from ..structures.clock cimport monotonic, thread_cpu
 from ..loop.descriptors cimport reserve_begins
 from ..structures.expiry cimport nanoseconds
@@ -161,6 +162,7 @@ reserve=None)\n--\n
             self.hand_out()
         finally:
             self.lock.end()
+        self.hang_up_unheard(now)
         if self.crowd.size():
             with gil:
                 for connection in self.crowd:
@@ -181,11 +183,27 @@ reserve=None)\n--\n
         self.sessions.c_sweep(now if self.quiet[FRONTEND] else now - self.timeout)
         return 0
 
+    cdef int hang_up_unheard(self, int64_t now) except -1 nogil:
+        """A client whose routing id is another's is connected, and never heard: it is to connect anew."""
+        cdef int fd
+        if not self.quiet[FRONTEND]:
+            return 0
+        fd = self.quiet_fds.expired(now)
+        while fd != NIL:
+            with gil:
+                if self.reserve is not None and self.reserve.hang_up(fd):
+                    self.unheard += 1
+            fd = self.quiet_fds.expired(now)
+        return 0
+
     # -- time ---------------------------------------------------------------------------------
 
     cdef int64_t sleep(self) noexcept nogil:
         """Nanoseconds until something is due, at most MAX_SLEEP."""
         cdef int64_t due = self.sessions.c_next_deadline()
+        cdef int64_t unheard = self.quiet_fds.next_deadline()
+        if due < 0 or 0 <= unheard < due:
+            due = unheard
         if not self.quiet[FRONTEND] or not self.looked:
             return 0
         if due < 0 or 0 <= self.drain_deadline < due:
@@ -256,8 +274,11 @@ reserve=None)\n--\n
                     pass
                 if event == ZMQ_EVENT_DISCONNECTED:
                     self.sessions.c_disconnected(<int>value)
-                elif event == ZMQ_EVENT_ACCEPTED and self.reserve is not None:
-                    if <int64_t>value >= reserve_begins():
+                    self.heard_by(<int>value)
+                elif event == ZMQ_EVENT_ACCEPTED:
+                    self.quiet_fds.reserve(<int>value + 1)
+                    self.quiet_fds.refresh(<int>value, self.present)
+                    if self.reserve is not None and <int64_t>value >= reserve_begins():
                         self.crowd.push_back(<int>value)
         finally:
             zmq_msg_close(&frame)

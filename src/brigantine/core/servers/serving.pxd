@@ -10,6 +10,7 @@ from .desk cimport Answer, Desk, Work
 from ..loop.notice_queue cimport NoticeQueue
 from ..switchboard.notices cimport NoticeGate
 from ..loop.routers cimport Routers
+from ..structures.expiry cimport ExpiryOrder
 from ..structures.seqlock cimport SeqLock
 from ..sessions.counters cimport SERVER_COUNT
 from ..sessions.sessions cimport Sessions
@@ -52,11 +53,14 @@ cdef class Serving(Routers):
     cdef NoticeQueue notices          # None: nowhere
     cdef NoticeGate gate
     cdef int64_t present              # loop time of this turn
+    cdef ExpiryOrder quiet_fds        # connections by which nothing has come, by descriptor
 
     cdef int configure(self, object config, bytes epoch, object desk, int tells) except -1
     cdef bint announced(self) noexcept nogil
     cdef string key_of(self, int session) noexcept nogil
 
+    # Something has come by that connection, or it has closed.
+    cdef int heard_by(self, int fd) except -1 nogil
     # The message in the inbox.
     cdef int take_message(self, int64_t now) except -1 nogil
     cdef int split(self, Parts *parts) except -1 nogil

@@ -16,6 +16,7 @@ from zmq.backend.cython.libzmq cimport (
 
 from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL
+from ..structures.expiry cimport ExpiryOrder
 from ..switchboard.counters cimport (
     DROP_MALFORMED_REQUEST,
     DROP_TOO_DEEP,
@@ -130,6 +131,7 @@ cdef class Serving(Routers):
         frames_init(&self.head)
         frames_init(&self.empty)
         self.gate = NoticeGate()
+        self.quiet_fds = ExpiryOrder(1.0)
 
     def __dealloc__(self):
         cdef size_t index
@@ -153,6 +155,7 @@ cdef class Serving(Routers):
         self.max_depth = config.max_depth
         self.max_bytes = config.max_message_bytes
         self.plain = config.hops + 1
+        self.quiet_fds = ExpiryOrder(config.unheard_timeout)
         for name in list(SERVER_COUNTERS)[:SERVER_COUNT]:
             frames, foreign = answers_of(name, SERVER_COUNTERS[name])
             self.told.push_back(frames)
@@ -226,10 +229,11 @@ cdef class Serving(Routers):
         cdef int session = self.sessions.c_find(self.key.data(), self.key.size())
         cdef Client *client
         cdef bint other = False
-        if session == NIL:
-            self.look_at_connections()
-        else:
+        if session != NIL:
             other = self.sessions.sessions[session].connection != <int64_t><intptr_t>connection
+        if session == NIL or other:
+            self.look_at_connections()
+            self.heard_by(zmq_msg_get(name, ZMQ_SRCFD))
         session = self.sessions.c_hear(
             self.key.data(), self.key.size(), <int64_t><intptr_t>connection,
             zmq_msg_get(name, ZMQ_SRCFD), now,
@@ -335,6 +339,11 @@ cdef class Serving(Routers):
         return self.take_request(parts, session, number, True, now)
 
     cdef int look_at_connections(self) except -1 nogil:
+        return 0
+
+    cdef int heard_by(self, int fd) except -1 nogil:
+        if fd >= 0 and <size_t>fd < self.quiet_fds.links.size():
+            self.quiet_fds.remove(fd)
         return 0
 
     cdef int drop(self, int counter, int reason) except -1 nogil:

@@ -52,6 +52,8 @@ class ServerLoop(Serving):
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
         self._lock = threading.RLock()
         self._pause = min(PAUSE, config.session_timeout / 2)
+        #: Connections that were closed, as nothing came by them.
+        self.unheard = 0
         self._stopping = False
         self._drain_deadline: float | None = None
         self._drain_from: float | None = None
@@ -105,6 +107,7 @@ class ServerLoop(Serving):
         with self._lock:
             self._keep_time(now)
             self._hand_out()
+        self._hang_up_unheard(now)
 
     def _keep_time(self, now: float) -> None:
         if self._drain_from is not None and (self._quiet or now - self._drain_from >= LAST_WORDS):
@@ -115,13 +118,21 @@ class ServerLoop(Serving):
         # is closed all the same: of those that speak each has its turn by then.
         self._sessions.sweep(now if self._quiet else now - self._config.session_timeout)
 
+    def _hang_up_unheard(self, now: float) -> None:
+        """A client whose routing id is another's is connected, and never heard: it is to connect anew."""
+        for descriptor in self._quiet_fds.sweep(now) if self._quiet else ():
+            if self._reserve is not None and self._reserve.hang_up(descriptor):
+                self.unheard += 1
+
     # -- time ---------------------------------------------------------------------------------
 
     def _sleep(self) -> float:
         """Seconds until something is due, at most MAX_SLEEP."""
         if not self._quiet:
             return 0.0
-        due = [self._sessions.next_deadline(), self._drain_deadline]
+        due = [
+            self._sessions.next_deadline(), self._drain_deadline, self._quiet_fds.next_deadline()
+        ]  # fmt: skip
         now = self._last - self._credit
         waits = [max(0.0, each - now) for each in due if each is not None]
         return min([MAX_SLEEP, *waits])
@@ -167,7 +178,9 @@ class ServerLoop(Serving):
             if event == zmq.EVENT_DISCONNECTED:
                 with self._lock:
                     self._sessions.disconnected(value)
+                self._quiet_fds.remove(value)
             elif event == zmq.EVENT_ACCEPTED:
+                self._quiet_fds.refresh(value, self._present)
                 self._serials[value] = self._serials.get(value, 0) + 1
                 if self._reserve is not None and value >= self._reserve.begins():
                     self._reserve.reject(value)

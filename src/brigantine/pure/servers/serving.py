@@ -17,6 +17,7 @@ from ...wire.server_errors import answers_of
 from ..loop.accounts import Accounts, weigh
 from ..loop.notice_queue import NoticeQueue
 from ..sessions.sessions import LEFT, REQUEST, Sessions
+from ..structures.expiry import ExpiryQueue
 from ..switchboard.notices import NoticeGate
 from ..wire.envelope import TOO_DEEP, find_delimiter
 from .desk import FAILURE, NOTHING, PART, PUSH, Answer, Desk, Work, split_key
@@ -85,6 +86,8 @@ class Serving:
         self._notices = notices
         self._gate = NoticeGate()
         self._present = 0.0
+        #: Connections by which nothing has come, by descriptor.
+        self._quiet_fds: ExpiryQueue[int] = ExpiryQueue(config.unheard_timeout)
 
     # -- what comes in ------------------------------------------------------------------------
 
@@ -156,6 +159,7 @@ class Serving:
             return None, -1
         if descriptor < 0:
             return None, -1
+        self._quiet_fds.remove(descriptor)
         return (descriptor, self._serials.get(descriptor, 0)), descriptor
 
     def _take_request(

@@ -126,10 +126,7 @@ def _ask(address: str) -> _Asked:
         if _state.threads >= _MOST_THREADS:
             asked.done = True
             return asked
-        _state.asked.pop(address, None)
-        while len(_state.asked) >= _MOST_KNOWN:
-            del _state.asked[next(iter(_state.asked))]
-        _state.asked[address] = asked
+        _remember(address, asked)
         _state.threads += 1
     thread = threading.Thread(
         target=_run, args=(_state, asked, address), name="brigantine-greeting", daemon=True
@@ -140,6 +137,13 @@ def _ask(address: str) -> _Asked:
         asked.done = True
         _state.threads -= 1
     return asked
+
+
+def _remember(address: str, asked: _Asked) -> None:
+    _state.asked.pop(address, None)
+    while len(_state.asked) >= _MOST_KNOWN:
+        del _state.asked[next(iter(_state.asked))]
+    _state.asked[address] = asked
 
 
 def _run(state: _State, asked: _Asked, address: str) -> None:
@@ -181,16 +185,22 @@ def tell(kind: int, endpoint: str, words: str) -> None:
 
     ``kind`` is the type of the socket that connects.
     """
-    now, cause = time.monotonic(), words.partition(",")[0]
     with _state.lock:
-        last = [at for (_, *what), at in _state.told.items() if what == [endpoint, cause]]
-        if len(_state.told) >= _MOST_KNOWN:
-            _state.told.clear()
-        if not any(now - at < _TOLD_FOR for at in last):
-            _state.told[kind, endpoint, cause] = now
-            last = []
-    if not last:
+        is_news = _is_news(kind, endpoint, words.partition(",")[0])
+    if is_news:
         _log.warning("%s", words)
+
+
+def _is_news(kind: int, endpoint: str, cause: str) -> bool:
+    """Whether it was not told lately; then it is now."""
+    now = time.monotonic()
+    last = [at for (_, *what), at in _state.told.items() if what == [endpoint, cause]]
+    if any(now - at < _TOLD_FOR for at in last):
+        return False
+    if len(_state.told) >= _MOST_KNOWN:
+        _state.told.clear()
+    _state.told[kind, endpoint, cause] = now
+    return True
 
 
 def tell_bound(kind: int, endpoints: Iterable[str]) -> None:
@@ -215,13 +225,19 @@ def told_no_more(kind: int, endpoint: str) -> None:
     if not _state.told:
         return
     with _state.lock:
-        over = [each for each in _state.told if each[:2] == (kind, endpoint)]
-        for each in over:
-            del _state.told[each]
-        for address in [each for each, asked in _state.asked.items() if asked.done]:
-            del _state.asked[address]
+        over = _forget_told(kind, endpoint)
     if over:
         _log.info("%s is connected to now: the right type of socket is bound there", endpoint)
+
+
+def _forget_told(kind: int, endpoint: str) -> bool:
+    """Forget what was told of an endpoint, and all answers; whether there was anything."""
+    over = [each for each in _state.told if each[:2] == (kind, endpoint)]
+    for each in over:
+        del _state.told[each]
+    for address in [each for each, asked in _state.asked.items() if asked.done]:
+        del _state.asked[address]
+    return bool(over)
 
 
 # -- inproc -------------------------------------------------------------------------------------
@@ -240,19 +256,27 @@ def inproc_connected(socket: zmq.Socket[Any], endpoint: str) -> str:
 def _inproc(socket: zmq.Socket[Any], endpoint: str, *, binds: bool) -> str:
     kind, key = int(socket.type), (socket.context.underlying, endpoint)
     with _state.lock:
-        known = [each for each in _state.inproc.get(key, []) if each.is_open]
-        others = [each.kind for each in known if each.bound is not binds]
-        if not any(each.ref() is socket for each in known):
-            known.append(_Known(weakref.ref(socket), kind, binds))
-        _state.inproc[key] = known
-        if len(_state.inproc) > _MOST_KNOWN:
-            _forget_closed()
+        others = _kinds_at_other_end(socket, key, kind, binds)
     for other in others:
         connects, bound = (other, kind) if binds else (kind, other)
         words = wrong_pair(connects, endpoint, Bound(zmq.SocketType(bound).name, "NULL"))
         if words:
             return words
     return ""
+
+
+def _kinds_at_other_end(
+    socket: zmq.Socket[Any], key: tuple[int, str], kind: int, binds: bool
+) -> list[int]:
+    """The types of our sockets at the other end of an inproc endpoint; this one is known from now on."""
+    known = [each for each in _state.inproc.get(key, []) if each.is_open]
+    others = [each.kind for each in known if each.bound is not binds]
+    if not any(each.ref() is socket for each in known):
+        known.append(_Known(weakref.ref(socket), kind, binds))
+    _state.inproc[key] = known
+    if len(_state.inproc) > _MOST_KNOWN:
+        _forget_closed()
+    return others
 
 
 def _forget_closed() -> None:

@@ -67,7 +67,8 @@ class HandlerPool:
     def has_current(self) -> bool:
         """Whether the caller is one of these threads."""
         with self._lock:
-            return any(hand.thread.current for hand in (*self._hands, *self._hung))
+            hands = (*self._hands, *self._hung)
+        return any(hand.thread.current for hand in hands)
 
     def start(self) -> None:
         """Raises ``RuntimeError`` when the system has no more threads."""
@@ -121,9 +122,10 @@ class HandlerPool:
 
     def _leave(self, hand: _Hand) -> None:
         with self._lock:
-            for hands in (self._hands, self._hung):
-                if hand in hands:
-                    hands.remove(hand)
+            if hand in self._hands:
+                self._hands.remove(hand)
+            if hand in self._hung:
+                self._hung.remove(hand)
         self._changed.ring()
 
     # -- the keeper ---------------------------------------------------------------------------
@@ -166,15 +168,21 @@ class HandlerPool:
 
     def _give_up(self) -> None:
         """Threads whose handlers are at work for too long."""
-        late = time.monotonic() - self._patience
         with self._lock:
-            for hand in list(self._hands):
-                if 0.0 < hand.since < late and len(self._hung) < HUNG_THREADS:
-                    hand.retired = True
-                    self._hands.remove(hand)
-                    self._hung.append(hand)
-                    self.hung += 1
-                    _log.error(
-                        "a handler is at work for more than request_ttl, %g s: its client was told, and "
-                        "its thread is replaced", self._patience,
-                    )  # fmt: skip
+            given_up = self._retire_late(time.monotonic() - self._patience)
+        for _ in range(given_up):
+            _log.error(
+                "a handler is at work for more than request_ttl, %g s: its client was told, and "
+                "its thread is replaced", self._patience,
+            )  # fmt: skip
+
+    def _retire_late(self, late: float) -> int:
+        """Retire threads at work since before that, as far as there may be; how many."""
+        found = [hand for hand in self._hands if 0.0 < hand.since < late]
+        found = found[: max(0, HUNG_THREADS - len(self._hung))]
+        for hand in found:
+            hand.retired = True
+            self._hands.remove(hand)
+            self._hung.append(hand)
+        self.hung += len(found)
+        return len(found)

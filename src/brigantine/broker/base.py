@@ -53,7 +53,7 @@ class Broker(LoopHandle, TakesOptions):
       default the broker has its own.
     - ``control``: one or several endpoints, reachable only from this machine, for commands
       (docs/control.md).
-    - ``options``: the fields of :class:`~brigantine.config.BrokerConfig`.
+    - ``options``: the fields of :class:`~brigantine.BrokerConfig`.
 
     It runs from construction until :meth:`stop` or :meth:`drain`, or the end of a ``with`` block.  Any
     thread may call every method, and a signal handler may call :meth:`stats`, :meth:`drain` and

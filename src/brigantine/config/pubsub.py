@@ -142,10 +142,10 @@ class SubscriberConfig(Config):
 class PublisherOptions(TypedDict, total=False):
     """What a publisher takes by name, each as in :class:`~brigantine.PublisherConfig`."""
 
-    handshake_timeout: float
-    stall_timeout: float
     heartbeat_interval: float
     high_water_mark: int
+    handshake_timeout: float
+    stall_timeout: float
     queue_limit: int
     queue_bytes: int
     max_topics: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -47,6 +48,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
     if left:
         config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture(autouse=True)
+def signals_are_let_through() -> Iterator[None]:
+    """A test leaves no signal blocked: the programs that later tests start would not get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    after = signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert after == before
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

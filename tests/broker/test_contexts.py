@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 import zmq
 import zmq.asyncio
+from strikes import Struck
 
 from brigantine import (
     ConfigError,
@@ -22,6 +24,7 @@ from brigantine import (
     QueueDevice,
     aio,
 )
+from brigantine.net.contexts import end_context
 
 FRONT, BACK = "inproc://front", "inproc://back"
 
@@ -86,3 +89,24 @@ def test_the_same_with_asyncio_through_a_device(impl: str, context: zmq.Context[
 def test_what_is_no_context_is_named(make: Callable[[Any], Any], wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"context must be a zmq\.Context, not"):
         make(wrong)
+
+
+def test_a_handler_that_raises_leaves_no_signal_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pthread_sigmask() calls the handlers of signals that have come, after it has changed the mask."""
+    change = signal.pthread_sigmask
+
+    def struck(how: int, signals: Iterable[int]) -> set[int]:
+        blocks = how == signal.SIG_BLOCK and bool(tuple(signals))
+        before = change(how, signals)
+        if blocks:
+            raise Struck
+        return before
+
+    before = change(signal.SIG_BLOCK, ())
+    monkeypatch.setattr(signal, "pthread_sigmask", struck)
+    context = zmq.Context()
+    with pytest.raises(Struck):
+        end_context(context, set())
+    monkeypatch.undo()
+    assert change(signal.SIG_BLOCK, ()) == before
+    context.term()

@@ -22,6 +22,7 @@ class FakeConnection:
     number = 1
     requests = 0
     warned = False
+    mismatched = False
 
     def __init__(self, messages: list[list[bytes]]) -> None:
         self.messages = messages

@@ -235,11 +235,10 @@ _mask = threading.local()
 
 def _before_fork() -> None:
     """Let signals wait for as long as the child's would be taken for ours."""
-    _mask.before = (
+    # Asked for first: what a handler raises after the mask has changed would leave it changed.
+    _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if _taken_over else None
+    if _taken_over:
         signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL, signal.SIGCHLD))
-        if _taken_over
-        else None
-    )
 
 
 def _after_fork() -> None:

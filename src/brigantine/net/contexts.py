@@ -82,9 +82,12 @@ def end_context(context: zmq.Context[Any], known: Sockets) -> None:
     its threads would stay for as long as the process.  So signals wait, for no longer than the sockets
     linger that were closed before.
     """
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    # Asked for first: pthread_sigmask() calls the handlers of signals that have come, after it has
+    # changed the mask, and what they raise leaves it changed.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
         close_all(known)
         context.term()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

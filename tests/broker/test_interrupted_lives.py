@@ -84,7 +84,7 @@ def handles() -> list[LoopHandle]:
 Live = Callable[..., None]
 
 
-@pytest.fixture(params=[16, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.fixture(params=[8, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def live(request: pytest.FixtureRequest) -> Live:
     """``live(life)`` strikes at so many moments of that life."""
     return partial(_live, moments=request.param)

@@ -161,6 +161,7 @@ def test_a_publisher_names_its_type_and_whom_it_takes(
         meets(peers, "PULL", publisher.endpoint, lambda: told(caplog, "brigantine.pairs", words))
 
 
+@pytest.mark.long
 def test_no_wrong_pair_is_silent_where_ours_is_bound(
     peers: Peers, caplog: pytest.LogCaptureFixture, impl: str
 ) -> None:

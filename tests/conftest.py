@@ -22,6 +22,7 @@ from brigantine import LRUBroker
 from brigantine._impl import implementation
 
 IMPLEMENTATIONS = ("core", "pure")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 #: How many tests ran on each implementation.
 _ran: Counter[str] = Counter()
@@ -51,12 +52,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def signals_are_let_through() -> Iterator[None]:
-    """A test leaves no signal blocked: the programs that later tests start would not get it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+def signals_are_as_before() -> Iterator[None]:
+    """What a test does to signals would go to the programs that later tests start: none stays blocked.
+
+    A command that has ended in this process ignores its stop signals, as it is on its way out.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    handlers = {each: signal.getsignal(each) for each in _STOP_SIGNALS}
     yield
-    after = signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    assert after == before
+    after = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for number, handler in handlers.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+    assert after == mask
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

@@ -203,6 +203,7 @@ def test_taskwork_works_for_the_guides_ventilator_and_sink(peers: Peers, place: 
             assert sink.recv() == b""
 
 
+@pytest.mark.long
 def test_tasksink_collects_from_the_guides_workers(peers: Peers, place: Any, capsys: Any) -> None:
     endpoint = place()
     with Played("tasksink", bind=endpoint, count=20):

@@ -125,6 +125,7 @@ def test_a_name_is_bound_at_an_address_of_this_machine_that_everybody_can_connec
         assert broker.backend.startswith("tcp://[::1]:")
 
 
+@pytest.mark.long
 def test_a_name_that_can_t_be_bound_is_told_in_time(
     impl: str, resolver: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:

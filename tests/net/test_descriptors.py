@@ -160,6 +160,7 @@ def test_without_descriptors_it_says_so_counts_answers_control_and_does_not_spin
     assert b"connections_rejected" in out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", ["frontend", "backend"])
 @pytest.mark.parametrize("words", SIDES, ids="-".join)
 def test_a_program_that_uses_up_the_reserve_itself_is_told_and_costs_no_cpu(
@@ -211,6 +212,7 @@ def test_one_socket_and_a_second_control_client_do_the_same(
     assert stats(first)["accepts_failed"] > 0
 
 
+@pytest.mark.long
 def test_a_program_that_takes_what_was_lent_is_counted_by_the_second(
     run: Commands, peers: Peers, impl: str
 ) -> None:

@@ -13,6 +13,9 @@ import pytest
 from harness import PATIENCE, wait_until
 from line import Child, Line, bodies
 
+#: Minutes together: they have their own command.
+pytestmark = pytest.mark.long
+
 #: Seconds of the short run and of the long one.
 SHORT, LONG = 5.0, 300.0
 

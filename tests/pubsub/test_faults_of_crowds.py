@@ -21,6 +21,9 @@ from shells import bodies
 
 from brigantine import ForwarderDevice, Publisher, PublisherClosed, Subscriber
 
+#: Minutes together: they have their own command.
+pytestmark = pytest.mark.long
+
 Maker = Callable[..., Any]
 ANYWHERE = "tcp://127.0.0.1:*"
 

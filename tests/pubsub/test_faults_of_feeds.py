@@ -18,6 +18,9 @@ from shells import beat, bodies, header, subscribed
 
 from brigantine import ForwarderDevice, NoPublisher, NotReady
 
+#: Minutes together: they have their own command.
+pytestmark = pytest.mark.long
+
 Maker = Callable[..., Any]
 INTERVAL, LIVENESS = 0.1, 3
 #: 10 s to the next heartbeat.

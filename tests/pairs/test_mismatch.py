@@ -232,6 +232,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ask", "own", "other"), CASES, ids=lambda each: getattr(each, "__name__", each)
 )

@@ -20,6 +20,7 @@ from .config import (
     WorkerConfig,
     WorkerOptions,
 )
+from .config.pipeline import PipelineConfig, PipelineOptions
 from .config.pubsub import (
     PublisherConfig,
     PublisherOptions,
@@ -61,7 +62,6 @@ from .errors import (
 from .events import Event
 from .exclusive.pair import Pair
 from .pairs import Verdict, check
-from .pipeline.config import PipelineConfig, PipelineOptions
 from .pipeline.counters import SINK_COUNTERS, VENTILATOR_COUNTERS
 from .pipeline.report import Report, Result
 from .pipeline.sink import ReceivedBatch, Sink

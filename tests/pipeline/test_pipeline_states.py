@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from brigantine import PipelineConfig
+from brigantine.config.pipeline import RECONNECT_GRACE
 from brigantine.pipeline.allotment import Allotment, Sent, Task
-from brigantine.pipeline.config import RECONNECT_GRACE
 from brigantine.pipeline.counters import SINK_COUNTERS, VENTILATOR_COUNTERS
 from brigantine.pipeline.ledger import Ledger
 from brigantine.pipeline.numbers import Numbers
 from brigantine.pipeline.received import Received
-from brigantine.pipeline.wire import key_of, parted
+from brigantine.wire.pipeline import key_of, parted
 from brigantine.wire.req import ERROR_MARK
 
 OWNER = b"owner-id"

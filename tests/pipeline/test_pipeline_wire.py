@@ -13,7 +13,7 @@ from harness import PATIENCE, Peers, wait_until
 from line import ANY
 
 from brigantine import PipelineWorker, Sink, Ventilator
-from brigantine.pipeline import wire
+from brigantine.wire import pipeline as wire
 
 ID = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 BATCH = b"\xaa\xbb\xcc\xdd\xee\xff\x00\x11"

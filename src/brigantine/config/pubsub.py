@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-from .table import Config, count, seconds, size, switch, table
+from .broker import BrokerConfig
+from .table import Config, count, like, seconds, size, switch, table
 
 __all__ = ["PublisherConfig", "PublisherOptions", "SubscriberConfig", "SubscriberOptions"]
 
@@ -58,9 +59,7 @@ class PublisherConfig(Config):
         1000, 1, 10_000_000,
         "Messages that libzmq holds for one subscriber; beyond this it misses messages.",
     )  # fmt: skip
-    handshake_timeout: float = seconds(
-        3.0, 0.05, 3600.0, "Seconds that a peer has to finish ZMTP's handshake."
-    )
+    handshake_timeout: float = like(BrokerConfig, "handshake_timeout")
     stall_timeout: float = seconds(
         0.0, 0.0, 3600.0,
         "Seconds that publishing waits for subscribers that don't keep up, before the slowest is cut "
@@ -80,14 +79,16 @@ class PublisherConfig(Config):
         "Topics whose last message is kept for late subscribers that ask; 0: none.",
     )  # fmt: skip
     last_values_bytes: int = size(64 * 1024 * 1024, 0, 1 << 50, "Memory that these may hold.")
-    max_message_bytes: int = size(16 * 1024 * 1024, 1024, 1 << 40, "Largest body of a message.")
+    max_message_bytes: int = like(
+        BrokerConfig, "max_message_bytes", says="Largest body of a message."
+    )
     linger: float = seconds(
         1.0, 0.0, 86400.0,
         "Seconds that published messages have to leave at the end.",
     )  # fmt: skip
-    io_threads: int = count(
-        1, 1, 64,
-        "I/O threads of the publisher's own context; unused when a context is passed in.",
+    io_threads: int = like(
+        BrokerConfig, "io_threads",
+        says="I/O threads of the publisher's own context; unused when a context is passed in.",
     )  # fmt: skip
 
 
@@ -103,9 +104,9 @@ class SubscriberConfig(Config):
         1.0, 0.01, 3600.0,
         "Seconds between heartbeats, for publishers that have not announced their own.",
     )  # fmt: skip
-    liveness: int = count(
-        3, 2, 1000,
-        "Intervals of silence after which a publisher counts as gone.",
+    liveness: int = like(
+        BrokerConfig, "liveness",
+        says="Intervals of silence after which a publisher counts as gone.",
     )  # fmt: skip
     high_water_mark: int = count(
         1000, 1, 10_000_000,
@@ -129,13 +130,13 @@ class SubscriberConfig(Config):
         "Numbers that are kept, one for each topic of each publisher; beyond this the oldest is "
         "forgotten.",
     )  # fmt: skip
-    max_message_bytes: int = size(
-        16 * 1024 * 1024, 1024, 1 << 40,
-        "Largest frame; the connection of a publisher that sends a larger one is closed.",
+    max_message_bytes: int = like(
+        BrokerConfig, "max_message_bytes",
+        says="Largest frame; the connection of a publisher that sends a larger one is closed.",
     )  # fmt: skip
-    io_threads: int = count(
-        1, 1, 64,
-        "I/O threads of the subscriber's own context; unused when a context is passed in.",
+    io_threads: int = like(
+        BrokerConfig, "io_threads",
+        says="I/O threads of the subscriber's own context; unused when a context is passed in.",
     )  # fmt: skip
 
 

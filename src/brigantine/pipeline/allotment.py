@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .config import RECONNECT_GRACE
+from ..config.pipeline import RECONNECT_GRACE
+from ..wire.pipeline import key_of, parted
 from .numbers import Numbers
 from .report import Report
-from .wire import key_of, parted
 
 __all__ = ["Allotment", "Hand", "Sent", "Task"]
 

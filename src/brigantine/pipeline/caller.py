@@ -13,7 +13,7 @@ from ..net.backoff import Backoff
 from ..net.dialing import MISMATCHED, Dialing
 from ..net.receiving import message_if_there
 from ..net.sockets import keep_alive, one_connection
-from .wire import PING, says
+from ..wire.pipeline import PING, says
 
 __all__ = ["Caller"]
 

@@ -13,11 +13,8 @@ from typing import Any
 
 import zmq
 
-from .caller import Caller
-from .config import BATCH, LOOK_EVERY, MOST_PREFETCH, PipelineConfig
-from .peers import Peer, PeerWatch
-from .thread import BoundThread
-from .wire import (
+from ..config.pipeline import BATCH, LOOK_EVERY, MOST_PREFETCH, PipelineConfig
+from ..wire.pipeline import (
     HELLO,
     LEAVING,
     LEFT,
@@ -30,6 +27,9 @@ from .wire import (
     text_in,
     unpack,
 )
+from .caller import Caller
+from .peers import Peer, PeerWatch
+from .thread import BoundThread
 
 __all__ = ["Hub", "Peer"]
 

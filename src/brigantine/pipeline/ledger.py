@@ -9,12 +9,12 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..config.pipeline import OVER_KEPT, UNKNOWN_FOR, UNKNOWN_KEPT, PipelineConfig
+from ..wire.pipeline import key_of, parted
 from ..wire.req import ERROR_MARK
-from .config import OVER_KEPT, UNKNOWN_FOR, UNKNOWN_KEPT, PipelineConfig
 from .numbers import Numbers
 from .received import Received, Stored
 from .report import Result
-from .wire import key_of, parted
 
 __all__ = ["Ledger"]
 

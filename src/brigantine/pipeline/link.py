@@ -10,11 +10,8 @@ from typing import Any
 
 import zmq
 
-from ..workers.readiness import Readiness
-from .caller import Caller
-from .config import BATCH, LEAVE_WAIT, PipelineConfig
-from .results import Job, Places, ResultLine, Source
-from .wire import (
+from ..config.pipeline import BATCH, LEAVE_WAIT, PipelineConfig
+from ..wire.pipeline import (
     DONE,
     KEY_BYTES,
     KILL,
@@ -27,6 +24,9 @@ from .wire import (
     says,
     unpack,
 )
+from ..workers.readiness import Readiness
+from .caller import Caller
+from .results import Job, Places, ResultLine, Source
 
 __all__ = ["Job", "PipelineLink", "Places"]
 

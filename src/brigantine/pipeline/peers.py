@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import zmq
 
+from ..config.pipeline import LOOK_FOR
 from ..net.descriptors import ConnectionWatch, DescriptorReserve
-from .config import LOOK_FOR
 
 __all__ = ["Peer", "PeerWatch", "PlainWatch"]
 

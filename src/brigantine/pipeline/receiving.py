@@ -8,6 +8,7 @@ from typing import Any
 
 import zmq
 
+from ..config.pipeline import PipelineConfig
 from ..errors import WrongUse
 from ..net.arguments import plain_context
 from ..net.endpoints import as_endpoints
@@ -15,12 +16,11 @@ from ..net.overlap import check_distinct
 from ..system.patched import refuse_patched
 from ..validation.calls import public_name
 from ..validation.values import flag, whole
-from .config import PipelineConfig
+from ..wire.pipeline import BATCH_BYTES
 from .faces import HubFace, optional
 from .received import Received
 from .report import Result
 from .sink_io import SinkIO
-from .wire import BATCH_BYTES
 
 __all__ = ["ReceivedShared", "SinkShared"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire.body import from_frames
+from ..wire.pipeline import BATCH_BYTES, pack, text_in, unpack, whole_in
 from ..wire.req import raise_if_error
 from .numbers import Numbers
-from .wire import BATCH_BYTES, pack, text_in, unpack, whole_in
 
 __all__ = ["Report", "Result"]
 

@@ -11,11 +11,8 @@ from typing import Any
 
 import zmq
 
-from ..workers.io_thread import WorkerIO
-from ..workers.readiness import Readiness
-from .caller import Caller
-from .config import PipelineConfig
-from .wire import (
+from ..config.pipeline import PipelineConfig
+from ..wire.pipeline import (
     ACK,
     HELLO,
     KILL,
@@ -29,6 +26,9 @@ from .wire import (
     unpack,
     whole_in,
 )
+from ..workers.io_thread import WorkerIO
+from ..workers.readiness import Readiness
+from .caller import Caller
 
 __all__ = ["Job", "Places", "ResultLine", "Source"]
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import zmq
 
+from ..config.pipeline import PipelineConfig
 from ..errors import BrigantineError, ConfigError, NotReady, OptionName, WrongUse
 from ..net.arguments import as_targets, plain_context
 from ..net.endpoints import as_endpoints
@@ -16,7 +17,6 @@ from ..validation.calls import public_name
 from ..validation.values import flag, shown, whole
 from ..wire.body import request_frames
 from .allotment import Sent
-from .config import PipelineConfig
 from .deadline import Deadline
 from .faces import HubFace, named, optional
 from .report import Report

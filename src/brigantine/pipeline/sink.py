@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..errors import NotReady, PipelineClosed
 from ..net.arguments import patience
 from ..validation.calls import ForThreads, called_rightly
 from ..validation.values import whole
-from .config import PipelineConfig, PipelineOptions, config_from
 from .deadline import Deadline
 from .receiving import ReceivedShared, SinkShared
 from .report import Report, Result

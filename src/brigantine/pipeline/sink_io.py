@@ -9,16 +9,9 @@ from typing import Any
 
 import zmq
 
+from ..config.pipeline import BATCH, PipelineConfig
 from ..net.descriptors import ConnectionWatch
-from .config import BATCH, PipelineConfig
-from .counters import SINK_COUNTERS
-from .hub import Hub
-from .ledger import Ledger
-from .numbers import Numbers
-from .peers import Peer
-from .received import Received
-from .report import MOST, Report, packed, unpacked_lost
-from .wire import (
+from ..wire.pipeline import (
     ACK,
     ASK,
     BATCH_BYTES,
@@ -39,6 +32,13 @@ from .wire import (
     unpack,
     whole_in,
 )
+from .counters import SINK_COUNTERS
+from .hub import Hub
+from .ledger import Ledger
+from .numbers import Numbers
+from .peers import Peer
+from .received import Received
+from .report import MOST, Report, packed, unpacked_lost
 
 __all__ = ["SinkIO"]
 

@@ -10,13 +10,8 @@ from typing import Any
 
 import zmq
 
-from .allotment import Allotment, Sent
-from .caller import Caller
-from .config import PipelineConfig
-from .counters import VENTILATOR_COUNTERS
-from .hub import Hub
-from .report import packed_lost, unpacked
-from .wire import (
+from ..config.pipeline import PipelineConfig
+from ..wire.pipeline import (
     BEGIN,
     BEGUN,
     END,
@@ -33,6 +28,11 @@ from .wire import (
     unpack,
     whole_in,
 )
+from .allotment import Allotment, Sent
+from .caller import Caller
+from .counters import VENTILATOR_COUNTERS
+from .hub import Hub
+from .report import packed_lost, unpacked
 
 __all__ = ["SinkLine"]
 

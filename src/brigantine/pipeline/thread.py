@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import zmq
 
+from ..config.pipeline import PipelineConfig
 from ..config.protocols import Protocol
 from ..errors import PipelineClosed
 from ..net.accepting import Accepting
@@ -25,7 +26,6 @@ from ..system.bells import Bells
 from ..system.forks import close_bound, leave_to_parent
 from ..system.signals import leave_signals_to_main_thread
 from ..system.wakeup import Wakeup
-from .config import PipelineConfig
 
 __all__ = ["BoundThread"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..net.arguments import patience
 from ..validation.calls import ForThreads, called_rightly
-from .config import PipelineConfig, PipelineOptions, config_from
 from .deadline import Deadline
 from .report import Report
 from .sending import Body, SentShared, Tasks, VentilatorShared, body_of, check_tasks

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
-from .config import PipelineConfig, PipelineOptions, config_from
 from .deadline import Deadline
 from .faces import closed_in_task
 from .report import Report

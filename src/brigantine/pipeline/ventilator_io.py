@@ -10,12 +10,8 @@ from typing import Any
 
 import zmq
 
-from .allotment import Sent, Task
-from .config import ASK_EVERY, BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig
-from .peers import Peer, PlainWatch
-from .report import Report
-from .sink_line import SinkLine
-from .wire import (
+from ..config.pipeline import ASK_EVERY, BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig
+from ..wire.pipeline import (
     ASK,
     BATCH_BYTES,
     DONE,
@@ -27,6 +23,10 @@ from .wire import (
     keys_in,
     whole_in,
 )
+from .allotment import Sent, Task
+from .peers import Peer, PlainWatch
+from .report import Report
+from .sink_line import SinkLine
 
 __all__ = ["VentilatorIO"]
 

@@ -8,6 +8,7 @@ from typing import Any, Generic
 import zmq
 
 from ..config import WorkerConfig
+from ..config.pipeline import MOST_PREFETCH, PipelineConfig
 from ..errors import ConfigError, OptionName, WrongUse
 from ..net.arguments import as_targets
 from ..validation.calls import called_rightly
@@ -15,7 +16,6 @@ from ..validation.values import flag, number, shown, whole
 from ..workers.base import HandlerT, Worker
 from ..workers.readiness import Readiness
 from ..workers.threads import ThreadWorker
-from .config import MOST_PREFETCH, PipelineConfig
 from .counters import WORKER_STATS
 from .faces import named
 from .link import Job, PipelineLink, Places

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-from ..config import BrokerConfig
-from ..config.given import config_of
-from ..config.table import Config, count, like, seconds, size, table
+from .broker import BrokerConfig
+from .given import config_of
+from .table import Config, count, like, seconds, size, table
 
 __all__ = ["PipelineConfig", "PipelineOptions", "config_from"]
 
@@ -47,7 +47,9 @@ class PipelineConfig(Config):
         1.0, 0.01, 3600.0,
         "Seconds between heartbeats on a silent connection.",
     )  # fmt: skip
-    liveness: int = count(3, 2, 1000, "Intervals of silence after which a peer counts as lost.")
+    liveness: int = like(
+        BrokerConfig, "liveness", says="Intervals of silence after which a peer counts as lost."
+    )
     batch_timeout: float = seconds(
         60.0, 0.01, 30 * 86400.0,
         "Seconds without a result of a batch after which the sink reports what is missing.",
@@ -64,15 +66,11 @@ class PipelineConfig(Config):
         10_000, 1, 1_000_000,
         "Workers and ventilators that may be connected at once.",
     )  # fmt: skip
-    max_message_bytes: int = size(
-        BrokerConfig.max_message_bytes, 1024, 1 << 40,
-        "Largest frame accepted from the wire.",
-    )  # fmt: skip
+    max_message_bytes: int = like(
+        BrokerConfig, "max_message_bytes", says="Largest frame accepted from the wire."
+    )
     max_frames: int = like(BrokerConfig, "max_frames", says="Most frames of one task or result.")
-    handshake_timeout: float = seconds(
-        3.0, 0.05, 3600.0,
-        "Seconds within which a peer must finish ZMTP's handshake.",
-    )  # fmt: skip
+    handshake_timeout: float = like(BrokerConfig, "handshake_timeout")
     linger: float = seconds(
         1.0, 0.0, 3600.0,
         "Seconds that unsent messages have to leave at the end.",

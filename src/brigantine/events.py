@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import msgpack
 
 from .counters import COUNTERS
+from .wire.unpacking import unpacked
 
 __all__ = ["KINDS", "Event", "pack_event", "unpack_event"]
 
@@ -64,6 +65,6 @@ def pack_event(
 
 def unpack_event(message: bytes, missed: int) -> Event:
     """The event of a message, and how many its reader missed before it."""
-    at, kind, worker, service, reason, before = msgpack.unpackb(message)
+    at, kind, worker, service, reason, before = unpacked(message)
     why = None if reason is None else _REASONS[reason]
     return Event(_KINDS[kind], at / _NANOSECONDS, worker, service, why, before + missed)

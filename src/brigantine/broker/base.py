@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgpack
 import zmq
 
 from .._impl import chosen, implementation
@@ -25,6 +24,7 @@ from ..runtime.handle import LoopHandle
 from ..validation.calls import called_rightly
 from ..validation.values import whole
 from ..wire.loop import DRAIN, IGNORE, SERVICES, STOP, WATCH, WORKERS
+from ..wire.unpacking import unpacked
 from .event_hub import EventHub
 from .event_reader import Events
 from .sockets import BrokerSockets
@@ -155,7 +155,7 @@ class Broker(LoopHandle, TakesOptions):
         Asks the loop.
         Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
-        workers: dict[bytes, list[dict[str, Any]]] = msgpack.unpackb(self._line.ask(WORKERS))
+        workers: dict[bytes, list[dict[str, Any]]] = unpacked(self._line.ask(WORKERS))
         return workers
 
     def services(self) -> dict[bytes, dict[str, int]]:
@@ -163,7 +163,7 @@ class Broker(LoopHandle, TakesOptions):
 
         Asks the loop.  Raises :class:`~brigantine.errors.BrokerStopped` when the broker has ended.
         """
-        services: dict[bytes, dict[str, int]] = msgpack.unpackb(self._line.ask(SERVICES))
+        services: dict[bytes, dict[str, int]] = unpacked(self._line.ask(SERVICES))
         return services
 
     def events(self, limit: int = EVENTS_WAITING) -> Events:

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgpack
-
 from ..clients.majordomo import MajordomoClient
 from ..errors import BrigantineError
+from ..wire.unpacking import Unreadable, unpacked
 from .client_options import add_client_options, made_client
 from .output import write
 from .table import aligned, printable
@@ -66,8 +65,8 @@ def _ask(client: MajordomoClient, service: str) -> dict[Any, Any]:
     """The map that a service of the broker answers with."""
     answer = client.request(service, b"")
     try:
-        value = msgpack.unpackb(answer) if isinstance(answer, bytes) else None
-    except (ValueError, msgpack.UnpackException):
+        value = unpacked(answer) if isinstance(answer, bytes) else None
+    except Unreadable:
         value = None
     if not isinstance(value, dict):
         raise _not_listed(service, answer)

@@ -6,7 +6,6 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import zmq
 
 from ..config.limits import MAX_SECONDS
@@ -19,6 +18,7 @@ from ..net.reach import reach
 from ..net.sockets import routing_id
 from ..system.signals import longest_wait
 from ..validation.values import number
+from ..wire.unpacking import unpacked
 from .server import OK
 
 __all__ = ["ControlClient", "ControlRefused"]
@@ -100,11 +100,11 @@ class ControlClient:
     def _parsed(self, frames: list[bytes]) -> dict[Any, Any]:
         try:
             delimiter, status, body = frames
-            answer = msgpack.unpackb(body)
+            answer = unpacked(body)
             if delimiter != EMPTY or not isinstance(answer, dict):
                 raise ValueError("no map behind an empty frame")
             refused = str(answer["error"]) if status != OK else None
-        except (ValueError, KeyError, TypeError, msgpack.UnpackException):
+        except (ValueError, KeyError):
             shown = b" ".join(frames)[:SHOWN]
             raise ControlRefused(
                 f"{self.endpoint} answers with {shown!r}, as no control endpoint does"

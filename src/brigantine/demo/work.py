@@ -9,6 +9,8 @@ from typing import cast
 
 import msgpack
 
+from ..wire.unpacking import unpacked
+
 __all__ = ["Digest", "digest", "local_digest", "read_answer"]
 
 
@@ -45,7 +47,7 @@ def read_answer(reply: bytes | list[bytes]) -> tuple[Digest, int]:
     if not isinstance(reply, bytes):
         raise ValueError(f"a digest is one frame, not {len(reply)}")
     try:
-        answer = msgpack.unpackb(reply)
+        answer = unpacked(reply)
         return Digest(answer["sha256"], answer["words"]), answer["pid"]
-    except (KeyError, TypeError, ValueError, msgpack.UnpackException) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a digest: {reply[:64]!r}") from error

@@ -18,6 +18,7 @@ from ..counters import COUNTERS
 from ..wire.loop import SIDES
 from ..wire.mdp import CLIENT_02, REQUEST, WORKER_02
 from ..wire.shown import shown, shown_frames
+from ..wire.unpacking import unpacked
 from .lookalikes import Here, advice, belongs, clients_connect, says_ready
 
 __all__ = ["KINDS", "Notice", "describe", "level", "pack_notice", "unpack_notice"]
@@ -110,7 +111,7 @@ def pack_notice(notice: Notice) -> bytes:
 
 def unpack_notice(message: bytes) -> Notice:
     """The notice of a message."""
-    kind, reason, peer, service, address, numbers, count, frames = msgpack.unpackb(message)
+    kind, reason, peer, service, address, numbers, count, frames = unpacked(message)
     return Notice(
         _NAMES[kind],
         None if reason is None else _REASONS[reason],

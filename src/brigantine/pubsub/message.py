@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
-
 from ..errors import ConfigError
+from ..wire.unpacking import Unreadable, unpacked
 
 __all__ = ["Message"]
 
@@ -42,9 +41,9 @@ class Message:
         Raises :class:`~brigantine.ConfigError`, a ``ValueError``, for any other body.
         """
         try:
-            return msgpack.unpackb(self.body, strict_map_key=False)
-        except (ValueError, msgpack.UnpackException) as error:
+            return unpacked(self.body, any_keys=True)
+        except Unreadable as error:
             raise ConfigError(
                 f"the body of a message under {self.topic!r} is no msgpack: {self.body[:_SHOWN]!r} "
-                f"({type(error).__name__}); read message.body"
+                f"({error}); read message.body"
             ) from error

@@ -8,6 +8,8 @@ import msgpack
 
 from ..errors import OptionName, WorkerFailed, WrongUse
 from ..validation.values import shown
+from .unpacking import Unreadable
+from .unpacking import unpacked as unpacked_frame
 
 __all__ = ["packed", "unpacked"]
 
@@ -41,10 +43,10 @@ def unpacked(body: bytes | list[bytes], service: bytes | None) -> Any:
             service,
         )
     try:
-        return msgpack.unpackb(body, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException) as error:
+        return unpacked_frame(body, any_keys=True)
+    except Unreadable as error:
         raise WorkerFailed(
             UNREADABLE,
-            f"{body[:SHOWN]!r} is no msgpack ({type(error).__name__}); ask with request()",
+            f"{body[:SHOWN]!r} is no msgpack ({error}); ask with request()",
             service,
         ) from error

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import msgpack
 
+from .unpacking import Unreadable, unpacked
+
 __all__ = [
     "ACK",
     "ASK",
@@ -108,8 +110,6 @@ BATCH_BYTES = 8
 _KEY = struct.Struct(">8sQ")
 KEY_BYTES = _KEY.size
 _WORD_BYTES = len(MARK) + 1
-#: Depth and size of maps are bounded by max_message_bytes; what unpacking may raise.
-_UNREADABLE = (ValueError, TypeError, msgpack.UnpackException)
 
 
 def says(frames: Sequence[bytes]) -> bytes:
@@ -148,8 +148,8 @@ def pack(value: dict[str, Any]) -> bytes:
 def unpack(frame: bytes) -> dict[str, Any]:
     """A map as it has come; an empty one for what is none."""
     try:
-        value = msgpack.unpackb(frame)
-    except _UNREADABLE:
+        value = unpacked(frame)
+    except Unreadable:
         return {}
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         return {}

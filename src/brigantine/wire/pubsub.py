@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, cast
 
 import msgpack
 
+from .unpacking import Unreadable, unpacked
+
 __all__ = [
     "ASK",
     "BEAT",
@@ -229,8 +231,8 @@ def read_answer(frame: bytes) -> Answer | None:
 
 def _read(frame: bytes, length: int) -> list[Any] | None:
     try:
-        found = msgpack.unpackb(frame, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException):  # also text that is no UTF-8
+        found = unpacked(frame)
+    except Unreadable:
         return None
     return found if isinstance(found, list) and len(found) == length else None
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import msgpack
 
 from ..errors import WorkerFailed
+from .unpacking import unpacked
 
 if TYPE_CHECKING:
     from ..config import BrokerConfig
@@ -121,7 +122,7 @@ class ErrorAnswer(NamedTuple):
 
 
 #: What reading a report may raise that is none.
-_UNREADABLE = (ValueError, KeyError, TypeError, msgpack.UnpackException)
+_UNREADABLE = (ValueError, KeyError, TypeError)
 #: Characters of a broker's words that are kept.
 _LONGEST_WORD = 64
 #: Stands for the error of an answer that can't be read.
@@ -136,7 +137,7 @@ def read_broker_error(body: Sequence[bytes]) -> ErrorAnswer | None:
     if len(body) != 2 or body[0] != BROKER_ERROR_MARK:
         return None
     try:
-        detail = msgpack.unpackb(body[1])
+        detail = unpacked(body[1])
         return ErrorAnswer(_word(detail["error"]), _word(detail["reason"]), _limits(detail))
     except _UNREADABLE:
         return ErrorAnswer(UNREADABLE, _word(repr(body[1])))
@@ -190,7 +191,7 @@ def raise_if_error(body: Sequence[bytes]) -> None:
     if len(body) != 2 or body[0] != ERROR_MARK:
         return
     try:
-        detail = msgpack.unpackb(body[1])
+        detail = unpacked(body[1])
         kind, message = _text(detail["type"]), _text(detail["message"])
     except _UNREADABLE:
         kind, message = "unreadable error report", repr(body[1][:64])

@@ -6,7 +6,9 @@ are there, get tasks, and END at last.  Without, it starts them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import zmq
 
@@ -14,15 +16,17 @@ from brigantine import Envelope, Router, Unroutable
 from brigantine.examples._stage import ANY, beside, options, said
 
 
-def worker(endpoint: str, name: bytes) -> None:
-    """Take tasks until END."""
+def worker(endpoint: str, name: bytes, seconds: float) -> None:
+    """Take tasks until END, or until nothing came for so long."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.routing_id = name
+        socket.linger, socket.rcvtimeo = 0, round(seconds * 1000)
         socket.connect(endpoint)
         socket.send(b"here")
         done = 0
-        while socket.recv() != b"END":
-            done += 1
+        with contextlib.suppress(zmq.Again):
+            while socket.recv() != b"END":
+                done += 1
         said(f"{name.decode()} received: {done}")
 
 
@@ -31,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = (b"A", b"B")
     with Router(given.bind or ANY, delimiter=False) as router:
         said(f"Workers connect to {router.endpoint}")
-        workers = [] if given.bind else [lambda n=n: worker(router.endpoint, n) for n in names]
-        with beside(*workers):
+        workers = [] if given.bind else names
+        with beside(*(partial(worker, router.endpoint, each, given.seconds) for each in workers)):
             there: set[bytes] = set()
             while there != set(names):
                 envelope = router.receive(given.seconds)

@@ -6,6 +6,7 @@ starts three.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,28 +16,30 @@ from brigantine import Router
 from brigantine.examples._stage import ANY, beside, options, said
 
 
-def worker(endpoint: str) -> None:
-    """Ask for work until fired."""
+def worker(endpoint: str, seconds: float) -> None:
+    """Ask for work until fired, or until no answer came for so long."""
     with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.linger, socket.rcvtimeo = 0, round(seconds * 1000)
         socket.connect(endpoint)
         done = 0
-        while True:
-            socket.send(b"Hi Boss")
-            if socket.recv() == b"Fired!":
-                said(f"Completed: {done} tasks")
-                return
-            done += 1
+        with contextlib.suppress(zmq.Again):
+            while True:
+                socket.send(b"Hi Boss")
+                if socket.recv() == b"Fired!":
+                    break
+                done += 1
+        said(f"Completed: {done} tasks")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "bind", count=30)
     with Router(given.bind or ANY) as router:
-        workers = [] if given.bind else [lambda: worker(router.endpoint)] * 3
+        workers = [] if given.bind else [lambda: worker(router.endpoint, given.seconds)] * 3
         said(f"Workers connect to {router.endpoint}")
         with beside(*workers):
             tasks: Counter[bytes] = Counter()
             fired: set[bytes] = set()
-            while not fired or fired != set(tasks):
+            while len(fired) < max(1, len(workers)) or fired != set(tasks):
                 envelope = router.receive(given.seconds)
                 if envelope is None:
                     break

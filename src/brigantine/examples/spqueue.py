@@ -6,6 +6,7 @@ workers crashes at work, and its request goes to the other.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import zmq
@@ -14,13 +15,15 @@ from brigantine import LazyPirateClient, LRUBroker, LRUWorker
 from brigantine.examples._stage import ANY, beside, options, said, until
 
 
-def crash(backend: str) -> None:
-    """A worker that takes one request and is gone."""
+def crash(backend: str, seconds: float) -> None:
+    """A worker that takes one request and is gone, or is gone because none came for so long."""
     with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.linger, socket.rcvtimeo = 0, round(seconds * 1000)
         socket.connect(backend)
         socket.send(b"READY")
-        socket.recv_multipart()
-        said("A worker crashes")
+        with contextlib.suppress(zmq.Again):
+            socket.recv_multipart()
+            said("A worker crashes")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with LRUBroker(given.frontend or ANY, given.backend or ANY, retries=1) as queue:
         said(f"Clients connect to {queue.frontend}, workers to {queue.backend}")
         if not (given.frontend or given.backend):
-            with beside(lambda: crash(queue.backend)), LazyPirateClient(queue.frontend) as client:
+            crashing = beside(lambda: crash(queue.backend, given.seconds))
+            with crashing, LazyPirateClient(queue.frontend) as client:
                 until(lambda: queue.stats()["workers"] == 1, given.seconds)
                 with LRUWorker(queue.backend, lambda body: body):
                     for number in range(given.count):

@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             batch = sink.plain_batch(given.count)
             began, seen = time.monotonic(), 0
             while seen < given.count and batch.recv(given.seconds) is not None:
-                seen += 1
-            said(f"{seen} results in {time.monotonic() - began:.3f} s")
+                began, seen = (began if seen else time.monotonic()), seen + 1
+            said(f"{seen} results in {time.monotonic() - began:.3f} s from the first")
         return
     with (
         Sink(ANY) as sink,

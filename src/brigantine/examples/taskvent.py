@@ -15,7 +15,9 @@ from brigantine.examples._stage import ANY, options, said
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "workers", "sink", count=100)
     tasks = [b"%d" % (number % 10) for number in range(given.count)]
-    if given.workers and given.sink:
+    if bool(given.workers) != bool(given.sink):
+        raise SystemExit("give both --workers and --sink, or neither")
+    if given.workers:
         with Ventilator(
             ANY, given.sink, plain_workers=given.workers, plain_sink=True, min_workers=1
         ) as ventilator:

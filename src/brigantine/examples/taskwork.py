@@ -21,7 +21,9 @@ def work(task: bytes) -> bytes:
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "ventilator", "sink", count=20)
-    if given.ventilator and given.sink:
+    if bool(given.ventilator) != bool(given.sink):
+        raise SystemExit("give both --ventilator and --sink, or neither")
+    if given.ventilator:
         with PipelineWorker(
             given.ventilator, given.sink, work, plain_ventilator=True, plain_sink=True
         ) as worker:

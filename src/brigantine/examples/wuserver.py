@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "bind", count=20)
     with Publisher(given.bind or ANY, name="wuserver") as publisher:
         said(f"Publishing at {publisher.endpoint}")
+        deadline = time.monotonic() + given.seconds
         if given.bind is not None:
-            deadline = time.monotonic() + given.seconds
             while time.monotonic() < deadline:
                 publisher.publish(*weather())
                 time.sleep(0.001)
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with Subscriber(publisher.endpoint, "10001") as subscriber:
             publisher.wait_ready(given.seconds)
             seen = 0
-            while seen < given.count:
+            while seen < given.count and time.monotonic() < deadline:
                 publisher.publish(*weather())
                 if (message := subscriber.recv(0.0)) is not None:
                     seen += 1

@@ -133,9 +133,12 @@ def _ask(address: str) -> _Asked:
     )
     try:
         thread.start()
-    except RuntimeError:  # no more threads, or Python is about to end
+    except BaseException as error:
         asked.done = True
-        _state.threads -= 1
+        with _state.lock:
+            _state.threads -= 1
+        if not isinstance(error, RuntimeError):  # that is no more threads, or Python about to end
+            raise
     return asked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -51,9 +52,9 @@ class ThreadServer(Server):
 
     # -- in a handler's thread ----------------------------------------------------------------
 
+    @abstractmethod
     def _call(self, task: Any) -> Any:
         """Call the handler."""
-        raise NotImplementedError
 
     def _handle(self, task: Any) -> None:
         handling = self._handling

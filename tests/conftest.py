@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -15,7 +17,7 @@ import zmq
 from commands import Commands, started
 from doubles import RawBroker
 from figures import measured, table
-from harness import Peers
+from harness import Peers, wait_until
 from name_doubles import Names
 
 from brigantine import LRUBroker
@@ -26,6 +28,16 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 #: How many tests ran on each implementation.
 _ran: Counter[str] = Counter()
+
+
+def pytest_sessionstart() -> None:
+    """A signal that comes when its test is over would end the process, without a word."""
+    for each in (signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(each, _came_late)
+
+
+def _came_late(number: int, _: object) -> None:
+    print(f"{signal.Signals(number).name} came when no test wanted it", file=sys.__stderr__)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -125,8 +137,15 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """What answers in place of the system's resolver."""
     made = Names()
     monkeypatch.setattr(socket, "getaddrinfo", made.getaddrinfo)
+    before = _lookups()
     yield made
     made.go.set()
+    # Those that hang count against the next ones of their name.
+    wait_until(lambda: _lookups() <= before, "the end of the look-ups")
+
+
+def _lookups() -> int:
+    return sum(each.name == "brigantine-lookup" for each in threading.enumerate())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import zmq
 from dialects import MDP01, MDP02, PPP, TalkRig, answer, asks
-from harness import Peers, wait_until
+from harness import PATIENCE, Peers, wait_until
 from mdp_doubles import EMPTY, WORKER_02, mdp_broker
 from models import BACKEND, FRONTEND, Call
 from relay import Relay
@@ -252,9 +252,12 @@ class FixedWorker:
         self.socket = peers.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.ROUTING_ID, V)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 1)
+        self.connections = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self.socket.connect(relay.endpoint)
         self.socket.send_multipart([WORKER_02, b"\x01", SERVICE])
         wait_until(lambda: broker.stats()["workers"] == 1)
+        assert self.connections.poll(PATIENCE * 1000)
+        self.connections.recv_multipart()
 
     def take(self) -> bytes:
         while True:
@@ -269,12 +272,17 @@ class FixedWorker:
         lost = self.broker.stats()["workers_lost"]
         self.relay.cut()
         wait_until(lambda: self.broker.stats()["workers_lost"] > lost)
+        # What is said before the worker has noticed, too, would go into the old connection.
+        assert self.connections.poll(PATIENCE * 1000)
+        self.connections.recv_multipart()
 
 
 @pytest.fixture
 def worker(peers: Peers, running: MajordomoBroker) -> Iterator[FixedWorker]:
     with Relay(running.backend) as relay:
-        yield FixedWorker(peers, running, relay)
+        made = FixedWorker(peers, running, relay)
+        yield made
+        made.socket.disable_monitor()
 
 
 @pytest.mark.parametrize("parts", [0, 2])

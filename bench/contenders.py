@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 
 from . import servers
 from .machine import Others, nats_server
-from .processes import CONTENDER_CPU, LOAD_CPU, Contender, pinned
+from .processes import CONTENDER_CPU, LOAD_CPU, PROXIED, Contender, pinned
 
 #: Seconds that a load may take beyond what it was told to.
 PATIENCE = 60.0
@@ -81,7 +82,8 @@ def measure(entry: Entry, shape: Shape, duration: float) -> dict[str, float]:
     """
     others = Others()
     ways = {"nats": _nats, "server": _server}
-    found = ways.get(entry.kind, _ours)(entry, shape, duration)
+    way = _one_way if entry.pattern in PROXIED else ways.get(entry.kind, _ours)
+    found = way(entry, shape, duration)
     latency, broker = found["latency_ms"], found["broker_cpu"]
     bad = {name: found[name] for name in ("lost", "duplicates", "wrong", "errors") if found[name]}
     if bad and shape.rate is None:
@@ -154,20 +156,36 @@ def _in_one_process(entry: Entry, shape: Shape, duration: float) -> Any:
 
 
 def _server(entry: Entry, shape: Shape, duration: float) -> Any:
-    """A server with sessions, of ours or by hand, under a load of its own."""
-    given = [
+    """A server with sessions, of ours or by hand, under DEALER clients."""
+    with servers.running(entry.pattern) as (pid, frontend):
+        return _zmtp("dealer", pid, [frontend], shape, duration)
+
+
+def _one_way(entry: Entry, shape: Shape, duration: float) -> Any:
+    """A device, or a blind proxy, between those who publish or push and those who subscribe or pull."""
+    senders = "pub" if entry.pattern == "forwarder" else "push"
+    kind = "core" if entry.kind == "other" else entry.kind
+    with Contender(kind, pattern=entry.pattern, source=entry.source) as made:
+        return _zmtp(senders, made.pid, [made.frontend, made.backend], shape, duration)
+
+
+def _zmtp(kind: str, pid: int, endpoints: list[str], shape: Shape, duration: float) -> Any:
+    """The load of ZMTP peers."""
+    ends = [
         word
-        for name in ("clients", "window", "size")
-        for word in (f"--{name}", str(getattr(shape, name)))
+        for name, endpoint in zip(("--port", "--backend"), endpoints, strict=False)
+        for word in (name, endpoint.rpartition(":")[2])
     ]
-    return servers.measure(entry.pattern, given, duration)
+    command = [compiled_load("zmtp_load"), "--kind", kind, *ends, "--broker-pid", str(pid),
+               "--duration", str(duration)]  # fmt: skip
+    return _run([*command, *shape.arguments(), *_pin()], duration)
 
 
 def _nats(_: Entry, shape: Shape, duration: float) -> Any:
     """nats-server, under a load of the same shape that speaks its protocol."""
     if shape.transport != "tcp":
         raise Missing(f"nats-server has no {shape.transport}")
-    server, load = _nats_server(), nats_load()
+    server, load = _nats_server(), compiled_load("nats_load")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         with pinned(CONTENDER_CPU):
             process = subprocess.Popen(
@@ -202,22 +220,24 @@ def _nats_server() -> str:
 
 
 @functools.cache
-def nats_load() -> str:
-    """The load for nats-server, compiled now; its folder goes with this process."""
+def compiled_load(name: str) -> str:
+    """A load in C++ of this folder, compiled now; what is compiled goes with this process."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
-        raise Missing("no C++ compiler (c++) for the load of nats-server")
-    global _folder
-    _folder = tempfile.TemporaryDirectory(prefix="bench-")
-    program = f"{_folder.name}/nats_load"
-    command = [compiler, "-std=c++17", "-O2", "-o", program, str(HERE / "nats_load.cpp")]
+        raise Missing(f"no C++ compiler (c++) for {name}.cpp")
+    program = f"{_folder()}/{name}"
+    command = [compiler, "-std=c++17", "-O2", "-o", program, str(HERE / f"{name}.cpp")]
     made = subprocess.run(command, capture_output=True, text=True)
     if made.returncode:
-        raise Missing(f"the load of nats-server does not compile:\n{made.stderr}")
+        raise Missing(f"{name}.cpp does not compile:\n{made.stderr}")
     return program
 
 
-_folder: tempfile.TemporaryDirectory[str] | None = None
+@functools.cache
+def _folder() -> str:
+    made = tempfile.mkdtemp(prefix="bench-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 def _pin() -> list[str]:

@@ -45,7 +45,7 @@ public:
 
 private:
     void turn(int64_t until);
-    void take(Connection &c, const Message &m);
+    void take(NatsConnection &c, const Message &m);
     void answered(uint32_t client, const Message &m);
     void pump(uint32_t client, int64_t now);
     int64_t intended(const Client &c, uint32_t index) const {
@@ -54,7 +54,7 @@ private:
 
     const Options &o;
     int epoll = -1;
-    std::vector<Connection> connections;  // the workers, then the clients
+    std::vector<NatsConnection> connections;  // the workers, then the clients
     std::vector<Client> clients;
     std::vector<uint64_t> served;
     std::string fill, body;
@@ -76,7 +76,7 @@ void Run::connect_all() {
     for (size_t i = 0; i < fill.size(); i++) fill[i] = static_cast<char>(0x21 + i % 94);
     body = fill;
     for (uint32_t i = 0; i < connections.size(); i++) {
-        Connection &c = connections[i];
+        NatsConnection &c = connections[i];
         c.index = i;
         c.open(o.port);
         c.out = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"c++\",\"version\":\"1\"}\r\n";
@@ -116,7 +116,7 @@ void Run::turn(int64_t until) {
     }
     int count = epoll_wait(epoll, events, EVENTS, 0);
     for (int e = 0; e < count; e++) {
-        Connection &c = connections[events[e].data.u32];
+        NatsConnection &c = connections[events[e].data.u32];
         if (events[e].events & ~static_cast<uint32_t>(EPOLLOUT)) {
             if (!c.read_some()) fail("a connection was closed by the server");
             Message m;
@@ -127,7 +127,7 @@ void Run::turn(int64_t until) {
     }
 }
 
-void Run::take(Connection &c, const Message &m) {
+void Run::take(NatsConnection &c, const Message &m) {
     switch (m.kind) {
     case Message::PING: c.out += "PONG\r\n"; break;
     case Message::PONG: ready++; break;
@@ -170,7 +170,7 @@ void Run::answered(uint32_t index, const Message &m) {
 // Send what a client is to send, as far as its window allows.
 void Run::pump(uint32_t index, int64_t now) {
     Client &client = clients[index];
-    Connection &c = connections[o.workers + index];
+    NatsConnection &c = connections[o.workers + index];
     while (sending && !client.free.empty() && (!o.requests || sent < o.requests)) {
         int64_t when = now;
         if (o.rate > 0) {

@@ -28,8 +28,10 @@ TASKS = "/proc/{pid}/task"
 CONTENDER_CPU, LOAD_CPU = 0, 1
 #: Seconds that a contender may take to start, and to end.
 PATIENCE = 30.0
-#: Brokers, and a device.
-PATTERNS = ("lru", "ppp", "mdp", "queue")
+#: Brokers, and devices.
+PATTERNS = ("lru", "ppp", "mdp", "queue", "forwarder", "streamer")
+#: What a blind proxy is made of, that does as a device.
+PROXIED = {"forwarder": (zmq.XSUB, zmq.XPUB), "streamer": (zmq.PULL, zmq.PUSH)}
 TRANSPORTS = ("tcp", "ipc")
 
 
@@ -145,9 +147,12 @@ class Contender:
             raise
 
 
-def run_proxy(context: zmq.Context[zmq.Socket[bytes]], ends: tuple[str, str]) -> tuple[str, str]:
-    """``zmq_proxy`` of a ROUTER and a DEALER in a thread that ends with its context; real endpoints."""
-    front, back = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+def run_proxy(
+    context: zmq.Context[zmq.Socket[bytes]], ends: tuple[str, str], pattern: str = "queue"
+) -> tuple[str, str]:
+    """``zmq_proxy`` of two sockets in a thread that ends with its context; real endpoints."""
+    kinds = PROXIED.get(pattern, (zmq.ROUTER, zmq.DEALER))
+    front, back = (context.socket(kind) for kind in kinds)
     for socket, end in zip((front, back), ends, strict=True):
         socket.linger = 0
         socket.bind(end)
@@ -163,9 +168,9 @@ def run_proxy(context: zmq.Context[zmq.Socket[bytes]], ends: tuple[str, str]) ->
     return real[0], real[1]
 
 
-def _serve_proxy(ends: tuple[str, str]) -> None:
+def _serve_proxy(ends: tuple[str, str], pattern: str) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    print(*run_proxy(context, ends), flush=True)
+    print(*run_proxy(context, ends, pattern), flush=True)
     sys.stdin.read()
     context.term()
 
@@ -187,10 +192,15 @@ def _serve_broker(
             print(*(f"{name}={value}" for name, value in broker.stats().items()), flush=True)
 
 
-def _serve_device(kind: str, ends: tuple[str, str]) -> None:
+def _serve_device(kind: str, pattern: str, ends: tuple[str, str]) -> None:
     import brigantine
 
-    with brigantine.QueueDevice(*ends, impl=kind) as device:
+    cls = {
+        "queue": brigantine.QueueDevice,
+        "forwarder": brigantine.ForwarderDevice,
+        "streamer": brigantine.StreamerDevice,
+    }[pattern]
+    with cls(*ends, impl=kind) as device:
         print(device.frontend, device.backend, flush=True)
         sys.stdin.read()
 
@@ -216,9 +226,9 @@ def main() -> None:
         if given.transport == "ipc":
             ends = (f"ipc://{folder}/front", f"ipc://{folder}/back")
         if given.kind == "proxy":
-            _serve_proxy(ends)
-        elif given.pattern == "queue":
-            _serve_device(given.kind, ends)
+            _serve_proxy(ends, given.pattern)
+        elif given.pattern in ("queue", *PROXIED):
+            _serve_device(given.kind, given.pattern, ends)
         else:
             _serve_broker(given.kind, given.pattern, ends, dict(given.options))
 

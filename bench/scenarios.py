@@ -163,6 +163,22 @@ def devices() -> list[Case]:
     ]
 
 
+def one_way() -> list[Case]:
+    """Messages that nobody answers: publishers and pushers through a device, beside libzmq's own proxy."""
+    subscribed = [(f"{many} subscriber{'s' * (many > 1)}", "forwarder", many) for many in (1, 16)]
+    return [
+        _case(
+            f"{pattern}-{receivers}-{size}",
+            f"A {pattern} device, 4 senders, {what}, 800 messages in flight, tcp, {name}",
+            tuple(Entry(kind, pattern) for kind in ("core", "proxy", "pure")),
+            Shape(clients=4, window=200, workers=receivers, size=size),
+        )
+        for what, pattern, receivers in (*subscribed, ("16 receivers", "streamer", 16))
+        for size, name in SIZES.items()
+        if size < 65536
+    ]
+
+
 def async_server() -> list[Case]:
     """AsyncServer beside the same server written by hand on pyzmq and on zmq.asyncio."""
     kinds = ("core threads", "threads", "core tasks", "tasks", "pure threads", "pure tasks")
@@ -188,6 +204,7 @@ SCENARIOS = {
     "scale": scale,
     "open-loop": open_loop,
     "devices": devices,
+    "one-way": one_way,
     "async-server": async_server,
 }
 
@@ -197,6 +214,18 @@ QUICK = [
     _case("quick-capacity", "Capacity 16, 4 workers", (MDP, PPP), _full(4)),
     _case("quick-inproc", "inproc, 4 workers", (MDP, PROXY), replace(_full(4), transport="inproc")),
     _case("quick-device", "A queue device, 4 workers", (QUEUE, PROXY), _one_each(4)),
+    _case(
+        "quick-forwarder",
+        "A forwarder device",
+        (Entry("core", "forwarder"), Entry("proxy", "forwarder")),
+        Shape(clients=1, window=16, workers=2),
+    ),
+    _case(
+        "quick-streamer",
+        "A streamer device",
+        (Entry("core", "streamer"),),
+        Shape(clients=1, window=16, workers=2),
+    ),
     _case(
         "quick-server",
         "A server with sessions",

@@ -51,7 +51,7 @@ def targets(results: Results) -> list[Target]:
         case: {label: medians(runs) for label, runs in labels.items() if runs}
         for case, labels in results.items()
     }
-    made = (_one_in_flight, _capacity, _scale, _open_loop, _async_server)
+    made = (_one_in_flight, _capacity, _scale, _open_loop, _one_way, _async_server)
     return [target for make in made for target in make(middle)]
 
 
@@ -127,6 +127,16 @@ def _open_loop(middle: Medians) -> Iterator[Target]:
                 f"highest rate with p99 below 10 ms, as a multiple of {RATE:,.0f}; {ours}",
                 highest["rate"] / RATE, 1.0, least=True, made_of=f"{highest['rate']:,.0f}/s",
             )  # fmt: skip
+
+
+def _one_way(middle: Medians) -> Iterator[Target]:
+    """A device costs no more than libzmq's proxy of the same sockets."""
+    for case in middle:
+        pattern = case.partition("-")[0]
+        if pattern in ("forwarder", "streamer"):
+            yield from _ratio(
+                middle, case, f"core {pattern}", "proxy", "cpu", 1.0, where=f"{case}: "
+            )
 
 
 def _async_server(middle: Medians) -> Iterator[Target]:

@@ -14,7 +14,7 @@ import pytest
 
 from .chart import Bar, Panel, draw
 from .compare import RATE, highest_rate
-from .contenders import Missing, nats_load
+from .contenders import Missing, compiled_load
 from .report import rewrite
 from .targets import Target, targets
 
@@ -75,7 +75,7 @@ class FakeNats:
 def load() -> Iterator[Callable[..., dict[str, int]]]:
     """Runs the load for nats-server against a fake that answers as told; its figures."""
     try:
-        program = nats_load()
+        program = compiled_load("nats_load")
     except Missing as missing:
         pytest.skip(str(missing))
 

@@ -283,6 +283,7 @@ def worker(peers: Peers, running: MajordomoBroker) -> Iterator[FixedWorker]:
         made = FixedWorker(peers, running, relay)
         yield made
         made.socket.disable_monitor()
+        made.connections.close(0)
 
 
 @pytest.mark.parametrize("parts", [0, 2])

@@ -19,6 +19,7 @@ from doubles import RawBroker
 from figures import measured, table
 from harness import Peers, wait_until
 from name_doubles import Names
+from pairwise import left_out
 
 from brigantine import LRUBroker
 from brigantine._impl import implementation
@@ -45,18 +46,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--impl", choices=IMPLEMENTATIONS, help="run the tests of one implementation only"
     )
     parser.addoption(
-        "--long", action="store_true", help="run the tests marked long, and only those"
+        "--long", action="store_true", help="run the tests that take long, and only those"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     only, long = config.getoption("--impl"), config.getoption("--long")
     kept, left = [], []
+    rest = left_out(items)
     for item in items:
         callspec = getattr(item, "callspec", None)
         impl = callspec.params.get("impl") if callspec else None
         wanted = only in (None, impl) or impl is None
-        is_long = item.get_closest_marker("long") is not None
+        is_long = item in rest or item.get_closest_marker("long") is not None
         (kept if wanted and is_long == long else left).append(item)
     items[:] = kept
     if left:

@@ -83,6 +83,7 @@ METHODS: dict[str, Callable[[LRUBroker], object]] = {
 }
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("ending", ["stop", "drain"])
 def test_a_signal_handler_may_end_the_broker_whatever_it_interrupts(

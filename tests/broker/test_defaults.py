@@ -104,6 +104,7 @@ def unreachable(how: str) -> Iterator[str]:
         yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.pairwise
 @shells
 @pytest.mark.parametrize("how", ["dead", "stopped"])
 def test_a_broker_out_of_reach_is_not_waited_for_where_there_is_another(

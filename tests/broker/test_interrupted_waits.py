@@ -100,6 +100,7 @@ def assert_stopped(handle: LoopHandle) -> None:
     assert handle.join(0.0) is True
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("what", HANDLES)
 @pytest.mark.parametrize("limit", [None, PATIENCE])
 def test_after_an_exception_in_join_it_runs_until_it_is_stopped(
@@ -113,6 +114,7 @@ def test_after_an_exception_in_join_it_runs_until_it_is_stopped(
     assert_stopped(handle)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("what", HANDLES)
 def test_the_end_of_a_with_block_stops_what_an_exception_in_join_has_left(
     impl: str, what: str
@@ -128,6 +130,7 @@ def test_the_end_of_a_with_block_stops_what_an_exception_in_join_has_left(
     assert_stopped(left[0])
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("what", BROKERS)
 @pytest.mark.parametrize("ending", ["stop", "drain"])
 def test_after_an_exception_in_drain_it_drains_until_it_is_stopped(
@@ -144,6 +147,7 @@ def test_after_an_exception_in_drain_it_drains_until_it_is_stopped(
     assert_stopped(broker)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("what", HANDLES)
 def test_after_an_exception_in_stop_the_next_one_waits_for_the_end(impl: str, what: str) -> None:
     for moment in range(30):
@@ -153,6 +157,7 @@ def test_after_an_exception_in_stop_the_next_one_waits_for_the_end(impl: str, wh
         assert_stopped(handle)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("what", BROKERS)
 @pytest.mark.parametrize("limit", [None, PATIENCE])
 def test_after_an_exception_in_a_wait_for_events_they_go_on_coming(

@@ -114,6 +114,7 @@ def test_who_hangs_up_is_no_zeromq_socket(shell: str, protocol: str) -> None:
     check(error, "hung_up", "is no ZeroMQ socket", never=("workers",))
 
 
+@pytest.mark.pairwise
 @shells
 @majordomo
 def test_a_slow_handler(impl: str, shell: str, protocol: str) -> None:
@@ -141,6 +142,7 @@ def test_a_slow_handler_or_none_at_a_broker_of_one_service(
           never=("max_message_bytes",))  # fmt: skip
 
 
+@pytest.mark.pairwise
 @shells
 @majordomo
 def test_no_worker_of_the_service(impl: str, shell: str, protocol: str) -> None:
@@ -176,6 +178,7 @@ def test_no_worker_of_the_service_at_a_broker_of_another_make(
     check(error, "unserved", "the broker has no worker for the service", "that its workers run")
 
 
+@pytest.mark.pairwise
 @shells
 @protocols
 def test_the_workers_side(

@@ -21,6 +21,7 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("program", PROGRAMS, ids=["broker", "device", "left"])
 @pytest.mark.parametrize("imports", IMPORTS, ids=["json", "zmq", "module"])
 def test_a_program_that_is_done_exits_without_a_word(impl: str, imports: str, program: str) -> None:

@@ -27,6 +27,7 @@ def ctl(run: Commands, *words: str) -> str:
     return out.decode()
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize(
     ("pattern", "front", "back"),
     [

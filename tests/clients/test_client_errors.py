@@ -198,6 +198,7 @@ def test_the_errors_are_no_replies_and_travel_between_processes(kind: type[NoRep
 # -- with our brokers -----------------------------------------------------------------------------
 
 
+@pytest.mark.pairwise
 @shells
 @pytest.mark.parametrize("protocol", ["0.1", "0.2"])
 def test_a_service_that_nobody_offers_fails_fast(impl: str, shell: str, protocol: str) -> None:

@@ -120,6 +120,7 @@ def test_large_requests_to_a_worker_that_does_not_read_are_bounded_in_bytes(
 # -- what is handed over, and to whom -------------------------------------------------------------
 
 
+@pytest.mark.pairwise
 @LARGE
 def test_a_client_that_reads_again_is_served_again(
     dialect_broker: Any, dialect: Dialect, peers: Peers, body: list[bytes]
@@ -292,6 +293,7 @@ def test_a_broker_that_stops_lets_go_of_what_nobody_took(impl: str, peers: Peers
     wait_until(lambda: broker.stats()["unsent_bytes"] == 0, "all was let go")
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_read_or_not_limits_hold_and_accounts_return_to_zero(
     dialect_broker: Any, dialect: Dialect, peers: Peers, seed: int

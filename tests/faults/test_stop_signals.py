@@ -121,6 +121,7 @@ def service(
     assert ledger_holds(broker.stats()), broker.stats()
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("signals", SIGNALS.values(), ids=SIGNALS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_is_in_hand_is_answered(
@@ -137,6 +138,7 @@ def test_what_is_in_hand_is_answered(
     assert service.command.descendants() == {}
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_second_ctrl_c_ends_all_at_once(service: Service, record: Any) -> None:
     service.signal_all(signal.SIGTERM)

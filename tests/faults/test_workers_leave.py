@@ -37,6 +37,7 @@ def answer_all_and_leave(worker: BareWorker, held: list[tuple[bytes, bytes]], by
     worker.socket.close(LINGER)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("bye", [True, False], ids=["disconnect", "close"])
 @pytest.mark.parametrize("retries", [0, 1])
 def test_the_answers_of_a_worker_that_leaves_a_stopped_broker_count(

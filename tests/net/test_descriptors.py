@@ -135,6 +135,7 @@ def rejected(control: zmq.Socket[bytes], more_than: int = 0) -> int:
     )
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("side", ["frontend", "backend"])
 @pytest.mark.parametrize("words", SIDES, ids="-".join)
 def test_without_descriptors_it_says_so_counts_answers_control_and_does_not_spin(

@@ -351,6 +351,7 @@ def workers() -> list[Any]:
     ]
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("make", workers(), ids=["lru", "ppp", "mdp"])
 def test_a_worker_says_both_types_and_the_cure_and_heals(
     peers: Peers, place: str, caplog: pytest.LogCaptureFixture, impl: str, make: Callable[..., Any]
@@ -400,6 +401,7 @@ SIDES = [
 ]
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize(("kind", "side", "own", "other"), SIDES)
 def test_a_device_says_both_types_and_heals(
     peers: Peers, place: str, caplog: pytest.LogCaptureFixture, impl: str,

@@ -137,6 +137,7 @@ DEVICES = [
 ]  # fmt: skip
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize(("device", "side", "own", "other"), DEVICES)
 def test_a_device_names_its_type_and_whom_it_takes(
     peers: Peers, caplog: pytest.LogCaptureFixture, impl: str, places: tuple[str, str],

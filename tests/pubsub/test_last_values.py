@@ -157,6 +157,7 @@ def test_both_implementations_keep_the_same_and_what_a_dict_would(
 # -- who asks ---------------------------------------------------------------------------------
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("where", ["forwarder", "publisher"])
 def test_who_comes_late_gets_the_last_message_of_each_topic_and_then_the_live_ones(
     impl: str, publisher: Maker, subscriber: Maker, shell: str, where: str

@@ -37,6 +37,7 @@ def test_ready_says_the_interval_behind_the_capacity(wire: str, peers: Peers) ->
     )
 
 
+@pytest.mark.pairwise
 @WIRES
 @pytest.mark.parametrize(("brokers", "workers"), [(SLOW, FAST), (FAST, SLOW)])
 def test_both_keep_to_the_interval_of_the_worker(

@@ -28,6 +28,7 @@ BROKERS: dict[str, Callable[..., Any]] = {
 NAMES = {"ppp": "PPP", "0.1": "MDP 0.1", "0.2": "MDP 0.2"}
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize(
     ("wire", "broker"),
     [

@@ -1,4 +1,4 @@
-"""The hot paths, core against pure, as README has them: ``python -m bench.ratios``.
+"""The hot paths, core against pure, as docs/performance.md has them: ``python -m bench.ratios``.
 
 Everything is measured in this run, and only ratios of medians are printed, with what they were made
 of.  ``--check`` exits 1 when one misses its floor, ``--quick`` is a short run that only proves that this
@@ -13,16 +13,17 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from brigantine.core import _bench as core
 from brigantine.pure import _bench as pure
 
-from .compare import README
 from .processes import pin
 from .report import rewrite, table
 
 WORKERS = 64
 BODY = 64
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 
 @dataclass
@@ -102,7 +103,9 @@ def independence(quick: bool) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.ratios", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
-    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
+    parser.add_argument(
+        "--markdown", action="store_true", help="put the tables into docs/performance.md"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a ratio misses its floor")
     options = parser.parse_args()
     pin(1)
@@ -115,8 +118,8 @@ def main() -> int:
             head, ([each.what, each.core, each.other, f"**{each.ratio:.1f}**"] for each in rows)
         )
         print(text, end="\n\n")
-        if options.readme:
-            rewrite(README, marker, text)
+        if options.markdown:
+            rewrite(PAGE, marker, text)
     missed = [each for each in paths + sizes if each.floor is not None and each.ratio < each.floor]
     for each in missed:
         print(f"missed: {each.what}: {each.ratio:.2f}, to reach {each.floor:.2f}", file=sys.stderr)

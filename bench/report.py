@@ -110,10 +110,12 @@ def summary(results: Results, titles: dict[str, str], machine: dict[str, str]) -
 
 
 def readme(results: Results, machine: dict[str, str]) -> str:
-    """What README says: the cases that a reader asks for first, medians only."""
+    """What README says: the cases that a reader asks for first, medians only, no pure Python."""
     rows = []
     for case, what in README_CASES.items():
         for label, runs in results.get(case, {}).items():
+            if label.startswith("pure"):
+                continue
             middle = medians(runs)
             rows.append([
                 what, label, f"{middle['rate']:,.0f}", f"{middle['p50']:.2f}",
@@ -121,15 +123,16 @@ def readme(results: Results, machine: dict[str, str]) -> str:
             ])  # fmt: skip
             what = ""
     head = ["", "", "requests/s", "p50 ms", "p99 ms", "broker's CPU, µs a request"]
-    return f"{line(machine)}. {_rounds(results)}\n\n" + table(head, rows, left=2) + "\n"
+    about = f"{line(machine)}. {_rounds(results, ranges=False)}"
+    return f"{about}\n\n{table(head, rows, left=2)}\n"
 
 
-def _rounds(results: Results) -> str:
+def _rounds(results: Results, *, ranges: bool = True) -> str:
     rounds = {len(runs) for labels in results.values() for runs in labels.values() if runs}
     least, most = min(rounds, default=0), max(rounds, default=0)
     many = f"{most}" if least == most else f"{least} to {most}"
     text = f"Medians of {many} round{'s' * (most > 1)} in alternation"
-    text += " (lowest-highest)." if most > 1 else "."
+    text += " (lowest-highest)." if most > 1 and ranges else "."
     others = [
         run["others"]
         for labels in results.values()

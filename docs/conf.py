@@ -16,7 +16,7 @@ version = release = __version__
 extensions = ["sphinx.ext.autodoc", "myst_parser", "tables"]
 html_theme = "alabaster"
 html_theme_options = {
-    "description": "Request-reply brokers for ZeroMQ",
+    "description": "Messaging patterns for ZeroMQ",
     "fixed_sidebar": True,
     # Code and pictures have lines of up to 100 characters.
     "page_width": "1200px",

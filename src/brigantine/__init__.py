@@ -1,6 +1,8 @@
-"""Request-reply brokers for ZeroMQ: the guide's patterns as one compiled core.
+"""Messaging patterns for ZeroMQ: request-reply brokers, servers, publish-subscribe, pipelines, devices.
 
 from brigantine import LRUBroker, LRUWorker, LazyPirateClient
+
+The classes for asyncio are in :mod:`brigantine.aio`.
 """
 
 from ._impl import implementation

@@ -244,7 +244,7 @@ def test_several_endpoints_on_one_side(start: Start, peers: Peers) -> None:
     assert {worker.recv(), worker.recv()} == {b"0", b"1"}
 
 
-# -- backpressure, and what is dropped ------------------------------------------------------------
+# -- back-pressure, and what is dropped -----------------------------------------------------------
 
 
 def processor_time() -> float:

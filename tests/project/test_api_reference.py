@@ -57,6 +57,23 @@ def test_help_tells_of_the_compiled_rooms_what_it_tells_of_the_readable_ones(nam
             assert inspect.getdoc(getattr(compiled, member)), member
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "lru", "ppp", "mdp", "threaded-server", "async-server", "balancing", "pubsub", "pipeline",
+        "pair", "devices", "envelopes",
+    ],
+)  # fmt: skip
+def test_the_page_of_a_pattern_has_a_picture_and_says_what_it_cannot_do(page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.*)$", text, re.M)
+    wanted = ["When to use it", "What it guarantees", "What it can't save"]
+    assert [section for section in sections if section in wanted] == wanted
+    use = text.partition("## When to use it\n")[2].partition("\n## ")[0]
+    assert re.search(r"^When not to use (it|them):$", use, re.M)
+    assert re.search("───▶|──▶", text), "a picture"
+
+
 @pytest.mark.parametrize("page", ["lru", "ppp", "mdp"])
 def test_the_page_of_a_protocol_has_what_a_reader_looks_for(page: str) -> None:
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")

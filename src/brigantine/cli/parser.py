@@ -70,7 +70,7 @@ def build_parser() -> Parser:
     """The parser of the whole command line.  Parsed arguments have ``run`` and ``parser``."""
     parser = Parser(
         prog="brigantine",
-        description="Request-reply brokers for ZeroMQ, with workers and clients.",
+        description="Messaging patterns for ZeroMQ: brokers, workers, clients, devices, publish-subscribe.",
     )
     parser.add_argument("--version", action="version", version=f"brigantine {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -36,7 +36,7 @@ COMPACT_AFTER = 1024
 MAX_SECONDS = 4e9
 #: Different heartbeat intervals that workers may announce at once, the broker's own included; who
 #: announces one more is held to the next shorter of them.
-MAX_PACES = 64
+MAX_LANES = 64
 #: More requests than this at one worker are taken for a mistake.
 MAX_CAPACITY = 65535
 #: Least and greatest heartbeat interval that a worker may announce, in milliseconds.

@@ -47,15 +47,9 @@ class Device(LoopHandle, TakesOptions):
     - ``frontend``, ``backend``: one or several endpoints each.  Each is bound, or connected to if it begins
       with ``>`` (``@`` means bind): a bridge between two networks connects on one side.
     - ``impl``, ``context``, ``control``: as for a :class:`~brigantine.broker.Broker`.
-    - ``high_water_mark``: how many messages libzmq holds for one peer in each direction.
-    - ``max_message_bytes``: the largest frame; the connection of a peer that sends a larger one is closed.
-    - ``io_threads``: I/O threads of the device's own context.
-    - ``peer_bytes``: only for a queue: the memory that replies for one client may hold until its system has
-      taken them (64 MiB).
-    - ``last_values``, ``last_values_bytes``: only for a forwarder: for how many topics the last message
-      is kept for late subscribers that ask (docs/pubsub.md), and in how much memory (64 MiB).  By
-      default none is.
-    - ``config``: a :class:`~brigantine.DeviceConfig`, instead of single options.
+    - ``capture``: one or several endpoints for copies of all that passes, as a PUB socket, or as a PUSH
+      socket with ``capture_as="push"`` (docs/devices.md).
+    - ``options``: the fields of :class:`~brigantine.DeviceConfig`.
 
     It runs from construction until :meth:`stop`, or the end of a ``with`` block.  Any thread may call every
     method, and a signal handler may call :meth:`stats` and :meth:`stop`.

@@ -1,4 +1,4 @@
-"""The loop of a device: frames from one side to the other, with backpressure, counters and pause."""
+"""The loop of a device: frames from one side to the other, with back-pressure, counters and pause."""
 
 import threading
 

@@ -3,9 +3,9 @@
 from .chain cimport NIL, chain_append, chain_has, chain_init, chain_off, chain_remove
 from .expiry cimport nanoseconds
 
-from ...config.limits import MAX_PACES as _MAX_PACES
+from ...config.limits import MAX_LANES as _MAX_LANES
 
-cdef size_t MAX_PACES = _MAX_PACES
+cdef size_t MAX_LANES = _MAX_LANES
 
 
 cdef class IntervalDeadlines:
@@ -55,7 +55,7 @@ cdef class IntervalDeadlines:
         if empty != NIL:
             self.lanes[empty].timeout = timeout
             return empty
-        if self.lanes.size() < MAX_PACES:
+        if self.lanes.size() < MAX_LANES:
             return self.add_lane(timeout)
         # The next shorter distance: in time for a waiting peer, if a little early.
         return least if below == NIL else below

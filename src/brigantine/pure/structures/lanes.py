@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from ...config.limits import MAX_PACES
+from ...config.limits import MAX_LANES
 from .expiry import ExpiryQueue
 
 __all__ = ["IntervalDeadlines"]
@@ -55,7 +55,7 @@ class IntervalDeadlines(Generic[Key]):
             if lane not in used:
                 self._lanes[at] = _Lane(timeout)
                 return self._lanes[at]
-        if len(self._lanes) < MAX_PACES:
+        if len(self._lanes) < MAX_LANES:
             self._lanes.append(_Lane(timeout))
             return self._lanes[-1]
         # In time for whoever waits, if a little early.

@@ -41,8 +41,8 @@ def run_timers(board: Board, now: float) -> None:
         notice_silence(board, connection)
     for key in board.heartbeat_deadlines.sweep(now):
         heartbeat(board, board.workers[key], now)
-    while (parked := board.blocked.next()) is not None:
-        set_free(board, board.workers[parked])
+    while (blocked := board.blocked.next()) is not None:
+        set_free(board, board.workers[blocked])
     tell_again(board, now)
     dispatch_all(board, now)
 

@@ -1,4 +1,4 @@
-"""What the documentation's tables say of options, counters, pairs, commands and programs."""
+"""What the documentation's tables say of options, commands and programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from brigantine.cli.parser import build_parser
 from brigantine.examples.__main__ import names
-from brigantine.pairs import EITHER, TYPES, Verdict, check
 
 TREE = Path(__file__).parents[2]
 DOCS = TREE / "docs"
@@ -37,38 +36,6 @@ def test_sizes_have_units_and_counts_have_none(tables: ModuleType) -> None:
 
 def test_a_page_that_is_named_as_a_file_becomes_a_link(tables: ModuleType) -> None:
     assert tables.linked("see docs/mdp.md.") == "see :doc:`mdp </mdp>`."
-
-
-def cell(verdict: Verdict) -> str:
-    """What a type does towards another, as the table of all pairs has it."""
-    if not verdict or verdict.binds == EITHER:
-        return verdict.binds or " "
-    return "binds" if verdict.binds == verdict.socket_type else "connects"
-
-
-def row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def pairs_of_one_pattern() -> list[Verdict]:
-    """Each pair once, in the order of the types."""
-    return [check(one, other) for at, one in enumerate(TYPES) for other in TYPES[at:]]
-
-
-def test_the_page_of_pairs_says_what_check_says() -> None:
-    page = (DOCS / "pairs.md").read_text(encoding="utf-8").splitlines()
-    wanted = [row("", *TYPES), "|---" * (len(TYPES) + 1) + "|"]
-    wanted += [row(f"**{one}**", *(cell(check(one, other)) for other in TYPES)) for one in TYPES]
-    for verdict in pairs_of_one_pattern():
-        pair = f"{verdict.socket_type} to {verdict.peer_type}"
-        instead = ", ".join(" to ".join(each) for each in verdict.instead)
-        if verdict:
-            who = "either side" if verdict.binds == EITHER else verdict.binds
-            wanted.append(row(pair, who, verdict.reason))
-        elif "different patterns" not in verdict.reason:
-            wanted.append(row(pair, verdict.reason, instead))
-    assert [line for line in wanted if line not in page] == []
-    assert sum(line.startswith("| ") for line in page) - 2 == len(wanted) - 1, "no other rows"
 
 
 def test_every_command_is_on_the_page_of_the_command_line() -> None:

@@ -105,5 +105,5 @@ cdef class Board:
     cdef NoticeGate notices             # what a person is told
     cdef bint draining
     cdef bint sending_off               # the sockets can't be used any more
-    cdef Frames head                    # owned: what stands in front of what is being sent
+    cdef Frames head                    # owned: the frames before the body that is being sent
     cdef Frames scratch                 # owned: body copies of a request that may be sent again

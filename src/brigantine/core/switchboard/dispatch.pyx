@@ -119,7 +119,7 @@ cdef int dispatch(Board board, int slot, int64_t now) except -2 nogil:
         if sent == OK:
             break
         if sent == GONE:
-            leave(board, index)  # it may have answered what it has in hand
+            leave(board, index)  # it may have answered what it holds
         else:
             board.count[WORKER_FULL if sent == FULL else WORKER_BEHIND] += 1
             board.workers[index].burst = False
@@ -181,7 +181,7 @@ cdef inline bint may_keep(Board board, const Request *request) noexcept nogil:
 
 
 cdef int send_to_worker(Board board, int slot, int worker) except -1 nogil:
-    """Hand a request to the outbox, behind its head.  Returns what became of it."""
+    """Hand a request to the outbox, after its head.  Returns what became of it."""
     cdef char token[TICKET_SIZE]
     cdef const string *name = &board.identities.names[worker]
     cdef Request *request = &board.requests[slot]

@@ -16,7 +16,7 @@ cdef struct Service:
     Chain free         # workers that could take a request now, least recently used at the head
     Chain queue        # slots of the waiting requests, next one at the head
     int workers        # registered workers
-    int unoccupied     # those of them that have nothing in hand
+    int unoccupied     # those of them that hold nothing
     int in_hand        # places taken at all of them
     int users          # registered workers and requests that have not ended: it stays while there are
     int64_t bytes      # charged to what is in `queue`
@@ -34,7 +34,7 @@ cdef struct Worker:
     int side           # the side that it is at: a worker is what has an identity on a side
     int occupied       # places taken: live requests, and those that expired while it was at work
     bint stopping      # it has said that it is leaving: it gets nothing more
-    bint burst         # it stands at the head of `free` for more than one request
+    bint burst         # it is at the head of `free` for more than one request
     int live           # requests of this conversation that have not ended
     # Times of the loop: when it said READY, when it was last heard of, and the longest between two words
     int64_t joined_at
@@ -47,7 +47,7 @@ cdef struct Worker:
 cdef struct Request:
     Frames frames      # owned: address stack and what belongs to it, and the body until it is sent
     Frames partial     # owned: what came as PARTIAL for a client that can take one reply only
-    int head           # frames before the body: they stand in front of the reply, too
+    int head           # frames before the body: they precede the reply, too
     int protocol       # the client's, as its dialect
     int dialect
     int service        # index

@@ -53,14 +53,14 @@ def mark_dirty(board: Board, service: Service) -> None:
 
 
 def take_place(worker: Worker) -> None:
-    """A worker has one more in hand."""
+    """A worker holds one more."""
     worker.service.unoccupied -= not worker.occupied
     worker.occupied += 1
     worker.service.in_hand += 1
 
 
 def give_places(worker: Worker, places: int) -> None:
-    """A worker has so many less in hand."""
+    """A worker holds this many less."""
     worker.service.unoccupied += worker.occupied == places > 0
     worker.occupied -= places
     worker.service.in_hand -= places

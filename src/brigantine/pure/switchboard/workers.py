@@ -96,7 +96,7 @@ def register(
         board.heartbeat_deadlines.refresh(worker.key, now)
     set_free(board, worker)
     if worker.protocol != REQ and is_ours(identity):
-        heartbeat(board, worker, now)  # one of ours waits to be told that it is registered
+        heartbeat(board, worker, now)  # one of our workers waits to be told that it is registered
 
 
 def _take_connection(board: Board, connection: int) -> bool:
@@ -151,13 +151,13 @@ def heartbeat(board: Board, worker: Worker, now: float) -> None:
 
 
 def send_disconnect(board: Board, identity: bytes, protocol: int, dialect: int) -> None:
-    """DISCONNECT for who speaks MDP, known or not."""
+    """DISCONNECT for a peer that speaks MDP, known or not."""
     board.count["disconnects"] += 1
     board.outbox(board.side, codec.disconnect_head(identity, protocol, dialect))
 
 
 def let_go(board: Board, worker: Worker, now: float) -> None:
-    """A worker of ours stops: it gets nothing more, and learns when all that was on its way has come."""
+    """One of our workers stops: it gets nothing more, and is told when all has come."""
     worker.stopping = True
     worker.service.free.remove(worker.key)
     board.blocked.remove(worker.key)

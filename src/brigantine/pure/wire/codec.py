@@ -88,7 +88,7 @@ def is_worker(frames: Sequence[bytes]) -> bool:
 def request_head(
     identity: bytes, ticket: bytes, protocol: int, dialect: int = STRICT
 ) -> list[bytes]:
-    """What stands in front of a request's body."""
+    """The frames before the body of a request."""
     if protocol == REQ:
         return head_req(identity, ticket)
     if protocol == PPP:
@@ -97,7 +97,7 @@ def request_head(
 
 
 def _lead(frames: list[bytes], dialect: int) -> list[bytes]:
-    """With an empty frame behind the routing id, where the dialect has it."""
+    """With an empty frame after the routing id, where the dialect has it."""
     return [frames[0], EMPTY, *frames[1:]] if dialect == LED else frames
 
 

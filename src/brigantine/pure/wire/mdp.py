@@ -51,7 +51,7 @@ def parse_led_client(frames: Sequence[bytes], delimiter: int) -> Command | None:
     )  # fmt: skip
 
 
-#: REQUEST as it stands behind an empty frame and the header: as the RFC has it, and as workers get it.
+#: REQUEST as it is after an empty frame and the header: as the RFC has it, and as workers get it.
 _LED_REQUESTS = {mdp.CLIENT_REQUEST: LED, mdp.REQUEST: SHIFTED}
 
 
@@ -97,7 +97,7 @@ _WORKER_SAYS = {
 
 
 def head_mdp(identity: bytes, ticket: bytes, protocol: int) -> list[bytes]:
-    """What stands in front of a request's body."""
+    """The frames before the body of a request."""
     if protocol == MDP01:
         return [identity, EMPTY, mdp.WORKER_01, mdp.REQUEST, ticket, EMPTY]
     return [identity, mdp.WORKER_02, mdp.REQUEST, ticket, EMPTY]

@@ -49,7 +49,7 @@ def parse_ppp_worker(frames: Sequence[bytes]) -> Command:
 
 
 def head_ppp(identity: bytes, ticket: bytes) -> list[bytes]:
-    """What stands in front of a request's body."""
+    """The frames before the body of a request."""
     return [identity, ticket, EMPTY]
 
 

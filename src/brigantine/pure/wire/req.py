@@ -10,7 +10,7 @@ from .messages import REQ, Command, Says
 
 __all__ = ["head_req", "leaving_req", "parse_req_client", "parse_req_worker"]
 
-#: A client behind more hops than allowed, and anything that is no message of the protocol.
+#: A client through more hops than allowed, and anything that is no message of the protocol.
 DEEP = Command(Says.TOO_DEEP)
 MALFORMED = Command(Says.MALFORMED)
 #: No message of the protocol, but it has a frame where a reply has its ticket.
@@ -44,7 +44,7 @@ def parse_req_worker(frames: Sequence[bytes]) -> Command:
 
 
 def head_req(identity: bytes, ticket: bytes) -> list[bytes]:
-    """What stands in front of a request's body."""
+    """The frames before the body of a request."""
     return [identity, EMPTY, ticket, EMPTY]
 
 

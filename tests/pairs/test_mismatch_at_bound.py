@@ -13,6 +13,7 @@ import pytest
 import zmq
 from figures import measured
 from harness import Peers, wait_until
+from zmtp import RawPeer, opening
 
 import brigantine
 from brigantine import (
@@ -40,27 +41,39 @@ def _nothing_known() -> Iterator[None]:
     mismatch._after_fork()
 
 
-@pytest.fixture(params=["tcp", "ipc"])
-def places(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    """Two endpoints to bind."""
-    return (TCP, TCP) if request.param == "tcp" else (f"ipc://{tmp_path}/a", f"ipc://{tmp_path}/b")
+@pytest.fixture(autouse=True)
+def _levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
 
 
 def told(caplog: pytest.LogCaptureFixture, log: str, words: str) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == log and words in r.getMessage()]
 
 
-def meets(peers: Peers, kind: str, endpoint: str, is_told: Callable[[], Any]) -> Any:
-    """Such sockets come until one is told of: where they are the first to notice, nothing is to be seen."""
-    last = [0.0]
+def comes(kind: str, endpoint: str) -> None:
+    """A socket of that type comes, says so, and stays until it is turned away.
+
+    By hand: of two of libzmq either may be the first to notice.  Where it is the one that has come, it is
+    gone before its type was read, and nothing is to be seen.
+    """
+    with RawPeer(endpoint, shake_hands=False) as made:
+        made.send_bytes(opening(kind.encode()))
+        assert made.hung_up()
+
+
+def meets(peers: Peers, kind: str, endpoint: str, is_told: Callable[[], Any]) -> None:
+    """Sockets of libzmq come, one after the other, until one is told of."""
+    last, came = 0.0, peers.socket(getattr(zmq, kind))
 
     def come() -> Any:
-        if time.monotonic() - last[0] > AGAIN:
-            last[0] = time.monotonic()
-            peers.socket(getattr(zmq, kind), endpoint)
+        nonlocal last, came
+        if time.monotonic() - last > AGAIN:
+            last = time.monotonic()
+            came.close(0)
+            came = peers.socket(getattr(zmq, kind), endpoint)
         return is_told()
 
-    return wait_until(come, f"{kind} at {endpoint} is told of")
+    wait_until(come, f"{kind} at {endpoint} is told of")
 
 
 def hang_up(endpoint: str, words: bytes) -> None:
@@ -82,35 +95,42 @@ def shaken_hands(peers: Peers, kind: int, endpoint: str) -> None:
     made.close(0)
 
 
-@pytest.mark.parametrize("side", SIDES, ids=lambda side: side.decode())
+def is_named(caplog: pytest.LogCaptureFixture, side: bytes, kind: str, broker: LRUBroker) -> None:
+    """A socket of that type comes to a side, and is told of."""
+    endpoint = broker.frontend if side == SIDES[0] else broker.backend
+    comes(kind, endpoint)
+    words = f"a connection to the {side.decode()}' endpoint ({endpoint}) has ended in its handshake"
+    [line] = wait_until(lambda: told(caplog, "brigantine.broker", words), f"{kind} is told of")
+    assert "A ROUTER is bound there, and takes REQ, DEALER and ROUTER" in line
+
+
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_broker_names_its_type_and_whom_it_takes(
-    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str, places: tuple[str, str],
-    kind: str, side: bytes,
-) -> None:  # fmt: skip
-    with LRUBroker(*places, impl=impl) as broker:
-        endpoint = broker.frontend if side == SIDES[0] else broker.backend
-        peers.socket(getattr(zmq, kind), endpoint)
-        words = (
-            f"a connection to the {side.decode()}' endpoint ({endpoint}) has ended in its handshake"
-        )
-        [line] = meets(peers, kind, endpoint, lambda: told(caplog, "brigantine.broker", words))
-        assert "A ROUTER is bound there, and takes REQ, DEALER and ROUTER" in line
-        # Once, and whoever fits is served.
-        peers.socket(getattr(zmq, kind), endpoint)
+    caplog: pytest.LogCaptureFixture, impl: str, kind: str
+) -> None:
+    with LRUBroker(TCP, TCP, impl=impl) as broker:
+        for side in SIDES:
+            is_named(caplog, side, kind, broker)
+
+
+def test_it_names_them_over_ipc_once_and_serves_who_fits(
+    caplog: pytest.LogCaptureFixture, impl: str, tmp_path: Path
+) -> None:
+    with LRUBroker(f"ipc://{tmp_path}/a", f"ipc://{tmp_path}/b", impl=impl) as broker:
+        for side in (*SIDES, *SIDES):
+            is_named(caplog, side, "PUB", broker)
         with (
             brigantine.LRUWorker(broker.backend, bytes.upper),
             brigantine.LazyPirateClient(broker.frontend) as client,
         ):
             assert client.request(b"x") == b"X"
-    assert len(told(caplog, "brigantine.broker", words)) == 1
+    assert len(told(caplog, "brigantine.broker", "has ended in its handshake")) == len(SIDES)
 
 
-def test_one_socket_for_both_sides_says_so_too(
-    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str
-) -> None:
+def test_one_socket_for_both_sides_says_so_too(caplog: pytest.LogCaptureFixture, impl: str) -> None:
     with MajordomoBroker(TCP, impl=impl) as broker:
-        meets(peers, "PULL", broker.frontend, lambda: told(caplog, "brigantine.broker", "not fit"))
+        comes("PULL", broker.frontend)
+        wait_until(lambda: told(caplog, "brigantine.broker", "not fit"), "it is told of")
 
 
 def test_a_plain_connection_and_one_that_fits_are_not_taken_for_it(
@@ -126,7 +146,8 @@ def test_a_plain_connection_and_one_that_fits_are_not_taken_for_it(
         # All that was there is known, when the end of the last one is.
         clients = "clients' endpoint ("
         assert not told(caplog, "brigantine.broker", clients)
-        meets(peers, "PUB", broker.frontend, lambda: told(caplog, "brigantine.broker", clients))
+        comes("PUB", broker.frontend)
+        wait_until(lambda: told(caplog, "brigantine.broker", clients), "it is told of")
         assert not told(caplog, "brigantine.broker", "workers' endpoint (")
 
 
@@ -140,26 +161,25 @@ DEVICES = [
 @pytest.mark.pairwise
 @pytest.mark.parametrize(("device", "side", "own", "other"), DEVICES)
 def test_a_device_names_its_type_and_whom_it_takes(
-    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str, places: tuple[str, str],
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str,
     device: Any, side: int, own: str, other: str,
 ) -> None:  # fmt: skip
-    with device(*places, impl=impl) as made:
+    with device(TCP, TCP, impl=impl) as made:
         endpoint = (made.frontend, made.backend)[side]
+        comes(other, endpoint)
         words = f"the {own} that is bound there takes {', '.join(partners(own))}"
-        [line] = meets(peers, other, endpoint, lambda: told(caplog, "brigantine.pairs", words))
+        [line] = wait_until(lambda: told(caplog, "brigantine.pairs", words), "it is told of")
         assert endpoint in line
-        if endpoint.startswith("tcp"):
-            hang_up(endpoint, b"GET / HTTP/1.1\r\n\r\n")
+        hang_up(endpoint, b"GET / HTTP/1.1\r\n\r\n")
         shaken_hands(peers, getattr(zmq, partners(own)[0]), endpoint)
-    assert len(told(caplog, "brigantine.pairs", "that is bound there takes")) == 1
+    assert len(told(caplog, "brigantine.pairs", SAID)) == 1
 
 
-def test_a_publisher_names_its_type_and_whom_it_takes(
-    peers: Peers, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_publisher_names_its_type_and_whom_it_takes(caplog: pytest.LogCaptureFixture) -> None:
     with Publisher(TCP, name="p") as publisher:
+        comes("PULL", publisher.endpoint)
         words = "that is bound there takes SUB, XSUB"
-        meets(peers, "PULL", publisher.endpoint, lambda: told(caplog, "brigantine.pairs", words))
+        wait_until(lambda: told(caplog, "brigantine.pairs", words), "it is told of")
 
 
 @pytest.mark.long
@@ -194,8 +214,3 @@ def test_no_wrong_pair_is_silent_where_ours_is_bound(
         ("58", impl, "wrong pairs at bound sockets", {"pairs": asked, "silent": len(silent)})
     )
     assert silent == []
-
-
-@pytest.fixture(autouse=True)
-def _levels(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)

@@ -27,10 +27,10 @@ __all__ = ["BalancingClient"]
 class BalancingClient(ClientBase):
     """A client that spreads requests over services (REP or ROUTER sockets, or brokers) by itself.
 
-    ``services`` is an endpoint or several.  A request goes to the service that is well and has the fewest
-    of this client's requests in hand, in turn where several have as few.  Each request has a socket for
-    one endpoint, so nothing is queued for a service that is not there.  A service that did not answer is
-    skipped, watched from outside, and taken back when it is there again, as brokers of a
+    ``services`` is an endpoint or several.  A request goes to the healthy service with the fewest
+    unanswered requests of this client; services with equally few take turns.  Each request has a socket
+    for one endpoint, so nothing is queued for a service that is not there.  A service that did not answer
+    is skipped, watched from outside, and used again when it is back, as brokers of a
     :class:`~brigantine.LazyPirateClient` are; the request goes to another one, ``retries`` times (by
     default until each was asked once).  Services are added and removed while it is in use::
 
@@ -39,8 +39,8 @@ class BalancingClient(ClientBase):
             client.add("tcp://10.0.0.3:5555")
             client.remove("tcp://10.0.0.1:5555")
 
-    One client serves any number of threads at once.  A
-    try that got no reply may still have been carried out: make requests that can safely run twice.
+    One client serves any number of threads at once.  A try that got no reply may still have been carried
+    out: make requests that can safely run twice.
 
     Raises :class:`~brigantine.errors.ConfigError` for an endpoint or number that can't work.
     Source: ZeroMQ guide, chapter 3 "The Request-Reply Combinations", chapter 2 "Request Distribution".
@@ -89,7 +89,7 @@ class BalancingClient(ClientBase):
     def remove(self, endpoint: str) -> None:
         """Send that service no more requests.
 
-        Those that it has in hand run on: its reply counts, and without one they go to another service.
+        Requests that it holds continue: its reply counts, and without one they go to another service.
         Raises :class:`~brigantine.errors.ConfigError` for an endpoint that is not asked.
         """
         pool = self._pool()

@@ -40,18 +40,12 @@ class MajordomoClient(ClientBase):
       a request (docs/clients.md).
     - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need; by default the client
       has its own.
-    - ``timeout``: seconds of one try.  It should outlast the work and the wait for a worker: after it the
-      request is sent again, and may be carried out twice (docs/timeouts.md).  With several brokers it
-      should be no more than their ``heartbeat_interval * liveness``.
-    - ``retries``: how many tries may follow a first one that met silence.  By default 1, or with several
-      brokers as many as ask each of them once.
-    - ``backoff``, ``backoff_max``: before a request asks a broker again there is a pause of random length,
-      at most ``backoff`` seconds at first, doubling up to ``backoff_max``.
-    - ``max_request_bytes``: a larger request is refused before it is sent.  Let it be the broker's
-      ``max_message_bytes``, whose default it has.
-    - ``version``: the version of the protocol.  ``"0.2"`` has replies in parts; ``"0.1"`` is for
-      brokers that know no other.
-    - ``config``: a :class:`~brigantine.ClientConfig`, instead of single options.
+    - ``options``: the fields of :class:`~brigantine.ClientConfig`, listed below.
+
+    ``timeout`` should outlast the work and its wait for a worker: after it the request is sent again,
+    and may be carried out twice (docs/timeouts.md).  The pauses before a broker is asked again are of
+    random length.  Version ``"0.2"`` of the protocol has replies in parts; ``"0.1"`` is for brokers that
+    know no other.
 
     Any number of threads may use one client at once, and it keeps working in a forked child.  A service is
     ``bytes``, or ``str``, which is sent as UTF-8.  The broker itself answers services whose names begin

@@ -122,7 +122,7 @@ def _table(report: Report) -> Table:
 
 def _comparison(comparison: Comparison) -> Table:
     table = Table(
-        title=f"Broker CPU a request, µs: {comparison.rounds} rounds by turns", title_style=""
+        title=f"Broker CPU a request, µs: {comparison.rounds} rounds in alternation", title_style=""
     )
     for name in ("", "median", "lowest", "highest"):
         table.add_column(name, justify="right" if name else "left")

@@ -90,13 +90,12 @@ class LRUWorker(LRUBase[Handler], ThreadWorker[Request]):
 
     - ``broker``: the workers' endpoint of an :class:`~brigantine.LRUBroker`, or of any broker for the
       guide's REQ workers.
-    - ``heartbeat_interval``, ``liveness``: the connection counts as lost when nothing was heard for
-      ``heartbeat_interval * liveness`` seconds (the broker's libzmq answers by itself).
-    - ``max_reply_bytes``, ``max_reply_frames``: limits of one reply.  Let them be the broker's
-      ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger reply is an error as
-      if the handler had raised it; the broker would drop it, or cut the worker off.
     - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need.
-    - ``config``: a :class:`~brigantine.WorkerConfig`, instead of single options.
+    - ``options``: the fields of :class:`~brigantine.WorkerConfig` that are listed below.
+
+    The connection counts as lost when nothing was heard for ``heartbeat_interval * liveness`` seconds (the
+    broker's libzmq answers by itself).  A reply above the limits is an error as if the handler had raised
+    it, since the broker would drop it, or cut the worker off.
 
     A separate thread holds the connection, so a handler may compute for as long as it likes.  When the
     connection is lost, the worker reconnects and says READY again; a reply to a request of the lost

@@ -79,25 +79,17 @@ class MajordomoWorker(MajordomoBase[StreamHandler | Handler], StreamingThreads):
     parts that came before.
 
     - ``service``: bytes or a str (sent as UTF-8).
-    - ``version``: the version of the protocol.
     - ``brokers``: the workers' endpoints of one broker or of several.  The worker registers with all of
       them at once.
-    - ``capacity``: announced to each broker.  At most ``capacity`` requests are handled at once, over all
-      brokers, each in a thread.  Others wait in the worker in the order they came, as do requests of a new
-      connection while handlers are still busy with those of one that has ended.  Other
-      brokers may refuse a READY with a capacity above 1.
-    - ``heartbeat_interval``, ``liveness``: a broker that was silent for ``heartbeat_interval * liveness``
-      seconds is considered gone.  Use the broker's interval, or each side will declare the other dead.
-    - ``announce_interval``: makes a brigantine broker use the worker's interval.  Other brokers may
-      refuse such a READY.
-    - ``reconnect_min``, ``reconnect_max``: seconds of the pause before reconnecting to a broker that is
-      gone, by default the ``heartbeat_interval``, at most 1.  The pause doubles up to ``reconnect_max``
-      until the broker is heard again.
-    - ``max_reply_bytes``, ``max_reply_frames``: limits of one reply, or of one part of it.  Let them be
-      the broker's ``max_message_bytes`` and ``max_frames``, whose defaults they have.  A larger one is
-      an error as if the handler had raised it; the broker would drop it, or cut the worker off.
     - ``context``: the ``zmq.Context`` of the sockets, which inproc endpoints need.
-    - ``config``: a :class:`~brigantine.WorkerConfig`, instead of single options.
+    - ``options``: the fields of :class:`~brigantine.WorkerConfig`, listed below.
+
+    At most ``capacity`` requests are handled at once, over all brokers, each in a thread.  Others wait in
+    the worker in the order they came, as do requests of a new connection while handlers are still busy
+    with those of one that has ended.  Brokers of other programs may refuse a READY with a capacity above
+    1, or with an interval (``announce_interval``).  Use the broker's ``heartbeat_interval``, or each side
+    will declare the other dead.  A reply above the limits is an error as if the handler had raised it,
+    since the broker would drop it, or cut the worker off.
 
     A separate thread holds the connections, and sends a heartbeat whenever nothing else was sent for
     ``heartbeat_interval`` seconds, so a handler may compute for as long as it likes.  The thread can't

@@ -67,7 +67,8 @@ class Dialing(Generic[Made]):
     then there is one try, and how it ends is not known.  ``opened`` is told of each socket that begins
     to connect, ``closing`` before one is closed.  ``wake`` may be called from any thread: it is time for
     another :meth:`advance`.  With ``again`` a connection that ends before its handshake was done is a try
-    that has failed, otherwise it is over; and when files are used up the first try raises what it met.
+    that has failed, otherwise it is over; and when files are used up the first try raises what it met,
+    unless there were others before this began: ``tried``.
     """
 
     #: Whose sockets they are: nobody's until there may be some, for ``__del__`` comes even after a
@@ -84,6 +85,7 @@ class Dialing(Generic[Made]):
         opened: Callable[[Made], object] = lambda _: None,
         closing: Callable[[], object] = lambda: None,
         again: bool = False,
+        tried: bool = False,
         retry_max: float = RETRY_MAX,
     ) -> None:
         self.endpoint = endpoint
@@ -113,7 +115,7 @@ class Dialing(Generic[Made]):
         self._question: Question | None = None
         #: When the next try may begin; when this one has failed.
         self._try_at = self._fails_at = 0.0
-        self._tried = False
+        self._tried = tried
         self._process = os.getpid()
         leave_to_parent(self._in_child)
 

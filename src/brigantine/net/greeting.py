@@ -57,12 +57,12 @@ def ask_bound(endpoint: str, limit: float = ASK_LIMIT) -> Bound | None:
 
 
 def asked_for_ready(endpoint: str, limit: float = ASK_LIMIT) -> dict[str, bytes] | None:
-    """The properties in the READY of who is bound there; ``None`` when that can't be known.
+    """The properties in the READY of who is bound there; ``None`` if nobody answers in time.
 
-    Who wants CURVE or PLAIN tells nothing.
+    Who wants CURVE or PLAIN tells of none.
     """
     bound = ask_bound(endpoint, limit)
-    return None if bound is None else read_ready(bound.ready)
+    return None if bound is None else read_ready(bound.ready) or {}
 
 
 def _connected(endpoint: str, limit: float) -> socket.socket:

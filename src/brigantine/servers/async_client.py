@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import weakref
@@ -96,8 +97,9 @@ class ClientBase:
 
     def _forget(self, call: Call) -> None:
         """Nobody waits for it any more."""
-        if not call.ended and self._line.running and not self._line.closing:
-            self._line.order(lambda _: self._line.talk.forget(call))
+        if not call.ended:
+            with contextlib.suppress(ClientClosed):
+                self._line.order(lambda _: self._line.talk.forget(call))
 
     def _checked(self, body: bytes | Sequence[bytes]) -> list[bytes]:
         if os.getpid() != self._process:
@@ -131,7 +133,7 @@ def _into_pushed(line: ClientThread) -> Callable[[Outcome], object]:
 
     def tell(outcome: Outcome) -> None:
         if outcome.body:
-            line.talk.pushed.append(outcome.body)
+            line.talk.take_push(outcome.body)
             line.ring()
 
     return tell
@@ -155,7 +157,7 @@ class AsyncClient(ClientBase, ForThreads):
     - ``server``: the endpoint of the server.
     - ``timeout``: seconds for one request, or ``None`` for no limit.
     - ``on_session``: ``on_session(opened, number, why)`` is called in the client's own thread when a
-      session begins or ends; it should be short.
+      session begins or ends; it should be short, and start no process: signals are held back there.
     - ``foreign``: whether the server is another program, in any language, that answers each request.
       ``None`` finds this out at each connection, without a message.  Such a program gets requests
       unchanged, one after the other, and no heartbeats.  Through a queue device pass ``foreign=False``,

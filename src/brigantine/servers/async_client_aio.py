@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,6 @@ class AsyncClient(ClientBase, ForTasks):
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: Any) -> None:
-    """Have it called in an event loop, unless that has ended."""
-    if not loop.is_closed():
+    """Have it called in an event loop, unless that has ended, or does so just now."""
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(call, *given)

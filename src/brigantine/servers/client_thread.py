@@ -25,7 +25,7 @@ from ..system.wakeup import Wakeup
 from ..wire.req import ANNOUNCEMENT
 from ..wire.server import PROPERTY
 from .calls import STATS, Call
-from .conversation import Conversation
+from .conversation import ASK_AGAIN, Conversation
 from .inproc import is_ours
 
 __all__ = ["ClientThread"]
@@ -33,6 +33,8 @@ __all__ = ["ClientThread"]
 #: Seconds that connecting, and each step of asking whose server it is, may take.
 CONNECT_PATIENCE = 10.0
 ASK_PATIENCE = 2.0
+#: What keeps requests from a server that can't be asked whose it is.
+UNKNOWN = "it does not answer when it is asked whose server it is"
 #: Messages read in one go.
 BATCH = 256
 
@@ -67,10 +69,15 @@ class ClientThread:
         self.closing = False
         self.error: BaseException | None = None
         self._dialing: Dialing[zmq.Socket[bytes]] | None = None
-        #: What asking whose server it is has found, by the number of the connection.
-        self._found: deque[tuple[int, bool]] = deque()
+        #: What asking whose server it is has found, by the number of the connection; ``None``: no answer.
+        self._found: deque[tuple[int, bool | None]] = deque()
+        #: When to ask again, and what keeps requests waiting meanwhile.
+        self._ask_at: float | None = None
+        self._unknown = ""
         self._connection = 0
         self._known = False
+        #: It has ended: orders are not obeyed any more.
+        self._over = False
         self._thread = Background(self._run, "brigantine-async-client")
 
     # -- any thread ---------------------------------------------------------------------------
@@ -88,7 +95,7 @@ class ClientThread:
             raise self._closed()
         self._orders.append(what)
         self.wakeup.set()
-        if not self._thread.running:
+        if self._over or not self._thread.running:  # perhaps after it has looked for the last time
             raise self._closed()
 
     def ask(self, call: Call) -> None:
@@ -140,6 +147,7 @@ class ClientThread:
             with contextlib.suppress(Exception):
                 if self._dialing is not None:
                     self._dialing.close(round(LINGER * 1000))
+            self._over = True
             self._obey(time.monotonic())
             self.talk.end_all(self._closed())
             if context is not None and self._given_context is None:
@@ -162,7 +170,7 @@ class ClientThread:
             dialing.advance(now)
         self._look(dialing, now)
         self._receive(dialing, now)
-        self.talk.tick(now, dialing.trouble)
+        self.talk.tick(now, dialing.trouble or self._unknown)
         self._send(dialing)
         if dialing.over or self.talk.spoilt:
             self._hang_up(dialing, now)
@@ -170,10 +178,10 @@ class ClientThread:
     def _dial(self, context: zmq.Context[Any], now: float) -> Dialing[zmq.Socket[bytes]]:
         if self._dialing is None:
             self._connection += 1
-            self._known = False
+            self._known, self._ask_at, self._unknown = False, None, ""
             self._dialing = Dialing(
                 self.endpoint, partial(_make, context), self.wakeup.set, patience=CONNECT_PATIENCE,
-                again=True,
+                again=True, tried=self._connection > 1,
             )  # fmt: skip
             self._dialing.advance(now)
         return self._dialing
@@ -183,7 +191,7 @@ class ClientThread:
         for source in (dialing.socket, dialing.monitor, self.wakeup.fileno()):
             if source is not None:
                 poller.register(source, zmq.POLLIN)
-        due = [each for each in (self.talk.due(), dialing.due()) if each is not None]
+        due = [each for each in (self.talk.due(), dialing.due(), self._ask_at) if each is not None]
         if dialing.silent:
             due.append(now + 0.25)  # over inproc nobody tells of the end
         wait = None if not due else max(0, math.ceil((min(due) - now) * 1000))
@@ -206,18 +214,32 @@ class ClientThread:
             elif dialing.silent:
                 self._found.append((self._connection, is_ours(dialing.socket, self.endpoint)))
             else:
-                assert dialing.socket is not None
-                where = cast(bytes, dialing.socket.getsockopt(zmq.LAST_ENDPOINT))
-                asking = partial(self._ask_whose, where.rstrip(b"\0").decode(), self._connection)
-                Background(asking, "brigantine-async-client-asks").start()
+                self._ask_at = now
         while self._found:
             connection, ours = self._found.popleft()
-            if connection == self._connection:
+            if connection != self._connection:
+                continue
+            if ours is None:  # it is not known: what serves there may be ours
+                self._ask_at, self._unknown = now + ASK_AGAIN, UNKNOWN
+            else:
+                self._unknown = ""
                 self.talk.connected(now, ours=ours)
+        if self._ask_at is not None and now >= self._ask_at:
+            self._ask_at = None
+            self._ask(dialing)
+
+    def _ask(self, dialing: Dialing[zmq.Socket[bytes]]) -> None:
+        assert dialing.socket is not None
+        where = cast(bytes, dialing.socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
+        asking = partial(self._ask_whose, where, self._connection)
+        try:
+            Background(asking, "brigantine-async-client-asks").start()
+        except RuntimeError:  # the system has no more threads
+            self._found.append((self._connection, None))
 
     def _ask_whose(self, endpoint: str, connection: int) -> None:
         found = asked_for_ready(endpoint, ASK_PATIENCE)
-        self._found.append((connection, PROPERTY in (found or ())))
+        self._found.append((connection, None if found is None else PROPERTY in found))
         self.wakeup.set()
 
     def _receive(self, dialing: Dialing[zmq.Socket[bytes]], now: float) -> None:

@@ -12,22 +12,22 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 
+from ..config.servers import BEATS
 from ..errors import Busy, Try, WorkerFailed
 from ..wire import server as wire
 from ..wire.req import raise_if_error, read_broker_error
 from .calls import Call, Outcome, lost, no_reply, refused
 
-__all__ = ["Conversation"]
+__all__ = ["ASK_AGAIN", "Conversation"]
 
 #: Messages that answer no request and may wait to be read.
 PUSHED_WAITING = 10_000
-#: A client beats so often in the time after which its session would be closed.
-BEATS = 4
 #: Seconds without any message, though heartbeats were sent, after which a connection is made again.
 SILENCE = 30.0
-#: Seconds until a client that was refused a session asks again.
+#: Seconds until a client asks again that was refused a session, or not answered.
 ASK_AGAIN = 1.0
 
+_HELLO = [b"", wire.pack_head(wire.HELLO, wire.NO_TOKEN, 0)]
 #: The states.
 _NO_CONNECTION, _GREETED, _OPEN, _FOREIGN, _REFUSED = range(5)
 
@@ -109,8 +109,11 @@ class Conversation:
             )
 
     def _hello(self, now: float) -> None:
-        self._state, self._hello_at = _GREETED, None
-        self._say(wire.HELLO, wire.NO_TOKEN, 0, [], now)
+        # It, or the answer, may be lost on the way; to the server it is the same however often it comes.
+        self._state, self._hello_at = _GREETED, now + ASK_AGAIN
+        if _HELLO not in self._out:
+            self._out.append(_HELLO)
+            self._said_at = now
 
     def _lose(self, now: float, why: str) -> None:
         """The session has ended: what was asked in it is not asked in another."""
@@ -135,16 +138,22 @@ class Conversation:
         self._calls[call.number] = call
         self._waiting.append(call)
         heapq.heappush(self._deadlines, (call.deadline, call.number))
+        self._tidy()
         self._pump(now)
+
+    def _tidy(self) -> None:
+        """Let go of requests that have ended, wherever they are most of what is kept."""
+        most = 2 * len(self._calls) + 64
+        if len(self._deadlines) > most:
+            self._deadlines = [(call.deadline, number) for number, call in self._calls.items()]
+            heapq.heapify(self._deadlines)
+        if len(self._waiting) > most:
+            self._waiting = deque(call for call in self._waiting if not call.ended)
 
     def forget(self, call: Call) -> None:
         """Nobody waits for it any more."""
         call.ended = True
         self._drop(call)
-
-    def push(self, frames: list[bytes]) -> None:
-        """A message to a foreign program that is no request."""
-        self._out.append([b"", *frames] if self._delimiter else frames)
 
     def _pump(self, now: float) -> None:
         while self._waiting and self.stands and not (self._state == _FOREIGN and self._asked):
@@ -200,7 +209,7 @@ class Conversation:
         elif head.token != self.token and head.kind != wire.FAILED:
             self._stats["late"] += 1
         elif head.kind == wire.PUSH:
-            self._take_push(body)
+            self.take_push(body)
         elif head.kind != wire.HEARD:
             self._reply(head, body, now)
 
@@ -209,8 +218,9 @@ class Conversation:
             self._lose(now, "the server has opened another one")
         opened = self.token is None
         self.token = head.token
-        self._interval = max(0.005, head.number / 1000.0 / BEATS)
-        self._state = _OPEN
+        # The answers, too, must come often enough for this side.
+        self._interval = min(max(0.005, head.number / 1000.0 / BEATS), SILENCE / BEATS)
+        self._state, self._hello_at = _OPEN, None
         if opened:
             self._stats["sessions"] += 1
             self._told(True, self.session, "")
@@ -226,6 +236,7 @@ class Conversation:
             self._hello(now)
 
     def _refused(self, now: float) -> None:
+        self._lose(now, "the server does not know it any more")
         self._state, self._hello_at = _REFUSED, now + ASK_AGAIN
         for call in list(self._waiting):
             error = Busy(
@@ -261,7 +272,7 @@ class Conversation:
         if self._delimiter and message and not message[0]:
             message = message[1:]
         if not self._asked:
-            self._take_push(message)
+            self.take_push(message)
             return
         (call,) = self._asked.values()
         try:
@@ -272,7 +283,8 @@ class Conversation:
             self._end(call, Outcome(message, True), "replies")
         self._pump(now)
 
-    def _take_push(self, body: list[bytes]) -> None:
+    def take_push(self, body: list[bytes]) -> None:
+        """A message that answers no request, or one for which nobody waits."""
         if len(self.pushed) >= PUSHED_WAITING:
             self._stats["dropped"] += 1
             return

@@ -9,9 +9,9 @@ import msgpack
 import pytest
 import zmq
 from commands import Command, Commands
-from harness import Peers, wait_until
+from harness import PATIENCE, Peers, wait_until
 
-from brigantine import COUNTERS, MajordomoBroker
+from brigantine import COUNTERS, SERVER_COUNTERS, MajordomoBroker, ThreadedServer
 
 ANY = "tcp://127.0.0.1:*"
 #: Must never be what ends a test.
@@ -113,6 +113,23 @@ def test_stats_are_those_that_say_something_or_all_as_json(
     assert every == {**running.stats(), "control_requests": 2}
 
 
+def test_a_server_is_shown_and_drained_as_a_broker_is(impl: str, run: Commands) -> None:
+    with ThreadedServer(
+        ANY, bytes.upper, impl=impl, control=ANY, drain_timeout=float(NEVER)
+    ) as server:
+        assert server.control is not None
+        code, out = run("ctl", "stats", server.control).finish()
+        [queued] = [each for each in out.decode().splitlines() if each.startswith("queued")]
+        assert code == 0
+        assert queued.endswith(SERVER_COUNTERS["queued"])
+        code, out = run("ctl", "drain", server.control).finish()
+        assert code == 0
+        assert out.startswith(
+            b"draining: 0 queued and 0 requests in flight; it ends when they are done, in 3600.0 s"
+        )
+        assert server.join(PATIENCE)
+
+
 def test_drain_waits_for_the_end_and_the_broker_exits_0(
     impl: str, run: Commands, peers: Peers
 ) -> None:
@@ -123,7 +140,7 @@ def test_drain_waits_for_the_end_and_the_broker_exits_0(
     work = worker.recv_multipart()
     command = run("ctl", "drain", ends["control"])
     assert command.line() == (
-        "draining: 0 queued and 1 requests in flight; the broker ends when they are done, "
+        "draining: 0 queued and 1 requests in flight; it ends when they are done, "
         "in 3600.0 s at the latest"
     )
     worker.send_multipart(work)

@@ -17,6 +17,7 @@ from zmtp import RawPeer, opening
 
 import brigantine
 from brigantine import (
+    AsyncServer,
     ForwarderDevice,
     LRUBroker,
     MajordomoBroker,
@@ -131,6 +132,20 @@ def test_one_socket_for_both_sides_says_so_too(caplog: pytest.LogCaptureFixture,
     with MajordomoBroker(TCP, impl=impl) as broker:
         comes("PULL", broker.frontend)
         wait_until(lambda: told(caplog, "brigantine.broker", "not fit"), "it is told of")
+
+
+def test_a_server_names_its_type_and_whom_it_takes(
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str
+) -> None:
+    with AsyncServer(TCP, lambda _, body: body, impl=impl) as server:
+        words = f"clients' endpoint ({server.frontend}) has ended in its handshake"
+        hang_up(server.frontend, b"GET / HTTP/1.1\r\n\r\n")
+        shaken_hands(peers, zmq.DEALER, server.frontend)
+        comes("PULL", server.frontend)
+        [line] = wait_until(lambda: told(caplog, "brigantine.server", words), "PULL is told of")
+        assert "A ROUTER is bound there, and takes REQ, DEALER and ROUTER" in line
+        with brigantine.LazyPirateClient(server.frontend) as client:
+            assert client.request(b"x") == b"x"
 
 
 def test_a_plain_connection_and_one_that_fits_are_not_taken_for_it(

@@ -133,7 +133,7 @@ class SessionsMachine(RuleBasedStateMachine):
         assert CLOSED not in calls, "nothing comes after the end"
         assert (OPENED in calls) == (self.tells == ALL and event != OPENED)
         calls.append(event)
-        model.known = True
+        model.known = self.tells != NONE
         if event == OPENED:
             assert model.opening == "due"
             model.opening = "in hand"
@@ -266,6 +266,16 @@ def test_an_end_comes_after_the_handlers_and_is_told_once(rooms: ModuleType) -> 
     end = board.next()
     assert [*end] == [CLOSED, 1, None, LEFT]
     board.done(end, 0.0)
+    assert board.next() is None
+    assert len(board) == 0
+
+
+def test_an_end_that_nobody_wants_to_hear_of_is_not_handed_out(rooms: ModuleType) -> None:
+    board = made(rooms, NONE)
+    board.hear(b"a", 0.0)
+    board.ask(b"a", 1, 0.0)
+    board.done(board.next(), 0.0)
+    assert board.sweep(2.0) == 1
     assert board.next() is None
     assert len(board) == 0
 

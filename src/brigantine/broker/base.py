@@ -14,7 +14,7 @@ from ..config import BrokerConfig, BrokerOptions
 from ..config.given import TakesOptions
 from ..config.limits import EVENTS_WAITING, LINGER
 from ..config.protocols import INTERVALS, Protocol
-from ..control.server import Answer, pack
+from ..control.server import Answer, before_the_end, pack
 from ..errors import BrokerStopped, ConfigError, OptionName
 from ..net.arguments import patience
 from ..net.endpoints import as_endpoints, is_private
@@ -285,13 +285,9 @@ class Broker(LoopHandle, TakesOptions):
 
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         def ends(command: bytes) -> Answer:
-            stats = self.stats()
-            told = {
-                "queued": stats["queued"],
-                "in_flight": stats["in_flight"],
-                "drain_timeout": self.config.drain_timeout,
-            }
-            return Answer(pack(told), lambda: self._end_with(command))
+            return before_the_end(
+                self.stats(), self.config.drain_timeout, lambda: self._end_with(command)
+            )
 
         return {
             b"stats": lambda: Answer(pack(self.stats())),

@@ -1,4 +1,4 @@
-"""``brigantine ctl``: inspect and steer a running broker or device through its control endpoint."""
+"""``brigantine ctl``: inspect and steer what has a control endpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..config import ClientConfig
 from ..config.limits import LINGER
 from ..control.client import ControlClient, ControlRefused
-from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER
+from ..counters import COUNTERS, DEVICE_COUNTERS, LEDGER, SERVER_COUNTERS
 from ..errors import BrokerStopped
 from ..validation.values import number
 from .exit_codes import DONE
@@ -21,19 +21,20 @@ from .values import reachable, seconds
 __all__ = ["HELP", "NAME", "add_to"]
 
 NAME = "ctl"
-HELP = "Inspect, pause, drain or stop a running broker or device through its control endpoint."
+HELP = "Inspect, pause, drain or stop a broker, device or server through its control endpoint."
 
 _EPILOG = """commands:
   stats      the counters: the ledger of requests, and all others that are not zero
   workers    each worker: service, identity, protocol, state, capacity, requests in flight, and its
              side if there are workers both at the backend and at the frontend
   services   each service: its workers, idle workers, waiting requests
-  drain      make the broker shed new requests, finish accepted ones, and end
+  drain      make it shed new requests, finish accepted ones, and end
   stop       make it end at once
   pause      make a device pass nothing on
   resume     make it continue
 
-A broker has all but the last two; a device has these, stats and stop.
+A broker has all but the last two; a device has these, stats and stop; a server (AsyncServer,
+ThreadedServer) has stats, drain and stop.
 EP is the endpoint after control= in the ready line. drain says at once how long it may take; both
 drain and stop wait for the end. The exit code is 1 when there is no answer, or when drain left
 requests unfinished. A name that can't be printed is written as Python would, such as b'\\x00', in
@@ -65,7 +66,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", metavar="COMMAND", choices=(*_LOOKS, *_ENDS, *_STEERS), help="see below"
     )
-    parser.add_argument("endpoint", metavar="EP", help="control endpoint of the broker or device")
+    parser.add_argument("endpoint", metavar="EP", help="the control endpoint")
     parser.add_argument("--json", action="store_true", help="print the answer as one line of JSON")
     parser.add_argument(
         "--timeout",
@@ -115,14 +116,14 @@ def _end(client: ControlClient, arguments: argparse.Namespace) -> int:
         write(f"ended: {_ledger(stats)}\n".encode())
     left = stats.get("failed_stopped", 0)
     if left and arguments.what == "drain":
-        raise BrokerStopped(f"the broker has ended, and {left} requests were not finished in time")
+        raise BrokerStopped(f"it has ended, and {left} requests were not finished in time")
     return DONE
 
 
 def _draining(answer: Mapping[str, Any]) -> str:
     return (
         f"draining: {answer.get('queued', '?')} queued and {answer.get('in_flight', '?')} requests "
-        "in flight; the broker ends when they are done, "
+        "in flight; it ends when they are done, "
         f"in {answer.get('drain_timeout', '?')} s at the latest\n"
     )
 
@@ -137,7 +138,7 @@ def _ledger(stats: Mapping[str, Any]) -> str:
 
 def _stats(answer: Mapping[str, int]) -> list[str]:
     shown = [name for name in answer if answer[name] or name in _always(answer)]
-    meanings = {**COUNTERS, **DEVICE_COUNTERS}
+    meanings = SERVER_COUNTERS if "sessions" in answer else {**COUNTERS, **DEVICE_COUNTERS}
     rows = [("COUNTER", "VALUE", "MEANING")]
     rows += [(name, str(answer[name]), meanings.get(name, "")) for name in shown]
     width = max(len(value) for _, value, _ in rows)

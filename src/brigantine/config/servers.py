@@ -9,7 +9,14 @@ from ..errors import ConfigError, OptionName
 from .broker import BrokerConfig
 from .table import Config, count, like, seconds, size, table
 
-__all__ = ["HUNG_THREADS", "REPLIES_WAITING_BYTES", "ServerConfig", "ServerOptions"]
+__all__ = [
+    "BEATS",
+    "HANDED_AHEAD",
+    "HUNG_THREADS",
+    "REPLIES_WAITING_BYTES",
+    "ServerConfig",
+    "ServerOptions",
+]
 
 #: Threads that may be given up at once, because a handler hangs in them, beside those that are at work.
 HUNG_THREADS = 64
@@ -17,8 +24,10 @@ HUNG_THREADS = 64
 START_AGAIN = 0.25
 #: What handlers may have handed over and the loop has yet to send; beyond it a handler that streams waits.
 REPLIES_WAITING_BYTES = 64 * 1024 * 1024
-#: How often a session beats within ``session_timeout``, when it is silent.
+#: How often a client beats within ``session_timeout``, when it is silent.
 BEATS = 4
+#: Requests handed to the handlers beyond those that they can be at: the next one is there when one ends.
+HANDED_AHEAD = 16
 #: The least and the greatest number of threads or tasks.
 WORKERS_RANGE = (1, 4096)
 
@@ -47,9 +56,10 @@ class ServerConfig(Config):
         16 * 1024 * 1024, 0, 1 << 50,
         "Memory that the waiting requests of one session may hold; a single request may exceed it.",
     )  # fmt: skip
-    session_concurrency: int = count(
-        1, 1, 1_000_000, "Handlers that may run for one session at once."
-    )
+    session_concurrency: int | None = count(
+        None, 1, 1_000_000, "Handlers that may run for one session at once.",
+        unset="1; of a ThreadedServer as many as it has threads",
+    )  # fmt: skip
     hops: int = count(
         0, 0, 254,
         "Address frames before the client's own, if clients that send no empty frame come through "
@@ -119,7 +129,7 @@ class ServerOptions(TypedDict, total=False):
     max_sessions: int
     session_requests: int
     session_bytes: int
-    session_concurrency: int
+    session_concurrency: int | None
     hops: int
     queue_limit: int
     queue_bytes: int

@@ -26,7 +26,17 @@ from ..net.sockets import control_router
 from ..system.background import Background
 from ..system.wakeup import Wakeup
 
-__all__ = ["BAD_REQUEST", "NOT_NOW", "OK", "UNKNOWN", "WAIT", "Answer", "ControlServer", "pack"]
+__all__ = [
+    "BAD_REQUEST",
+    "NOT_NOW",
+    "OK",
+    "UNKNOWN",
+    "WAIT",
+    "Answer",
+    "ControlServer",
+    "before_the_end",
+    "pack",
+]
 
 OK = b"200"
 #: Not one frame, beside the empty one.
@@ -206,6 +216,18 @@ class ControlServer:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
             self.dropped += 1
+
+
+def before_the_end(
+    stats: Mapping[str, int], drain_timeout: float, end: Callable[[], object]
+) -> Answer:
+    """The answer to drain and stop: what is unfinished, and how long that may take; then ``end``."""
+    told = {
+        "queued": stats["queued"],
+        "in_flight": stats["in_flight"],
+        "drain_timeout": drain_timeout,
+    }
+    return Answer(pack(told), end)
 
 
 def pack(value: Mapping[str, object]) -> bytes:

@@ -1,4 +1,4 @@
-"""The handle's line to its loop: an inproc PAIR, for the words of :mod:`brigantine.control`."""
+"""The handle's line to its loop: an inproc PAIR, for the words of :mod:`brigantine.wire.loop`."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class AsyncServer(ThreadServer):
         tells = TELLS_KNOWN if on_open is None and on_close is None else TELLS_ALL
         super().__init__(
             frontend, handler, count_of("workers", workers), tells, impl, context, control,
-            config_of(type(self), ServerConfig, config, options),
+            config_of(type(self), ServerConfig, config, options, {"session_concurrency": 1}),
         )  # fmt: skip
         self._start()
 

@@ -15,9 +15,17 @@ from ..config.servers import ServerConfig, ServerOptions
 from ..errors import BrokerStopped, WrongUse
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
+from ..wire.loop import STOP
 from ..workers.kinds import is_async, is_async_generator, name_of
-from .handling import OPENED, REQUEST
-from .server import TELLS_ALL, TELLS_KNOWN, Server, check_callback, count_of
+from .handling import OPENED, REQUEST, WHAT
+from .server import (
+    TELLS_ALL,
+    TELLS_KNOWN,
+    Server,
+    check_callback,
+    count_of,
+    no_wait_in_handler,
+)
 from .session import Session
 
 if TYPE_CHECKING:
@@ -97,7 +105,7 @@ class AsyncServer(ForTasks):
         tells = TELLS_KNOWN if on_open is None and on_close is None else TELLS_ALL
         self._server = _TaskServer(
             frontend, handler, self._workers, tells, impl, context, control,
-            config_of(type(self), ServerConfig, config, options),
+            config_of(type(self), ServerConfig, config, options, {"session_concurrency": 1}),
         )  # fmt: skip
         self._handler = handler
         self._streams = is_async_generator(handler)
@@ -174,31 +182,52 @@ class AsyncServer(ForTasks):
 
     async def stop(self) -> None:
         """As :meth:`brigantine.AsyncServer.stop`; what is at work has a second to finish."""
+        if self._in_handler():
+            self._server._end_with(STOP)
+            return
         await self._ended(self._server.stop)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """As :meth:`brigantine.AsyncServer.drain`."""
-        patience(timeout)
+        if self._in_handler() and patience(timeout) != 0:
+            raise no_wait_in_handler("drain")
         return bool(await self._ended(lambda: self._server.drain(timeout)))
 
     async def join(self) -> None:
-        """Wait until it has ended."""
-        await self._over.wait()
+        """Wait until it has ended.
+
+        Raises :class:`~brigantine.errors.WrongUse` in a handler, and where it runs without having been
+        entered: then no handler is called.
+        """
+        if self._in_handler():
+            raise no_wait_in_handler("join")
+        if self._loop is None and self._server.running:
+            raise WrongUse(
+                "this aio.AsyncServer calls no handler before it is entered: join it within "
+                "`async with server:`"
+            )
+        if self._loop is not None:
+            await self._over.wait()
+
+    def _in_handler(self) -> bool:
+        return asyncio.current_task() in self._tasks
 
     async def _ended(self, end: Callable[[], Any]) -> Any:
         found = await asyncio.to_thread(end)
-        me = asyncio.current_task()
-        for task in [each for each in self._tasks if each is not me]:
-            task.cancel()
         self._let_go()
         return found
 
     def _let_go(self) -> None:
-        if self._loop is not None and self._desk.over:
+        """Once it has ended: whatever is still at work had its time, and its client was told."""
+        if self._server.running and not self._desk.over:
+            return
+        for task in list(self._tasks):
+            task.cancel()
+        if self._loop is not None:
             self._loop.remove_reader(self._desk.signal())
-            if self._look is not None:
-                self._look.cancel()
-            self._over.set()
+        if self._look is not None:
+            self._look.cancel()
+        self._over.set()
 
     # -- tasks --------------------------------------------------------------------------------
 
@@ -209,14 +238,16 @@ class AsyncServer(ForTasks):
             task = self._desk.take_now()
             if task is None:
                 if self._desk.over:
-                    self._let_go()
-                    return
+                    break
                 if self._desk.arm():
                     return
                 continue
             made = self._loop.create_task(self._serve(task))
             self._tasks[made] = task, self._loop.time()
             made.add_done_callback(self._done)
+        self._desk.hush()  # or it would ring on for as long as there is no room
+        if self._desk.over:
+            self._let_go()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         full = len(self._tasks) >= self._workers
@@ -230,14 +261,15 @@ class AsyncServer(ForTasks):
         assert self._loop is not None
         late = self._loop.time() - self.config.request_ttl
         for task, (given, since) in list(self._tasks.items()):
-            if since < late and task not in self._late and not given.wanted:
-                self._late.add(task)
-                self._cancelled += 1
-                _log.error(
-                    "a handler is at work for more than request_ttl, %g s: its client was told, and it is "
-                    "cancelled", self.config.request_ttl,
-                )  # fmt: skip
-                task.cancel()
+            if since >= late or task in self._late or (given.event == REQUEST and given.wanted):
+                continue
+            self._late.add(task)
+            self._cancelled += 1
+            _log.error(
+                "%s is at work for more than request_ttl, %g s, and is cancelled",
+                WHAT[given.event], self.config.request_ttl,
+            )  # fmt: skip
+            task.cancel()
         self._look = self._loop.call_later(
             min(1.0, self.config.request_ttl / 4), self._look_for_late
         )
@@ -247,6 +279,8 @@ class AsyncServer(ForTasks):
         try:
             if task.event != REQUEST:
                 await self._tell_session(task)
+            elif not task.wanted:  # its client was told of its end while it waited here
+                self._desk.end(task)
             elif self._streams:
                 await self._stream(task)
             else:

@@ -14,10 +14,12 @@ from ..workers.base import CHILD_CODE
 from ..workers.reply import ReplyLimits
 from .session import REASONS, Session
 
-__all__ = ["OPENED", "REQUEST", "Handling", "called"]
+__all__ = ["OPENED", "REQUEST", "WHAT", "Handling", "called"]
 
 #: What a task is.
 OPENED, REQUEST = 0, 1
+#: Who is called for it, by what it is.
+WHAT = ("on_open", "a handler", "on_close")
 
 _log = logging.getLogger("brigantine.server")
 _MARKS = (ERROR_MARK, BROKER_ERROR_MARK)
@@ -99,7 +101,11 @@ class Handling:
             self.finish(task, value)
 
     def failed(self, task: Any, error: BaseException) -> None:
-        """End a task whose handler has raised: its client is told."""
+        """End a task whose handler or callback has raised: the client of a request is told."""
+        if task.event != REQUEST:
+            self.count_error(f"{WHAT[task.event]} has failed", error)
+            self.desk.end(task)
+            return
         self.count_error("a handler has failed on a request; its client is told so", error)
         try:
             frames = self._limits.report(error)
@@ -107,10 +113,7 @@ class Handling:
             frames = self._limits.report(
                 RuntimeError(f"{type(error).__name__}, whose message can't be sent")
             )
-        if task.event == REQUEST:
-            self.desk.fail(task, frames)
-        else:
-            self.desk.end(task)
+        self.desk.fail(task, frames)
 
     def count_error(self, what: str, error: BaseException) -> None:
         """Count and log it."""

@@ -6,13 +6,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from ..config.limits import LINGER, MAX_SLEEP
 from ..config.servers import HUNG_THREADS, START_AGAIN
 from ..system.background import Background
 from ..system.bell import Bell
+from ..system.signals import use_signal_mask
 
 __all__ = ["HandlerPool"]
 
@@ -35,6 +36,7 @@ class HandlerPool:
 
     ``patience``: seconds that a task may take until its thread is given up, and another one started in its
     place.  ``failed`` ends a task whose thread is ending.  A thread that can't be started is tried again.
+    ``signals`` are held back in the threads, and in what handlers start, and no others.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class HandlerPool:
         patience: float,
         handle: Callable[[Any], object],
         failed: Callable[[Any, BaseException], object],
+        signals: Set[int],
     ) -> None:
         self._desk, self._count, self._patience = desk, count, patience
         self._handle, self._failed = handle, failed
+        self._signals = signals
         self._hands: list[_Hand] = []
         self._hung: list[_Hand] = []
         #: Guards both lists.
@@ -103,6 +107,7 @@ class HandlerPool:
     def _work(self, hand: _Hand) -> None:
         desk, handle, clock = self._desk, self._handle, time.monotonic
         task = None
+        use_signal_mask(self._signals)
         try:
             while not hand.retired and (task := desk.take()) is not None:
                 hand.since = clock()
@@ -172,8 +177,8 @@ class HandlerPool:
             given_up = self._retire_late(time.monotonic() - self._patience)
         for _ in range(given_up):
             _log.error(
-                "a handler is at work for more than request_ttl, %g s: its client was told, and "
-                "its thread is replaced", self._patience,
+                "a handler or callback is at work for more than request_ttl, %g s: its thread is replaced",
+                self._patience,
             )  # fmt: skip
 
     def _retire_late(self, late: float) -> int:

@@ -15,15 +15,16 @@ from ..config import BrokerConfig
 from ..config.limits import LINGER
 from ..config.protocols import Protocol
 from ..config.servers import WORKERS_RANGE, ServerConfig
-from ..control.server import Answer, pack
+from ..control.server import Answer, before_the_end, pack
 from ..errors import OptionName, WrongUse
 from ..net.arguments import patience
 from ..net.closing import closing
 from ..net.endpoints import as_endpoints, bind
 from ..net.overlap import check_distinct
-from ..net.sockets import server_router, watch_connections
+from ..net.sockets import HANDSHAKES, server_router, watch_connections
 from ..notices.lookalikes import Here
 from ..runtime.handle import LoopHandle
+from ..system.signals import signal_mask
 from ..validation.calls import public_name
 from ..validation.values import shown, whole
 from ..wire import server as wire
@@ -67,6 +68,8 @@ class Server(LoopHandle):
         self._handler = handler
         self._workers = workers
         self._tells = tells
+        #: The handlers' threads begin as this one would start them, not as the loop's thread does.
+        self._signals = signal_mask()
         super().__init__(chosen(impl), context, self.config.io_threads, control)
         rooms = implementation(self.impl)
         self._loop_class = rooms.ServerLoop
@@ -103,9 +106,12 @@ class Server(LoopHandle):
         ``timeout`` is how many seconds to wait here.  The server itself stops after
         ``config.drain_timeout`` at the latest; unfinished requests are counted as failed_stopped.
         A signal handler may call it, see :meth:`stop`.
-        Raises :class:`~brigantine.errors.BrokerStopped` in a forked child.
+        Raises :class:`~brigantine.errors.BrokerStopped` in a forked child, and
+        :class:`~brigantine.errors.WrongUse` in a handler, for which it would wait; with ``timeout=0`` a
+        handler may begin to drain.
         """
-        patience(timeout)
+        if patience(timeout) != 0 and self._in_handler():
+            raise no_wait_in_handler("drain")
         self._line.refuse_in_child()
         self._end_with(DRAIN)
         if timeout is None:
@@ -124,6 +130,17 @@ class Server(LoopHandle):
             self._end_with(STOP)
             return
         super().stop()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, at most ``timeout`` seconds; returns whether it has.
+
+        In a signal handler that has interrupted another method of the same object it does not wait.
+        Raises :class:`~brigantine.errors.BrokerStopped` when its loop ended with an error, and
+        :class:`~brigantine.errors.WrongUse` in a handler, for which it would wait.
+        """
+        if patience(timeout) != 0 and self._in_handler():
+            raise no_wait_in_handler("join")
+        return super().join(timeout)
 
     # -- what a subclass says -----------------------------------------------------------------
 
@@ -159,7 +176,7 @@ class Server(LoopHandle):
         control.rcvhwm = 0  # see LoopLine
         control.connect(self._line.endpoint)
         self._line.begin()
-        monitor = watch_connections(router)
+        monitor = watch_connections(router, HANDSHAKES)
         self._made.append(monitor)
         for endpoint in self._wanted:
             self._bound.append((router, bind(router, endpoint)))
@@ -167,13 +184,14 @@ class Server(LoopHandle):
         self.frontends = tuple(endpoint for _, endpoint in self._bound)
         self._bind_control(cast(BrokerConfig, self.config))
         loop = self._loop_class(
-            router, control, self.config, self.epoch, self._handling.desk, self._tells, monitor,
-            self._notices.queue, self._reserve,
+            router, control, self.config, self.epoch, self._handling.desk, self._workers, self._tells,
+            monitor, self._notices.queue, self._reserve,
         )  # fmt: skip
         self._begin_handlers()
         return loop
 
     def _close(self) -> None:
+        self._handling.desk.finish()  # where the loop has not come to do so
         self._end_handlers()
         for _, endpoint in self._bound:
             forget(self._context, endpoint)
@@ -189,7 +207,9 @@ class Server(LoopHandle):
 
     def _commands(self) -> Mapping[bytes, Callable[[], Answer]]:
         def ends(command: bytes) -> Answer:
-            return Answer(pack(self.stats()), lambda: self._end_with(command))
+            return before_the_end(
+                self.stats(), self.config.drain_timeout, lambda: self._end_with(command)
+            )
 
         return {
             b"stats": lambda: Answer(pack(self.stats())),
@@ -232,6 +252,14 @@ def check_plain(kind: type, handler: Any) -> None:
             f"{public_name(kind)} calls plain functions in threads, not the async function "
             f"{name_of(handler)!r}; brigantine.aio.AsyncServer is for these"
         )
+
+
+def no_wait_in_handler(call: str) -> WrongUse:
+    """What a handler is told that calls it."""
+    return WrongUse(
+        f"{call}() in a handler of the same server would wait for that handler, and it for {call}(); "
+        "stop() and drain(timeout=0) don't wait there"
+    )
 
 
 def count_of(name: str, value: int) -> int:

@@ -32,11 +32,9 @@ class Session:
     @property
     def state(self) -> dict[Any, Any]:
         """Whatever handlers keep; empty at first."""
-        try:
-            return self._state
-        except AttributeError:
-            self._state: dict[Any, Any] = {}
-            return self._state
+        # One step: several handlers may come first at once.
+        found: dict[Any, Any] = self.__dict__.setdefault("_state", {})
+        return found
 
     def send(self, body: bytes | Sequence[bytes]) -> bool:
         """Send the client a message that is no reply to a request, from any thread.

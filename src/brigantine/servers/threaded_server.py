@@ -57,11 +57,9 @@ class ThreadedServer(ThreadServer):
         **options: Unpack[ServerOptions],
     ) -> None:
         count = count_of("threads", threads)
-        if config is None and "session_concurrency" not in options:
-            options["session_concurrency"] = count
         super().__init__(
             frontend, function, count, TELLS_NONE, impl, context, control,
-            config_of(type(self), ServerConfig, config, options),
+            config_of(type(self), ServerConfig, config, options, {"session_concurrency": count}),
         )  # fmt: skip
         self._start()
 

@@ -29,8 +29,9 @@ class ThreadServer(Server):
 
     def _begin_handlers(self) -> None:
         self._pool = HandlerPool(
-            self._handling.desk, self._workers, self.config.request_ttl, self._handle, self._give_up
-        )
+            self._handling.desk, self._workers, self.config.request_ttl, self._handle, self._give_up,
+            self._signals,
+        )  # fmt: skip
         self._pool.start()
 
     def _end_handlers(self) -> None:
@@ -61,6 +62,9 @@ class ThreadServer(Server):
         try:
             if task.event != REQUEST:
                 self._tell_session(task)
+                return
+            if not task.wanted:  # its client was told of its end while it waited here
+                handling.desk.end(task)
                 return
             value = self._call(task)
             handling.leave_child()

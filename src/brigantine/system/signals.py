@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Set
 
-__all__ = ["HELD", "leave_signals_to_main_thread", "longest_wait"]
+__all__ = [
+    "HELD",
+    "leave_signals_to_main_thread",
+    "longest_wait",
+    "signal_mask",
+    "use_signal_mask",
+]
 
 #: Seconds that the main thread sleeps at most before it looks for signals.
 SIGNAL_CHECK = 0.25
@@ -28,3 +35,13 @@ def longest_wait() -> float | None:
 def leave_signals_to_main_thread() -> None:
     """Hold back signals in this thread and those that it starts: here they would not wake the main one."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+
+
+def signal_mask() -> Set[int]:
+    """The signals that this thread holds back."""
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def use_signal_mask(mask: Set[int]) -> None:
+    """Hold back these in this thread, and no others; so do the processes and threads that it starts."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -5,6 +5,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from ..wire.envelope cimport Frames
+from .handshakes cimport Handshakes
 from .notice_queue cimport NoticeQueue
 from .routers cimport Routers
 from ..structures.seqlock cimport SeqLock
@@ -25,10 +26,7 @@ cdef class Loop(Routers):
     cdef bint reserves               # it is not None
     cdef const char *lent            # not 0: all descriptors are of it; memory of `reserve`
     cdef vector[int] crowd           # connections to be closed: they have descriptors of the reserve
-    # Of each side, clients and workers: handshakes that have ended, and how many had when a connection
-    # came, by descriptor; -1 where none is.
-    cdef vector[int64_t] handshakes
-    cdef vector[vector[int64_t]] handshakes_at
+    cdef Handshakes worker_handshakes, client_handshakes
     cdef int64_t missed              # events since the last one that was sent
     cdef int workers_side            # where workers are
     cdef bint stopping
@@ -54,8 +52,6 @@ cdef class Loop(Routers):
     cdef int read_monitors(self, int64_t now) except -1 nogil
     # What one event of a monitor tells.
     cdef int tell_connection(self, int which, int event, int connection, int64_t now) except -1 nogil
-    # Whether an event is the end of a connection whose handshake had no other end: its type does not fit.
-    cdef bint mismatched(self, int side, int event, int connection) except -1 nogil
     # Close connections for which there are no descriptors.
     cdef int reject_crowd(self) except -1 nogil
     cdef bint must_look(self) noexcept nogil

@@ -26,6 +26,7 @@ from ..structures.clock cimport monotonic, thread_cpu
 from ..wire.messages cimport REQ
 from ..switchboard.counters cimport COUNTER_COUNT, EVENTS_MISSED, PAUSES, UNSENT_BYTES
 from .descriptors cimport reserve_begins
+from .handshakes cimport HANDSHAKE_SUCCEEDED, Handshakes
 from ..wire.envelope cimport frame_set, frames_free, frames_init, frames_reserve
 from ..switchboard.events cimport (
     EVENT_DRAINING,
@@ -78,10 +79,6 @@ cdef string SERVICES = _SERVICES
 cdef size_t TAG_BYTES = _TAG_BYTES
 
 cdef enum:
-    # Of zmq.h; libzmq.pxd of pyzmq lacks them.
-    ZMQ_EVENT_HANDSHAKE_SUCCEEDED = 0x1000
-    # ..._FAILED_NO_DETAIL, ..._PROTOCOL and ..._AUTH
-    HANDSHAKE_FAILED = 0x0800 | 0x2000 | 0x4000
     NOT_MEASURED = -1
     # A monitor's message: uint16 event and uint32 value in one frame, then the endpoint.
     EVENT_SIZE = 6
@@ -101,7 +98,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
 
     With ``backend`` None the frontend is for workers, too, which only Majordomo can tell apart.
     The sockets are bound by the caller and used by :meth:`run` alone while it runs.  ``control`` is
-    a PAIR that receives a word of ``brigantine.control``.  ``monitor``, where given, is the
+    a PAIR that receives a word of ``brigantine.wire.loop``.  ``monitor``, where given, is the
     monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
     bound; without it a lost worker is noticed when the next request is sent to it.  ``client_monitor`` is
     the same of the clients' side, where that is another.  ``protocols``
@@ -127,8 +124,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         self.notices = notices
         self.noticed = notices is not None
         self.reserve = reserve
-        self.handshakes.assign(2, 0)
-        self.handshakes_at.resize(2)
+        self.worker_handshakes, self.client_handshakes = Handshakes(), Handshakes()
         self.reserves = reserve is not None
         if self.reserves:
             self.lent = PyByteArray_AS_STRING(reserve.lent)
@@ -351,7 +347,10 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
         cdef bint clients = which == CLIENT_MONITOR or self.single
         # Where clients are, too, nobody need say anything.
         cdef int64_t opened = NO_DEADLINE if self.single else now
-        if self.mismatched(<int>workers, event, connection):
+        if (
+            self.worker_handshakes.mismatched(event, connection) if workers
+            else self.client_handshakes.mismatched(event, connection)
+        ):
             self.switchboard.c_mismatched(WORKERS_SIDE if workers else CLIENTS_SIDE, now)
         if event == ZMQ_EVENT_ACCEPTED:
             if self.reserves and (self.lent[0] or connection >= reserve_begins()):
@@ -361,7 +360,7 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
                 self.switchboard.c_connection_opened(connection, opened)
             if clients:
                 self.switchboard.c_client_connected(connection)
-        elif event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED and workers:
+        elif event == HANDSHAKE_SUCCEEDED and workers:
             self.switchboard.handshakes += 1
         elif event == ZMQ_EVENT_DISCONNECTED:
             if workers:
@@ -369,21 +368,6 @@ default_service=b"", events=None, notices=None, client_monitor=None, reserve=Non
             if clients:
                 self.switchboard.c_client_left(connection, now)
         return 0
-
-    cdef bint mismatched(self, int side, int event, int connection) except -1 nogil:
-        cdef vector[int64_t] *ended_at = &self.handshakes_at[side]
-        cdef bint found
-        if event == ZMQ_EVENT_ACCEPTED:
-            if ended_at.size() <= <size_t>connection:
-                ended_at.resize(connection + 1, -1)
-            ended_at[0][connection] = self.handshakes[side]
-        elif event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED or event & HANDSHAKE_FAILED:
-            self.handshakes[side] += 1
-        elif event == ZMQ_EVENT_DISCONNECTED and <size_t>connection < ended_at.size():
-            found = ended_at[0][connection] == self.handshakes[side]
-            ended_at[0][connection] = -1
-            return found
-        return False
 
     cdef int reject_crowd(self) except -1 nogil:
         with gil:

@@ -137,6 +137,10 @@ cdef class Desk:
         """Have the next task ring; ``False`` when there is something now: take it first."""
         return self.box.arm()
 
+    def hush(self):
+        """What :meth:`signal` gave is not readable any more, until the next task after :meth:`arm`."""
+        self.box.taker.hush()
+
     cdef Task take_work(self, bint woken):
         cdef Work *work = <Work *>self.box.take_work(woken)
         cdef Task task
@@ -189,6 +193,10 @@ cdef class Desk:
         answer.serial = serial
         self.c_put(answer)
         self.c_wait()
+
+    def finish(self):
+        """There will be no more tasks."""
+        self.box.end()
 
     cdef int c_wait(self) except -1:
         if self.box.full(REPLIES_WAITING_BYTES):

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t
 from libcpp.vector cimport vector
 
+from ..loop.handshakes cimport Handshakes
 from .serving cimport Serving
 
 cdef enum:
@@ -10,7 +11,8 @@ cdef enum:
 
 
 cdef class ServerLoop(Serving):
-    cdef object reserve          # brigantine.descriptors.DescriptorReserve, or None
+    cdef object reserve          # brigantine.net.descriptors.DescriptorReserve, or None
+    cdef Handshakes handshakes
     cdef vector[int] crowd       # connections to be closed: they have descriptors of the reserve
     cdef readonly int64_t unheard  # connections that were closed, as nothing came by them
     cdef bint stopping
@@ -30,6 +32,8 @@ cdef class ServerLoop(Serving):
     # Handle up to BATCH messages; whether there may be more.
     cdef int read(self, int64_t now) except -1 nogil
     cdef int read_monitor(self) except -1 nogil
+    # One event of the monitor.
+    cdef int tell_connection(self, int event, int connection) except -1 nogil
     cdef int read_control(self, int64_t now) except -1 nogil
     cdef int hang_up_unheard(self, int64_t now) except -1 nogil
     cdef int keep_time(self, int64_t now) except -1 nogil

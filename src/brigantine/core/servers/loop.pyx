@@ -22,8 +22,10 @@ from ..libzmq cimport zmqapi
 from ..structures.chain cimport NIL
 from ..structures.clock cimport monotonic, thread_cpu
 from ..loop.descriptors cimport reserve_begins
-from ..structures.expiry cimport nanoseconds
+from ..structures.expiry cimport earlier, nanoseconds
 from .desk cimport Desk, Work
+from ..switchboard.events cimport NO_CAUSE
+from ..switchboard.notices cimport NOTICE_MISMATCHED, Notice, new_notice
 from ..switchboard.outbox cimport BACKEND, FRONTEND
 from ..libzmq.polling cimport POLLIN, pollfd
 from ..loop.routers cimport CONTROL, MONITOR, SOCKETS
@@ -46,6 +48,7 @@ from ...config.limits import LINGER as _LINGER
 from ...config.limits import MAX_SLEEP as _MAX_SLEEP
 from ...config.limits import PAUSE as _PAUSE
 from ...wire.loop import DRAIN as _DRAIN
+from ...wire.loop import SIDES
 from ...wire.loop import STOP as _STOP
 from ...counters import SERVER_COUNTERS
 
@@ -59,6 +62,7 @@ cdef int64_t LINGER = nanoseconds(_LINGER)
 cdef int64_t MAX_SLEEP = nanoseconds(_MAX_SLEEP)
 cdef string STOP = _STOP
 cdef string DRAIN = _DRAIN
+cdef string CLIENTS_SIDE = SIDES[0]
 cdef list NAMES = list(SERVER_COUNTERS)[:SERVER_COUNT]
 
 cdef enum:
@@ -70,30 +74,31 @@ cdef enum:
 
 
 cdef class ServerLoop(Serving):
-    """ServerLoop(frontend, control, config, epoch, desk, tells=0, monitor=None, notices=None, \
-reserve=None)\n--\n
+    """ServerLoop(frontend, control, config, epoch, desk, workers, tells=0, monitor=None, \
+notices=None, reserve=None)\n--\n
     Runs the sessions of a server on a ROUTER until told to stop, without the GIL.
 
     ``config`` is a ``brigantine.ServerConfig``, ``epoch`` eight random bytes, ``desk`` the
-    :class:`Desk` at which handlers take their tasks, ``tells`` that of :class:`Sessions`.  The socket is
-    bound by the caller and used by :meth:`run` alone while it runs; ``control`` is a PAIR that receives
-    STOP and DRAIN of ``brigantine.control``.  ``monitor`` is the ROUTER's for ACCEPTED and DISCONNECTED
-    events.  ``notices`` is a :class:`NoticeQueue`, ``reserve`` closes connections for which there are no
-    file descriptors.
+    :class:`Desk` at which ``workers`` handlers take their tasks, ``tells`` that of :class:`Sessions`.  The
+    socket is bound by the caller and used by :meth:`run` alone while it runs; ``control`` is a PAIR that
+    receives STOP and DRAIN of ``brigantine.wire.loop``.  ``monitor`` is the ROUTER's for ACCEPTED and
+    DISCONNECTED events.  ``notices`` is a :class:`NoticeQueue`, ``reserve`` closes connections for which
+    there are no file descriptors.
 
     Raises ``TypeError`` for any other socket than a ROUTER.
     """
 
     def __cinit__(
-        self, frontend, control, config, bytes epoch not None, Desk desk not None,
+        self, frontend, control, config, bytes epoch not None, Desk desk not None, int workers,
         int tells=TELLS_KNOWN, monitor=None, notices=None, reserve=None,
     ):
         self.open_sockets(frontend, None, control, config, monitor, None, None)
         self.signals[ANSWERS] = pollfd(desk.box.loop.ends[0], POLLIN, 0)
         self.most_frames = config.max_frames + 1
-        self.configure(config, epoch, desk, tells)
+        self.configure(config, epoch, desk, tells, workers)
         self.notices = notices
         self.reserve = reserve
+        self.handshakes = Handshakes()
         self.timeout = nanoseconds(config.session_timeout)
         self.pause = min(nanoseconds(_PAUSE), self.timeout // 2)
         self.drain_timeout = nanoseconds(config.drain_timeout)
@@ -200,14 +205,10 @@ reserve=None)\n--\n
 
     cdef int64_t sleep(self) noexcept nogil:
         """Nanoseconds until something is due, at most MAX_SLEEP."""
-        cdef int64_t due = self.sessions.c_next_deadline()
-        cdef int64_t unheard = self.quiet_fds.next_deadline()
-        if due < 0 or 0 <= unheard < due:
-            due = unheard
+        cdef int64_t due = earlier(self.sessions.c_next_deadline(), self.quiet_fds.next_deadline())
         if not self.quiet[FRONTEND] or not self.looked:
             return 0
-        if due < 0 or 0 <= self.drain_deadline < due:
-            due = self.drain_deadline
+        due = earlier(due, self.drain_deadline)
         if due < 0:
             return MAX_SLEEP
         return min(MAX_SLEEP, max(0, due - (self.last - self.credit)))
@@ -272,16 +273,25 @@ reserve=None)\n--\n
                     memcpy(&value, <char *>zmq_msg_data(&frame) + VALUE_AT, sizeof(value))
                 while zmq_msg_more(&frame) and zmq_msg_recv(&frame, self.handles[MONITOR], 0) >= 0:
                     pass
-                if event == ZMQ_EVENT_DISCONNECTED:
-                    self.sessions.c_disconnected(<int>value)
-                    self.heard_by(<int>value)
-                elif event == ZMQ_EVENT_ACCEPTED:
-                    self.quiet_fds.reserve(<int>value + 1)
-                    self.quiet_fds.refresh(<int>value, self.present)
-                    if self.reserve is not None and <int64_t>value >= reserve_begins():
-                        self.crowd.push_back(<int>value)
+                self.tell_connection(event, <int>value)
         finally:
             zmq_msg_close(&frame)
+
+    cdef int tell_connection(self, int event, int connection) except -1 nogil:
+        cdef Notice told
+        if self.handshakes.mismatched(event, connection):
+            told = new_notice(NOTICE_MISMATCHED, NO_CAUSE)
+            told.peer, told.peer_size = CLIENTS_SIDE.data(), CLIENTS_SIDE.size()
+            self.put_notice(&told)
+        if event == ZMQ_EVENT_DISCONNECTED:
+            self.sessions.c_disconnected(connection)
+            self.heard_by(connection)
+        elif event == ZMQ_EVENT_ACCEPTED:
+            self.quiet_fds.reserve(connection + 1)
+            self.quiet_fds.refresh(connection, self.present)
+            if self.reserve is not None and connection >= reserve_begins():
+                self.crowd.push_back(connection)
+        return 0
 
     cdef int read_control(self, int64_t now) except -1 nogil:
         cdef zmq_msg_t word
@@ -309,6 +319,8 @@ reserve=None)\n--\n
         cdef int64_t began = monotonic()
         cdef int job
         cdef Work *work
+        # Nobody reads these any more: what comes there must not wake it again and again.
+        self.signals[FRONTEND].fd = self.signals[MONITOR].fd = self.signals[CONTROL].fd = -1
         self.lock.begin()
         try:
             self.sessions.draining = True

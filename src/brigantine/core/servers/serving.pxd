@@ -8,7 +8,7 @@ from zmq.backend.cython.libzmq cimport zmq_msg_t
 from ..wire.envelope cimport Frames
 from .desk cimport Answer, Desk, Work
 from ..loop.notice_queue cimport NoticeQueue
-from ..switchboard.notices cimport NoticeGate
+from ..switchboard.notices cimport Notice, NoticeGate
 from ..loop.routers cimport Routers
 from ..structures.expiry cimport ExpiryOrder
 from ..structures.seqlock cimport SeqLock
@@ -41,6 +41,7 @@ cdef class Serving(Routers):
     cdef vector[void *] handed        # what next goes to the handlers
     cdef vector[void *] answers       # what has come from them; owned
     cdef int at_work                  # works at the handlers
+    cdef int most                     # requests that may be there at once, of those that have not ended
     cdef Frames head                  # owned: the frames before a body
     cdef Frames empty                 # owned: a message without body
     cdef string key                   # address of the message in the inbox, as Sessions has it
@@ -55,7 +56,9 @@ cdef class Serving(Routers):
     cdef int64_t present              # loop time of this turn
     cdef ExpiryOrder quiet_fds        # connections by which nothing has come, by descriptor
 
-    cdef int configure(self, object config, bytes epoch, object desk, int tells) except -1
+    cdef int configure(
+        self, object config, bytes epoch, object desk, int tells, int workers
+    ) except -1
     cdef bint announced(self) noexcept nogil
     cdef string key_of(self, int session) noexcept nogil
 
@@ -70,7 +73,7 @@ cdef class Serving(Routers):
     cdef int take_request(
         self, const Parts *parts, int session, uint64_t number, bint ours, int64_t now
     ) except -1 nogil
-    # Hand out what can be.
+    # Hand out as much as handlers can soon be at: what is beyond waits, within the bounds of Sessions.
     cdef int hand_out(self) except -1 nogil
     # What handlers have answered.
     cdef int take_answers(self, int64_t now) except -1 nogil
@@ -99,6 +102,8 @@ cdef class Serving(Routers):
     cdef Work *take_spare(self) except NULL nogil
     cdef int give_back(self, Work *work) except -1 nogil
     cdef int drop(self, int counter, int reason) except -1 nogil
+    # Tell a person of the message in the inbox; or of anything.
     cdef int notice(self, int kind, int reason) except -1 nogil
+    cdef int put_notice(self, const Notice *told) except -1 nogil
     # New of connections has to be known, before a session is bound to one.
     cdef int look_at_connections(self) except -1 nogil

@@ -69,6 +69,7 @@ from ..sessions.counters cimport (
     S_FAILED_EXPIRED_QUEUED,
     S_FAILED_HANDLER,
     S_HEARTBEATS,
+    S_IN_FLIGHT,
     S_LOST_SESSION,
     S_QUEUED,
     S_REPLIED,
@@ -112,16 +113,46 @@ from ..sessions.sessions cimport (
 from ..libzmq.zmqapi cimport ZMQ_SRCFD, brigantine_zmq
 
 from ...config.limits import COMPACT_AFTER as _COMPACT_AFTER
+from ...config.servers import HANDED_AHEAD as _HANDED_AHEAD
+from ...config.servers import HUNG_THREADS as _HUNG_THREADS
 from ...counters import SERVER_COUNTERS
+from ...wire import server as server_wire
 from ...wire.server_errors import answers_of
 from ...wire.req import ANNOUNCEMENT as _ANNOUNCEMENT
 
 zmqapi.bind(&brigantine_zmq)
 
 cdef int64_t COMPACT_AFTER = _COMPACT_AFTER
+cdef int HANDED_AHEAD = _HANDED_AHEAD
+cdef int HUNG_THREADS = _HUNG_THREADS
 cdef string ANNOUNCEMENT = _ANNOUNCEMENT
 cdef enum:
     MOST_OF_NAME = 255  # bytes of an address frame
+
+
+# Kinds of heads by name, as heads.pxd has them.
+HEADS = {
+    "HELLO": HELLO, "BEAT": BEAT, "ASK": ASK, "BYE": BYE, "WELCOME": WELCOME, "HEARD": HEARD, "PART": PART,
+    "FINAL": FINAL, "FAILED": FAILED, "PUSH": PUSH, "GONE": GONE, "REFUSED": REFUSED,
+}
+
+
+cdef check_heads():
+    """Raise ``ImportError`` unless a head is, byte for byte, what ``brigantine.wire.server`` writes."""
+    cdef zmq_msg_t frame
+    token = bytes(range(1, 17))
+    zmq_msg_init(&frame)
+    for name, kind in HEADS.items():
+        head_set(&frame, kind, <const unsigned char *><const char *>token, read_big(
+            <const unsigned char *><const char *>token + SERIAL_AT - EPOCH_AT
+        ), 1 << 60 | 5)
+        found = data_of(&frame)[:zmq_msg_size(&frame)]
+        if found != server_wire.pack_head(getattr(server_wire, name), token, 1 << 60 | 5):
+            raise ImportError(f"{name} of core/servers/heads.pxd is {found!r}")
+    zmq_msg_close(&frame)
+
+
+check_heads()
 
 
 cdef class Serving(Routers):
@@ -146,9 +177,12 @@ cdef class Serving(Routers):
         frames_free(&self.head)
         frames_free(&self.empty)
 
-    cdef int configure(self, object config, bytes epoch, object desk, int tells) except -1:
+    cdef int configure(
+        self, object config, bytes epoch, object desk, int tells, int workers
+    ) except -1:
         self.sessions = Sessions(config, tells)
         self.desk = desk
+        self.most = workers + HANDED_AHEAD
         memcpy(self.epoch, <const char *>epoch, sizeof(self.epoch))
         self.timeout_ms = <uint64_t>round(config.session_timeout * 1000)
         self.max_frames = config.max_frames
@@ -352,8 +386,7 @@ cdef class Serving(Routers):
 
     cdef int notice(self, int kind, int reason) except -1 nogil:
         cdef Notice told = new_notice(kind, reason)
-        cdef string address, packed
-        cdef bint due
+        cdef string address
         if self.notices is None or self.inbox.count == 0:
             return 0
         told.frames = &self.inbox
@@ -361,12 +394,19 @@ cdef class Serving(Routers):
         told.address = address.c_str() if address.size() else NULL
         told.peer = data_of(&self.inbox.at[0])
         told.peer_size = zmq_msg_size(&self.inbox.at[0])
-        if not self.gate.admits(&told, self.present, &due):
-            if due:
-                self.notices.box.leave_out(level_of(kind))
+        return self.put_notice(&told)
+
+    cdef int put_notice(self, const Notice *told) except -1 nogil:
+        cdef string packed
+        cdef bint due
+        if self.notices is None:
             return 0
-        pack_notice(&packed, &told)
-        return self.notices.c_put(&packed, level_of(kind))
+        if not self.gate.admits(told, self.present, &due):
+            if due:
+                self.notices.box.leave_out(level_of(told.kind))
+            return 0
+        pack_notice(&packed, told)
+        return self.notices.c_put(&packed, level_of(told.kind))
 
     # -- to the handlers and back -------------------------------------------------------------
 
@@ -374,7 +414,12 @@ cdef class Serving(Routers):
         cdef Turn turn
         cdef Work *work
         self.handed.clear()
-        while self.sessions.c_next(&turn):
+        while (
+            self.sessions.count[S_IN_FLIGHT] < self.most
+            # A request that has ended for its client is at a handler still, for as long as that hangs.
+            and self.at_work + <int>self.handed.size() < self.most + HUNG_THREADS
+            and self.sessions.c_next(&turn)
+        ):
             if turn.event == REQUEST:
                 work = self.works[turn.job]
                 if work.ours:

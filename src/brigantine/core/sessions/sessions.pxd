@@ -60,7 +60,7 @@ cdef struct Session:
     int closing         # why it is to end, or NOT_CLOSED
     int at_work         # requests
     Chain waiting       # of `job_links`
-    bint known          # something of it was handed out
+    bint known          # something of it was handed out, and its end is to be
     bint cut            # its connection has closed: nothing can be sent
 
 cdef struct Job:

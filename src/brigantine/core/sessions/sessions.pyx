@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from ..structures.chain cimport NIL, chain_append, chain_has, chain_init, chain_off, chain_pop, chain_remove
-from ..structures.expiry cimport ExpiryOrder, moment, seconds_of
+from ..structures.expiry cimport ExpiryOrder, earlier, moment, seconds_of
 from ..structures.names cimport NameTable
 from .counters cimport (
     S_ACCEPTED,
@@ -39,7 +39,7 @@ cdef list NAMES = list(SERVER_COUNTERS)[:SERVER_COUNT]
 cdef dict PLACES = {name: place for place, name in enumerate(NAMES)}
 
 if NAMES[SERVER_COUNT - 1] != "unsent_bytes":
-    raise ImportError("the counters of server_counters.pxd are not those of brigantine.counters")
+    raise ImportError("the counters of core/sessions/counters.pxd are not those of brigantine.counters")
 
 
 cdef class Sessions:
@@ -63,7 +63,7 @@ cdef class Sessions:
         self.session_bytes = config.session_bytes
         self.queue_limit = config.queue_limit
         self.queue_bytes = config.queue_bytes
-        self.concurrency = config.session_concurrency
+        self.concurrency = config.session_concurrency or 1
         self.tells = tells
 
     # -- for Python ---------------------------------------------------------------------------
@@ -418,7 +418,7 @@ cdef class Sessions:
         turn.serial = session.serial
         turn.job = NIL
         turn.reason = NOT_CLOSED
-        session.known = True
+        session.known = self.tells != TELLS_NONE
         if session.phase == NEW:
             turn.event = OPENED
             session.phase = OPENING
@@ -485,8 +485,4 @@ cdef class Sessions:
         return self.ttl.expired(now)
 
     cdef int64_t c_next_deadline(self) noexcept nogil:
-        cdef int64_t silence = self.silence.next_deadline()
-        cdef int64_t ttl = self.ttl.next_deadline()
-        if silence < 0 or ttl < 0:
-            return max(silence, ttl)
-        return min(silence, ttl)
+        return earlier(self.silence.next_deadline(), self.ttl.next_deadline())

@@ -45,7 +45,7 @@ class Loop:
 
     With ``backend`` None the frontend is for workers, too, which only Majordomo can tell apart.
     The sockets are bound by the caller and used by :meth:`run` alone while it runs.  ``control`` is
-    a PAIR that receives a word of ``brigantine.control``.  ``monitor``, where given, is the
+    a PAIR that receives a word of ``brigantine.wire.loop``.  ``monitor``, where given, is the
     monitor socket of the workers' side for ACCEPTED and DISCONNECTED events, set up before that was
     bound; without it a lost worker is noticed when the next request is sent to it.  ``client_monitor`` is
     the same of the clients' side, where that is another.  ``protocols``

@@ -45,7 +45,7 @@ class Relay:
 
     ROUTER and DEALER (both ways), XSUB and XPUB (messages one way, subscriptions the other), or PULL
     and PUSH (one way).  The sockets are the caller's and used by :meth:`run` alone while it runs.
-    ``control`` is a PAIR that receives words of ``brigantine.control``: STOP, and the questions PAUSE,
+    ``control`` is a PAIR that receives words of ``brigantine.wire.loop``: STOP, and the questions PAUSE,
     RESUME and MOVE.  What follows the last is given to ``move``, which answers it: it may use
     the sockets, too.
 

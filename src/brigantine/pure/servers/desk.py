@@ -171,6 +171,11 @@ class Desk:
         self._armed = True
         return not (self._works or self._ended)
 
+    def hush(self) -> None:
+        """What :meth:`signal` gave is not readable any more, until the next task after :meth:`arm`."""
+        if self._signal is not None:
+            self._signal.clear()
+
     @property
     def full(self) -> bool:
         """Whether so much has yet to be sent that who streams should wait."""
@@ -226,7 +231,7 @@ class Desk:
         self._room.ring()
         return found
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """There will be no more tasks."""
         self._ended = True
         self._come.ring()

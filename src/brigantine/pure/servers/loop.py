@@ -12,7 +12,9 @@ from ...config.limits import BATCH, LAST_WORDS, LINGER, MAX_SLEEP, PAUSE
 from ...config.servers import ServerConfig
 from ...net.descriptors import DescriptorReserve
 from ...net.monitor import monitor_event
-from ...wire.loop import DRAIN, STOP
+from ...net.sockets import Handshakes
+from ...notices.kinds import Notice
+from ...wire.loop import DRAIN, SIDES, STOP
 from ..loop.notice_queue import NoticeQueue
 from ..sessions.sessions import STOPPED, TELLS_KNOWN
 from .desk import Desk
@@ -25,11 +27,11 @@ class ServerLoop(Serving):
     """Runs the sessions of a server on a ROUTER until told to stop.
 
     ``config`` is a ``brigantine.ServerConfig``, ``epoch`` eight random bytes, ``desk`` the
-    :class:`Desk` at which handlers take their tasks, ``tells`` that of :class:`Sessions`.  The socket is
-    bound by the caller and used by :meth:`run` alone while it runs; ``control`` is a PAIR that receives
-    STOP and DRAIN of ``brigantine.control``.  ``monitor`` is the ROUTER's for ACCEPTED and DISCONNECTED
-    events.  ``notices`` is a :class:`NoticeQueue`, ``reserve`` closes connections for which there are no
-    file descriptors.
+    :class:`Desk` at which ``workers`` handlers take their tasks, ``tells`` that of :class:`Sessions`.  The
+    socket is bound by the caller and used by :meth:`run` alone while it runs; ``control`` is a PAIR that
+    receives STOP and DRAIN of ``brigantine.wire.loop``.  ``monitor`` is the ROUTER's for ACCEPTED and
+    DISCONNECTED events.  ``notices`` is a :class:`NoticeQueue`, ``reserve`` closes connections for which
+    there are no file descriptors.
     """
 
     def __init__(
@@ -39,16 +41,18 @@ class ServerLoop(Serving):
         config: ServerConfig,
         epoch: bytes,
         desk: Desk,
+        workers: int,
         tells: int = TELLS_KNOWN,
         monitor: zmq.Socket[bytes] | None = None,
         notices: NoticeQueue | None = None,
         reserve: DescriptorReserve | None = None,
     ) -> None:
         """Raises ``TypeError`` for any other socket than a ROUTER."""
-        super().__init__(frontend, config, epoch, desk, tells, notices)
+        super().__init__(frontend, config, epoch, desk, workers, tells, notices)
         self._control = control
         self._monitor = monitor
         self._reserve = reserve
+        self._handshakes = Handshakes()
         # Reentrant: a signal handler may ask for the counters in a thread that is just asking.
         self._lock = threading.RLock()
         self._pause = min(PAUSE, config.session_timeout / 2)
@@ -88,7 +92,7 @@ class ServerLoop(Serving):
                     break
             self._wind_up()
         finally:
-            self._desk._finish()
+            self._desk.finish()
 
     def _turn(self) -> None:
         sleep = self._sleep()
@@ -175,6 +179,8 @@ class ServerLoop(Serving):
                 event, value = monitor_event(self._monitor.recv_multipart(zmq.DONTWAIT))
             except zmq.Again:
                 return
+            if self._handshakes.mismatched(event, value):
+                self._put_notice(Notice("mismatched", peer=SIDES[0]))
             if event == zmq.EVENT_DISCONNECTED:
                 with self._lock:
                     self._sessions.disconnected(value)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import zmq
 
 from ...config.limits import LIGHT
-from ...config.servers import ServerConfig
+from ...config.servers import HANDED_AHEAD, HUNG_THREADS, ServerConfig
 from ...counters import SERVER_COUNTERS
 from ...notices.kinds import Notice, cut, level, pack_notice
 from ...wire import server as wire
@@ -63,6 +63,7 @@ class Serving:
         config: ServerConfig,
         epoch: bytes,
         desk: Desk,
+        workers: int,
         tells: int,
         notices: NoticeQueue | None,
     ) -> None:
@@ -73,6 +74,8 @@ class Serving:
         self._config = config
         self._epoch = epoch
         self._desk = desk
+        #: Requests that may be at handlers at once, of those that have not ended.
+        self._most = workers + HANDED_AHEAD
         self._sessions = Sessions(config, tells)
         #: Of requests that have not ended, by their number.
         self._works: dict[int, Work] = {}
@@ -232,7 +235,10 @@ class Serving:
             return
         address, said = _property(name, "Peer-Address"), frames[1:]
         told = Notice(kind, reason, name.bytes, None, address, (), cut(said), len(said))
-        if self._gate.known(told):
+        self._put_notice(told)
+
+    def _put_notice(self, told: Notice) -> None:
+        if self._notices is None or self._gate.known(told):
             return
         if self._gate.admits(told, self._present):
             self._notices.put(pack_notice(told), level(told))
@@ -242,7 +248,13 @@ class Serving:
     # -- to the handlers and back -------------------------------------------------------------
 
     def _hand_out(self) -> None:
-        while (turn := self._sessions.next()) is not None:
+        """Hand out as much as handlers can soon be at: the rest waits, within the bounds of Sessions."""
+        while (
+            self._sessions.count["in_flight"] < self._most
+            # A request that has ended for its client is at a handler still, for as long as that hangs.
+            and self._at_work < self._most + HUNG_THREADS
+            and (turn := self._sessions.next()) is not None
+        ):
             if turn.request is not None:
                 work = self._works[turn.request]
             else:

@@ -58,7 +58,7 @@ class Session:
         #: Requests that wait: an ordered set.
         self.waiting: OrderedDict[int, None] = OrderedDict()
         self.bytes = 0
-        #: Something of it was handed out.
+        #: Something of it was handed out, and its end is to be.
         self.known = False
         #: Its connection has closed.
         self.cut = False
@@ -87,6 +87,7 @@ class Sessions:
 
     def __init__(self, config: ServerConfig, tells: int = TELLS_KNOWN) -> None:
         self._config = config
+        self._concurrency = config.session_concurrency or 1
         self._tells = tells
         self._all: dict[int, Session] = {}
         #: What the loop knows of the client of each, beside this.
@@ -211,11 +212,7 @@ class Sessions:
         if (
             session.phase == _NEW
             or (idle and session.closing)
-            or (
-                session.phase == _OPEN
-                and session.waiting
-                and session.at_work < self._config.session_concurrency
-            )
+            or (session.phase == _OPEN and session.waiting and session.at_work < self._concurrency)
         ):
             self._ready.setdefault(session.serial)
         else:
@@ -287,7 +284,7 @@ class Sessions:
             return None
         serial, _ = self._ready.popitem(last=False)
         session = self._all[serial]
-        session.known = True
+        session.known = self._tells != TELLS_NONE
         if session.phase == _NEW:
             session.phase = _OPENING
             return Turn(OPENED, serial, None, 0)
@@ -299,7 +296,7 @@ class Sessions:
         self._waits_no_more(session, self._jobs[job])
         session.at_work += 1
         self.count["in_flight"] += 1
-        if session.waiting and session.at_work < self._config.session_concurrency:
+        if session.waiting and session.at_work < self._concurrency:
             self._ready[serial] = None
         return Turn(REQUEST, serial, job, 0)
 

@@ -29,7 +29,8 @@ from .wire.envelope cimport (
 from .structures.expiry cimport ExpiryOrder, nanoseconds
 from .structures.lru cimport LRUOrder
 from .sessions.counters cimport S_REPLIED
-from .sessions.sessions cimport Sessions, Turn, TELLS_NONE
+from .sessions.keeping cimport TELLS_NONE
+from .sessions.sessions cimport Sessions, Turn
 from .switchboard.outbox cimport BACKEND, FRONTEND, OK, UNWEIGHED, Outbox
 from .switchboard.records cimport NO_CONNECTION
 from .switchboard.switchboard cimport Switchboard

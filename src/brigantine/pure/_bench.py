@@ -11,7 +11,8 @@ from ..config.servers import ServerConfig
 from ..wire.mdp import CLIENT_02, CLIENT_REQUEST, FINAL_02, WORKER_02
 from ..wire.mdp import READY as MDP_READY
 from ..wire.req import EMPTY, READY
-from .sessions.sessions import TELLS_NONE, Sessions
+from .sessions.keeping import TELLS_NONE
+from .sessions.sessions import Sessions
 from .structures.expiry import ExpiryQueue
 from .structures.lru import LRUQueue
 from .structures.tickets import TicketTable, Verdict

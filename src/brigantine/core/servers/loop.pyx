@@ -38,7 +38,8 @@ from ..sessions.counters cimport (
     S_UNSENT_BYTES,
     SERVER_COUNT,
 )
-from ..sessions.sessions cimport STOPPED, TELLS_KNOWN, WAITING
+from ..sessions.keeping cimport STOPPED, TELLS_KNOWN
+from ..sessions.sessions cimport WAITING
 from ..loop.commands cimport is_word
 from ..libzmq.zmqapi cimport brigantine_zmq, raise_zmq_error
 

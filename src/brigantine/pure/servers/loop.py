@@ -16,7 +16,7 @@ from ...net.sockets import Handshakes
 from ...notices.kinds import Notice
 from ...wire.loop import DRAIN, SIDES, STOP
 from ..loop.notice_queue import NoticeQueue
-from ..sessions.sessions import STOPPED, TELLS_KNOWN
+from ..sessions.keeping import STOPPED, TELLS_KNOWN
 from .desk import Desk
 from .serving import Serving
 

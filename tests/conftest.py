@@ -67,18 +67,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def signals_are_as_before() -> Iterator[None]:
-    """What a test does to signals would go to the programs that later tests start: none stays blocked.
-
-    A command that has ended in this process ignores its stop signals, as it is on its way out.
-    """
+    """What is done to signals in a test would go to the programs that later tests start."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     handlers = {each: signal.getsignal(each) for each in _STOP_SIGNALS}
     yield
     after = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    handlers_after = {each: signal.getsignal(each) for each in _STOP_SIGNALS}
     for number, handler in handlers.items():
-        if signal.getsignal(number) != handler:
+        if handlers_after[number] != handler:
             signal.signal(number, handler)
     assert after == mask
+    assert handlers_after == handlers
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

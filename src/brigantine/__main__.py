@@ -1,6 +1,6 @@
 """``python -m brigantine``: the same as the command ``brigantine``."""
 
-from .cli import main
+from .cli import command
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command())

@@ -14,12 +14,22 @@ from ..errors import BindError, BrigantineError, ConfigError, ConnectError, Core
 from .exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USE
 from .output import abandon_stdout, complain, flush_stdout, warnings_told
 from .parser import build_parser
+from .taken_signals import signals_given_back
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (``sys.argv[1:]`` by default) and return its exit code."""
+    """Run one command line (``sys.argv[1:]`` by default) and return its exit code.
+
+    Signals are afterwards as they were before.
+    """
+    with signals_given_back():
+        return command(argv)
+
+
+def command(argv: Sequence[str] | None = None) -> int:
+    """The same for a process that ends with it: no signal is to disturb its way out."""
     try:
         code = _run(argv)
         flush_stdout()

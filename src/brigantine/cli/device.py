@@ -11,8 +11,9 @@ from .descriptors import raise_file_limit
 from .options import add_config_options, options_from
 from .output import log_to_stderr
 from .process_options import add_log_level, add_stop_at_eof
+from .reasons import ENDED, reason
 from .serving import add_control, add_impl, add_side, begin, control_from, finish
-from .stopping import ENDED, StopRequests, reason
+from .stopping import StopRequests
 from .values import reachable
 
 __all__ = ["HELP", "NAME", "PATTERNS"]

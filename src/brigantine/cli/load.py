@@ -18,7 +18,8 @@ from ..system.process_cpu import read_cpu_time
 from .exit_codes import DONE, FAILED, SIGNALLED
 from .options import add_rows
 from .output import write
-from .stopping import ENDED, StopRequests
+from .reasons import ENDED
+from .stopping import StopRequests
 from .values import reachable, whole
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import select
 import sys
 
-from .stopping import RESTART_SIGNAL, hold_signals
+from .taken_signals import RESTART_SIGNAL, hold_signals
 
 __all__ = ["is_restart", "restart"]
 

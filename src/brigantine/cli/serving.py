@@ -12,7 +12,8 @@ from ..errors import BrokerStopped
 from ..net.endpoints import as_control_endpoints
 from ..runtime.handle import LoopHandle
 from .output import abandon_stdout, write
-from .stopping import ENDED, StopRequests
+from .reasons import ENDED
+from .stopping import StopRequests
 from .values import reachable
 
 __all__ = ["add_control", "add_impl", "add_side", "begin", "control_from", "finish"]

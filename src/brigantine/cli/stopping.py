@@ -15,52 +15,22 @@ standard input, which never counts as a signal.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
 import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from types import FrameType
-from typing import Any
 
 from .exit_codes import SIGNALLED
+from .reasons import END_OF_INPUT, ENDED, ReasonPipe
 from .standard_input import standard_input
+from .taken_signals import STOP_SIGNALS, TakenSignals
 
-__all__ = [
-    "ENDED",
-    "END_OF_INPUT",
-    "RESTART_SIGNAL",
-    "STOP_SIGNALS",
-    "StopRequests",
-    "hold_signals",
-    "reason",
-]
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: Restart, for those that ask to be told of it: see restart.py.
-RESTART_SIGNAL = signal.SIGHUP
-
-#: What :meth:`StopRequests.wait` returns beside signal numbers (which are 1 to 64).
-ENDED = 0
-END_OF_INPUT = 255
+__all__ = ["ECHO", "StopRequests"]
 
 #: Seconds in which one Ctrl-C may arrive as several signals.
 ECHO = 0.05
-
-
-def reason(code: int) -> str:
-    """The words for what :meth:`StopRequests.wait` returned."""
-    if code == ENDED:
-        return "ended"
-    return "end of standard input" if code == END_OF_INPUT else signal.Signals(code).name
-
-
-def hold_signals() -> None:
-    """Let the signals wait until the program that this process becomes is ready for them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL))
 
 
 class StopRequests:
@@ -74,39 +44,27 @@ class StopRequests:
         self._at_eof = at_eof
         self._signals = (*STOP_SIGNALS, *also)
         self._known = {ENDED, END_OF_INPUT, *map(int, self._signals)}
-        #: The handlers before ours.
-        self._before: dict[signal.Signals, Any] = {}
         #: Whether Ctrl-C was among the reasons: the next one is the second.
         self._interrupted = False
-        self._read = self._write = -1
+        self._pipe: ReasonPipe
+        self._taken: TakenSignals
         self._poller = select.poll()
 
     def open(self) -> StopRequests:
         """Take over the signals."""
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        self._poller.register(self._read, select.POLLIN)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in self._signals:
-            self._before[number] = signal.signal(number, self._handle)
-        _taken_over.append(self)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)  # see hold_signals()
+        self._pipe = ReasonPipe()
+        self._poller.register(self._pipe.read, select.POLLIN)
+        self._taken = TakenSignals(self._signals, self._pipe)
+        self._taken.take()
         if self._at_eof:
-            standard_input.then(lambda: self._tell(END_OF_INPUT))
+            tell = self._pipe.tell
+            standard_input.then(lambda: tell(END_OF_INPUT))
             standard_input.start()
         return self
 
     def close(self) -> None:
         """Ignore the stop signals from now on: what is left to do is the way out of the process."""
-        _taken_over.remove(self)
-        self.ignore()
-        # The pipe stays open: the thread that watches standard input may still hold its number.
-
-    def ignore(self) -> None:
-        """The same, but for a fork."""
-        signal.set_wakeup_fd(-1)
-        for number in self._signals:
-            signal.signal(number, signal.SIG_IGN if number in STOP_SIGNALS else signal.SIG_DFL)
+        self._taken.close()
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The next reason: a signal's number, END_OF_INPUT or ENDED.
@@ -114,7 +72,7 @@ class StopRequests:
         ``None`` when there was none for ``timeout`` seconds.
         """
         while self._poller.poll(None if timeout is None else max(0.0, timeout) * 1000.0):
-            code = os.read(self._read, 1)[0]
+            code = os.read(self._pipe.read, 1)[0]
             if code in self._known:
                 return code
         return None
@@ -151,7 +109,7 @@ class StopRequests:
                     break
             code = self.wait(until - time.monotonic())
         for code in others:
-            self._tell(code)
+            self._pipe.tell(code)
         return False
 
     def hint(self, ends: str) -> str:
@@ -193,73 +151,10 @@ class StopRequests:
 
     def ended(self) -> None:
         """Make :meth:`wait` return ENDED.  From any thread."""
-        self._tell(ENDED)
+        self._pipe.tell(ENDED)
 
     def __enter__(self) -> StopRequests:
         return self.open()
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _tell(self, code: int) -> None:
-        with contextlib.suppress(BlockingIOError):  # full of reasons to stop already
-            os.write(self._write, bytes((code,)))
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        """Without a handler the signal would end the process; see the top of this file.
-
-        An event loop that is told to watch for a signal, as the worker's function may do with any,
-        wants to be woken itself, for all of them.
-        """
-        woken = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        if woken != self._write:
-            signal.set_wakeup_fd(woken)
-            self._tell(number)
-
-    def give_back(self) -> None:
-        """In a forked child, whose signals are not ours: all as it was, where it still is as we left it."""
-        woken = signal.set_wakeup_fd(-1)
-        if woken != self._write:
-            signal.set_wakeup_fd(woken)
-        for number, before in self._before.items():
-            if signal.getsignal(number) == self._handle:
-                signal.signal(number, signal.SIG_DFL if before is None else before)
-        for descriptor in (self._read, self._write):
-            os.close(descriptor)
-
-
-#: Those that are open, or were never closed.
-_taken_over: list[StopRequests] = []
-_mask = threading.local()
-
-
-def _before_fork() -> None:
-    """Let signals wait for as long as the child's would be taken for ours."""
-    # Asked for first: what a handler raises after the mask has changed would leave it changed.
-    _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if _taken_over else None
-    if _taken_over:
-        signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, RESTART_SIGNAL, signal.SIGCHLD))
-
-
-def _after_fork() -> None:
-    if _mask.before is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
-
-
-@atexit.register
-def _ignore_signals() -> None:
-    """Let none end what has done its work: Python gives the signals back to the system at its end.
-
-    Who registers first comes last: what the worker's function has left to do is done by now.
-    """
-    for each in _taken_over:
-        each.ignore()
-
-
-def _in_child() -> None:
-    while _taken_over:
-        _taken_over.pop().give_back()
-    _after_fork()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

@@ -17,7 +17,8 @@ from .options import add_config_options, options_from
 from .output import complain, log_to_stderr, write
 from .process_options import add_log_level
 from .pubsub_options import add_endpoints
-from .stopping import ENDED, StopRequests
+from .reasons import ENDED
+from .stopping import StopRequests
 from .values import at_least_one, reachable, seconds
 
 __all__ = ["HELP", "NAME", "add_to"]

@@ -10,8 +10,10 @@ import time
 from dataclasses import dataclass
 
 from .exit_codes import DONE, INTERRUPTED, SIGNALLED, WRONG_USE
+from .reasons import reason
 from .restart import is_restart
-from .stopping import RESTART_SIGNAL, STOP_SIGNALS, StopRequests, reason
+from .stopping import StopRequests
+from .taken_signals import RESTART_SIGNAL, STOP_SIGNALS
 
 __all__ = ["Supervisor", "command_line"]
 

@@ -20,15 +20,12 @@ from .function import load_function
 from .options import add_config_options, options_from, words_for
 from .output import OutputFailed, abandon_stdout, log_to_stderr, write
 from .process_options import add_log_level, add_stop_at_eof
+from .reasons import ENDED, reason
 from .restart import is_restart, restart
 from .standard_input import leave_at_eof
-from .stopping import (
-    ECHO,
-    RESTART_SIGNAL,
-    StopRequests,
-    reason,
-)
+from .stopping import ECHO, StopRequests
 from .supervisor import Supervisor, command_line
+from .taken_signals import RESTART_SIGNAL
 from .values import at_least_one, reachable
 
 if TYPE_CHECKING:
@@ -194,7 +191,7 @@ def _no_handler(_: Any) -> bytes:
 
 def _serve(worker: _Worker, arguments: argparse.Namespace) -> int:
     """Run the worker in the main thread; another one waits for the reasons to stop."""
-    # Never closed: a second Ctrl-C is to work for as long as there is a process.
+    # Never closed: a second Ctrl-C is to work until the process ends, or signals are given back.
     stops = StopRequests(at_eof=arguments.stop_at_eof, also=(RESTART_SIGNAL,)).open()
     restarting = threading.Event()
     watcher = threading.Thread(
@@ -234,7 +231,7 @@ def _run_worker(worker: _Worker) -> None:
     if isinstance(worker, ThreadWorker):
         worker.run()
     else:
-        import asyncio  # as in _kind()
+        import asyncio  # as in _made()
 
         asyncio.run(worker.run())
 
@@ -252,6 +249,8 @@ def _stop_when_told(worker: _Worker, stops: StopRequests, restarting: threading.
             _log.info("%s: finishing the requests in hand, then restarting", reason(why))
             worker.stop()
         why = stops.wait_first()
+    if why == ENDED:  # the worker, too
+        return
     restarting.clear()
     _log.info("%s: stopping", reason(why))
     worker.stop()

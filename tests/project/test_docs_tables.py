@@ -1,9 +1,12 @@
-"""What the documentation's tables say of options, commands and programs."""
+"""What the pages say of options, commands, programs, and code that there is."""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
+import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -60,3 +63,31 @@ def _inner(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
 def test_every_program_of_the_guide_is_on_the_map(page: str) -> None:
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     assert [name for name in names() if f"`{name}`" not in text] == []
+
+
+PAGES = {page.stem: page for page in [TREE / "README.md", *sorted(DOCS.glob("*.md"))]}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = PAGES[page].read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_code_of_a_page_compiles_and_imports_what_there_is(page: str) -> None:
+    for code in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom):
+                exec(ast.unparse(node), {})
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")])
+def test_the_command_line_takes_what_a_page_types(
+    page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for block in blocks(page, "console"):
+        for line in re.findall(r"^\$ brigantine (.*)$", block, re.M):
+            words = shlex.split(line.removesuffix("&"), comments=True)
+            _, unknown = build_parser().parse_known_args(words)
+            assert unknown == [], line
+    assert capsys.readouterr().err == ""

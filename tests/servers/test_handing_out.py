@@ -16,7 +16,7 @@ from brigantine.servers.handling import Handling
 from brigantine.workers.reply import ReplyLimits
 
 
-class Desk:
+class Handoff:
     """Keeps how tasks have ended."""
 
     def __init__(self) -> None:
@@ -58,9 +58,9 @@ def test_what_handlers_cannot_be_at_soon_waits_within_the_limits_of_the_queue(
 
 def made_of(kind: Any, handler: Any, **more: Any) -> Any:
     """A server without sockets and threads."""
-    server, desk = kind.__new__(kind), Desk()
+    server, handoff = kind.__new__(kind), Handoff()
     vars(server).update(
-        _handling=Handling(desk, ReplyLimits(1000, 10), 1000), _desk=desk, _handler=handler,
+        _handling=Handling(handoff, ReplyLimits(1000, 10), 1000), _handoff=handoff, _handler=handler,
         _streams=False, **more,
     )  # fmt: skip
     return server
@@ -77,20 +77,20 @@ def test_a_request_that_has_ended_while_it_waited_is_not_carried_out() -> None:
     for kind in (AsyncServer, ThreadedServer):
         server = made_of(kind, called.append)
         server._handle(task)
-        assert server._desk.ended == [task]
+        assert server._handoff.ended == [task]
     server = made_of(aio.AsyncServer, coroutine)
     asyncio.run(server._serve(task))
-    assert server._desk.ended == [task]
+    assert server._handoff.ended == [task]
     assert called == []
 
 
 def test_the_log_says_which_callback_has_failed(caplog: pytest.LogCaptureFixture) -> None:
-    desk = Desk()
-    handling = Handling(desk, ReplyLimits(1000, 10), 1000)
+    handoff = Handoff()
+    handling = Handling(handoff, ReplyLimits(1000, 10), 1000)
     for event, words in ((0, "on_open has failed"), (2, "on_close has failed")):
         task = task_of(event)
         handling.failed(task, ValueError("not today"))
-        assert desk.ended[-1] is task
+        assert handoff.ended[-1] is task
         assert caplog.messages[-1] == words
     assert handling.errors == 2
 

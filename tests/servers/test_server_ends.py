@@ -95,7 +95,7 @@ def test_a_server_of_tasks_that_ends_by_itself_lets_go_of_all_handlers(impl: str
             asking = asyncio.create_task(client.request(b"x"))
             while not server._tasks:
                 await asyncio.sleep(0.001)
-            server._desk.finish()
+            server._handoff.finish()
             await asyncio.wait_for(server.join(), PATIENCE)
             asking.cancel()
 

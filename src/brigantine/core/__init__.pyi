@@ -1,7 +1,7 @@
 # The names and types are those of the baseline; the implementation is compiled.
-from ..pure import Desk as Desk
 from ..pure import Envelope as Envelope
 from ..pure import ExpiryQueue as ExpiryQueue
+from ..pure import Handoff as Handoff
 from ..pure import LastValues as LastValues
 from ..pure import Loop as Loop
 from ..pure import LRUQueue as LRUQueue

@@ -3,7 +3,7 @@
 from .loop.loop import Loop
 from .loop.notice_queue import NoticeQueue
 from .loop.relay import Relay
-from .servers.desk import Desk
+from .servers.handoff import Handoff
 from .servers.loop import ServerLoop
 from .sessions.sessions import Sessions
 from .structures.expiry import ExpiryQueue
@@ -14,9 +14,9 @@ from .switchboard.switchboard import Switchboard
 from .wire.envelope import Envelope
 
 __all__ = [
-    "Desk",
     "Envelope",
     "ExpiryQueue",
+    "Handoff",
     "LRUQueue",
     "LastValues",
     "Loop",

@@ -40,7 +40,7 @@ _log = logging.getLogger("brigantine.server")
 
 
 class _TaskServer(Server):
-    """The thread of the ROUTER; an event loop takes from its desk."""
+    """The thread of the ROUTER; an event loop takes from its handoff."""
 
     _takes = (2, "two arguments, the session and the request's body")
 
@@ -58,7 +58,7 @@ class _TaskServer(Server):
         """The event loop begins by itself."""
 
     def _end_handlers(self) -> None:
-        """And ends by itself, when the desk is over."""
+        """And ends by itself, when the handoff is over."""
 
     def _in_handler(self) -> bool:
         return False
@@ -110,8 +110,8 @@ class AsyncServer(ForTasks):
         self._handler = handler
         self._streams = is_async_generator(handler)
         self._handling = self._server._handling
-        self._desk = self._handling.desk
-        #: What is at work: its task at the desk, and since when.
+        self._handoff = self._handling.handoff
+        #: What is at work: its task, and since when.
         self._tasks: dict[asyncio.Task[None], tuple[Any, float]] = {}
         #: What was cancelled, for it is at work for too long.
         self._late: set[asyncio.Task[None]] = set()
@@ -172,7 +172,7 @@ class AsyncServer(ForTasks):
                 "`async with`"
             )
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._desk.signal(), self._take)
+        self._loop.add_reader(self._handoff.signal(), self._take)
         self._take()
         self._look_for_late()
         return self
@@ -219,12 +219,12 @@ class AsyncServer(ForTasks):
 
     def _let_go(self) -> None:
         """Once it has ended: whatever is still at work had its time, and its client was told."""
-        if self._server.running and not self._desk.over:
+        if self._server.running and not self._handoff.over:
             return
         for task in list(self._tasks):
             task.cancel()
         if self._loop is not None:
-            self._loop.remove_reader(self._desk.signal())
+            self._loop.remove_reader(self._handoff.signal())
         if self._look is not None:
             self._look.cancel()
         self._over.set()
@@ -235,18 +235,18 @@ class AsyncServer(ForTasks):
         """Begin what there is room for."""
         assert self._loop is not None
         while len(self._tasks) < self._workers:
-            task = self._desk.take_now()
+            task = self._handoff.take_now()
             if task is None:
-                if self._desk.over:
+                if self._handoff.over:
                     break
-                if self._desk.arm():
+                if self._handoff.arm():
                     return
                 continue
             made = self._loop.create_task(self._serve(task))
             self._tasks[made] = task, self._loop.time()
             made.add_done_callback(self._done)
-        self._desk.hush()  # or it would ring on for as long as there is no room
-        if self._desk.over:
+        self._handoff.hush()  # or it would ring on for as long as there is no room
+        if self._handoff.over:
             self._let_go()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -280,7 +280,7 @@ class AsyncServer(ForTasks):
             if task.event != REQUEST:
                 await self._tell_session(task)
             elif not task.wanted:  # its client was told of its end while it waited here
-                self._desk.end(task)
+                self._handoff.end(task)
             elif self._streams:
                 await self._stream(task)
             else:
@@ -301,14 +301,14 @@ class AsyncServer(ForTasks):
         told = None if callback is None else callback(session)
         if inspect.isawaitable(told):
             await told
-        self._desk.end(task)
+        self._handoff.end(task)
 
     async def _stream(self, task: Any) -> None:
         joined: list[bytes] = []
         parts: AsyncIterator[Any] = self._handler(self._handling.session_of(task), task.body)
         async for value in parts:
             self._handling.part(task, joined, value, wait=False)
-            while self._desk.full and task.wanted:
+            while self._handoff.full and task.wanted:
                 await asyncio.sleep(ROOM_CHECK)
             if not task.wanted:  # its client has gone, or does not read
                 await parts.aclose()  # type: ignore[attr-defined]

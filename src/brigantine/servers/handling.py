@@ -28,8 +28,8 @@ _MARKS = (ERROR_MARK, BROKER_ERROR_MARK)
 class Handling:
     """What is common to threads and tasks: sessions by number, replies checked, errors told."""
 
-    def __init__(self, desk: Any, limits: ReplyLimits, max_bytes: int) -> None:
-        self.desk = desk
+    def __init__(self, handoff: Any, limits: ReplyLimits, max_bytes: int) -> None:
+        self.handoff = handoff
         self._limits, self._max_bytes = limits, max_bytes
         self.sessions: dict[int, Session] = {}
         #: Guards the count, which every handler's thread has part in.
@@ -42,7 +42,7 @@ class Handling:
         """The session of a task, made at its first."""
         session = self.sessions.get(task.serial)
         if session is None:
-            made = Session(self.desk, task.place, task.serial, task.address)
+            made = Session(self.handoff, task.place, task.serial, task.address)
             session = self.sessions.setdefault(task.serial, made)
         return session
 
@@ -62,11 +62,11 @@ class Handling:
     def finish(self, task: Any, value: Any) -> None:
         """Send what a handler has returned, and end its task."""
         if value is not None:
-            self.desk.reply(task, self.frames_of(value))
+            self.handoff.reply(task, self.frames_of(value))
         elif task.single:
-            self.desk.reply(task, (b"",))  # or a REQ socket would wait for ever
+            self.handoff.reply(task, (b"",))  # or a REQ socket would wait for ever
         else:
-            self.desk.end(task)
+            self.handoff.end(task)
 
     def stream(self, task: Any, parts: Iterator[Any]) -> None:
         """Send what a generator yields, each as a reply; to a client that takes one, all in one."""
@@ -88,7 +88,7 @@ class Handling:
             joined.extend(frames)
             self._limits.check(joined)
         else:
-            self.desk.part(task, frames, wait)
+            self.handoff.part(task, frames, wait)
 
     def finish_stream(self, task: Any, joined: list[bytes], value: Any) -> None:
         """What a generator has returned ends its task."""
@@ -96,7 +96,7 @@ class Handling:
             if value is not None:
                 joined.extend(to_frames(value, "the handler's reply"))
             self._limits.check(joined)
-            self.desk.reply(task, joined)
+            self.handoff.reply(task, joined)
         else:
             self.finish(task, value)
 
@@ -104,7 +104,7 @@ class Handling:
         """End a task whose handler or callback has raised: the client of a request is told."""
         if task.event != REQUEST:
             self.count_error(f"{WHAT[task.event]} has failed", error)
-            self.desk.end(task)
+            self.handoff.end(task)
             return
         self.count_error("a handler has failed on a request; its client is told so", error)
         try:
@@ -113,7 +113,7 @@ class Handling:
             frames = self._limits.report(
                 RuntimeError(f"{type(error).__name__}, whose message can't be sent")
             )
-        self.desk.fail(task, frames)
+        self.handoff.fail(task, frames)
 
     def count_error(self, what: str, error: BaseException) -> None:
         """Count and log it."""

@@ -32,7 +32,7 @@ class _Hand:
 
 
 class HandlerPool:
-    """``count`` threads that take tasks at a desk and ``handle`` them, for as long as there may be some.
+    """``count`` threads that take tasks from a handoff and ``handle`` them, until it is over.
 
     ``patience``: seconds that a task may take until its thread is given up, and another one started in its
     place.  ``failed`` ends a task whose thread is ending.  A thread that can't be started is tried again.
@@ -41,14 +41,14 @@ class HandlerPool:
 
     def __init__(
         self,
-        desk: Any,
+        handoff: Any,
         count: int,
         patience: float,
         handle: Callable[[Any], object],
         failed: Callable[[Any, BaseException], object],
         signals: Set[int],
     ) -> None:
-        self._desk, self._count, self._patience = desk, count, patience
+        self._handoff, self._count, self._patience = handoff, count, patience
         self._handle, self._failed = handle, failed
         self._signals = signals
         self._hands: list[_Hand] = []
@@ -105,11 +105,11 @@ class HandlerPool:
     # -- a thread -----------------------------------------------------------------------------
 
     def _work(self, hand: _Hand) -> None:
-        desk, handle, clock = self._desk, self._handle, time.monotonic
+        handoff, handle, clock = self._handoff, self._handle, time.monotonic
         task = None
         use_signal_mask(self._signals)
         try:
-            while not hand.retired and (task := desk.take()) is not None:
+            while not hand.retired and (task := handoff.take()) is not None:
                 hand.since = clock()
                 handle(task)
                 hand.since = 0.0
@@ -146,7 +146,7 @@ class HandlerPool:
             self._give_up()
 
     def _over(self) -> bool:
-        return self._ending or bool(self._desk.over)
+        return self._ending or bool(self._handoff.over)
 
     def _short(self) -> bool:
         return len(self._hands) < self._count

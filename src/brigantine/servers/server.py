@@ -76,7 +76,7 @@ class Server(LoopHandle):
         self._wanted = as_endpoints(frontend, "frontend")
         check_distinct(frontend=self._wanted, control=self._controls_wanted)
         limits = ReplyLimits(self.config.max_message_bytes, self.config.max_frames)
-        self._handling = Handling(rooms.Desk(), limits, self.config.max_message_bytes)
+        self._handling = Handling(rooms.Handoff(), limits, self.config.max_message_bytes)
         #: Tells this run of the server from every other.
         self.epoch = os.urandom(wire.EPOCH_BYTES)
         #: In the order they were made, and where the first is bound.
@@ -150,7 +150,7 @@ class Server(LoopHandle):
 
     @abstractmethod
     def _begin_handlers(self) -> None:
-        """Have tasks taken from the desk.  In the loop's thread."""
+        """Have tasks taken from the handoff.  In the loop's thread."""
 
     @abstractmethod
     def _end_handlers(self) -> None:
@@ -184,14 +184,14 @@ class Server(LoopHandle):
         self.frontends = tuple(endpoint for _, endpoint in self._bound)
         self._bind_control(cast(BrokerConfig, self.config))
         loop = self._loop_class(
-            router, control, self.config, self.epoch, self._handling.desk, self._workers, self._tells,
+            router, control, self.config, self.epoch, self._handling.handoff, self._workers, self._tells,
             monitor, self._notices.queue, self._reserve,
         )  # fmt: skip
         self._begin_handlers()
         return loop
 
     def _close(self) -> None:
-        self._handling.desk.finish()  # where the loop has not come to do so
+        self._handling.handoff.finish()  # where the loop has not come to do so
         self._end_handlers()
         for _, endpoint in self._bound:
             forget(self._context, endpoint)

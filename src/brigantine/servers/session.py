@@ -21,8 +21,8 @@ class Session:
     - ``state``: a dict for handlers to keep what they like; they may also set attributes.
     """
 
-    def __init__(self, desk: Any, place: int, number: int, address: tuple[bytes, ...]) -> None:
-        self._desk, self._place = desk, place
+    def __init__(self, handoff: Any, place: int, number: int, address: tuple[bytes, ...]) -> None:
+        self._handoff, self._place = handoff, place
         self.number = number
         self.address = address
         #: Why it was closed: ``"timeout"``, ``"left"``, ``"replaced"`` (another connection has come with
@@ -45,7 +45,7 @@ class Session:
         frames = request_frames(body)
         if self.closed:
             return False
-        self._desk.push(self._place, self.number, frames)
+        self._handoff.push(self._place, self.number, frames)
         return True
 
     def __repr__(self) -> str:

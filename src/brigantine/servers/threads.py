@@ -29,7 +29,7 @@ class ThreadServer(Server):
 
     def _begin_handlers(self) -> None:
         self._pool = HandlerPool(
-            self._handling.desk, self._workers, self.config.request_ttl, self._handle, self._give_up,
+            self._handling.handoff, self._workers, self.config.request_ttl, self._handle, self._give_up,
             self._signals,
         )  # fmt: skip
         self._pool.start()
@@ -64,7 +64,7 @@ class ThreadServer(Server):
                 self._tell_session(task)
                 return
             if not task.wanted:  # its client was told of its end while it waited here
-                handling.desk.end(task)
+                handling.handoff.end(task)
                 return
             value = self._call(task)
             handling.leave_child()
@@ -83,7 +83,7 @@ class ThreadServer(Server):
         else:
             called(self._on_close, handling.close_session(task))
         handling.leave_child()
-        handling.desk.end(task)
+        handling.handoff.end(task)
 
     def _give_up(self, task: Any, error: BaseException) -> None:
         """A handler ends its thread: its client is told."""

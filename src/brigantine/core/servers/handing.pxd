@@ -4,13 +4,13 @@ from libc.stdint cimport int64_t
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-from .desk cimport Answer, Desk, Work
+from .handoff cimport Answer, Handoff, Work
 from .sending cimport Sending
 from ..structures.seqlock cimport SeqLock
 
 
 cdef class Handing(Sending):
-    cdef Desk desk
+    cdef Handoff handoff
     cdef SeqLock lock                 # odd while `sessions` changes: see stats()
     cdef vector[Work *] works         # of requests that have not ended, by job; owned
     cdef vector[Work *] spare         # owned
@@ -19,7 +19,7 @@ cdef class Handing(Sending):
     cdef int at_work                  # works at the handlers
     cdef int most                     # requests that may be there at once, of those that have not ended
 
-    cdef int employ(self, object desk, int workers) except -1
+    cdef int employ(self, object handoff, int workers) except -1
     # Hand out as much as handlers can soon be at: what is beyond waits, within the bounds of Sessions.
     cdef int hand_out(self) except -1 nogil
     cdef string key_of(self, int session) noexcept nogil

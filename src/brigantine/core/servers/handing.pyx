@@ -5,7 +5,7 @@ from libcpp.string cimport string
 
 from ..structures.chain cimport NIL
 from ..wire.envelope cimport frames_clear
-from .desk cimport A_FAILURE, A_NOTHING, A_PART, A_PUSH, free_answer, free_work, new_work
+from .handoff cimport A_FAILURE, A_NOTHING, A_PART, A_PUSH, free_answer, free_work, new_work
 from ..switchboard.outbox cimport BEHIND, FULL, OK
 from ..sessions.counters cimport (
     S_DROP_REPLY_LATE,
@@ -43,8 +43,8 @@ cdef class Handing(Sending):
         for index in range(self.spare.size()):
             free_work(self.spare[index])
 
-    cdef int employ(self, object desk, int workers) except -1:
-        self.desk = desk
+    cdef int employ(self, object handoff, int workers) except -1:
+        self.handoff = handoff
         self.most = workers + HANDED_AHEAD
         return 0
 
@@ -72,7 +72,7 @@ cdef class Handing(Sending):
             self.handed.push_back(work)
         if self.handed.size():
             self.at_work += <int>self.handed.size()
-            self.desk.box.put_works(self.handed.data(), self.handed.size())
+            self.handoff.box.put_works(self.handed.data(), self.handed.size())
         return 0
 
     cdef string key_of(self, int session) noexcept nogil:
@@ -84,7 +84,7 @@ cdef class Handing(Sending):
     cdef int take_answers(self, int64_t now) except -1 nogil:
         cdef size_t index
         cdef Answer *answer
-        self.desk.box.take_answers(self.answers)
+        self.handoff.box.take_answers(self.answers)
         for index in range(self.answers.size()):
             answer = <Answer *>self.answers[index]
             try:

@@ -23,7 +23,7 @@ from ..structures.chain cimport NIL
 from ..structures.clock cimport monotonic, thread_cpu
 from ..loop.descriptors cimport reserve_begins
 from ..structures.expiry cimport earlier, nanoseconds
-from .desk cimport Desk, Work
+from .handoff cimport Handoff, Work
 from ..switchboard.events cimport NO_CAUSE
 from ..switchboard.notices cimport NOTICE_MISMATCHED, Notice, new_notice
 from ..switchboard.outbox cimport BACKEND, FRONTEND
@@ -75,12 +75,12 @@ cdef enum:
 
 
 cdef class ServerLoop(Serving):
-    """ServerLoop(frontend, control, config, epoch, desk, workers, tells=0, monitor=None, \
+    """ServerLoop(frontend, control, config, epoch, handoff, workers, tells=0, monitor=None, \
 notices=None, reserve=None)\n--\n
     Runs the sessions of a server on a ROUTER until told to stop, without the GIL.
 
-    ``config`` is a ``brigantine.ServerConfig``, ``epoch`` eight random bytes, ``desk`` the
-    :class:`Desk` at which ``workers`` handlers take their tasks, ``tells`` that of :class:`Sessions`.  The
+    ``config`` is a ``brigantine.ServerConfig``, ``epoch`` eight random bytes, ``handoff`` the
+    :class:`Handoff` from which ``workers`` handlers take tasks, ``tells`` that of :class:`Sessions`.  The
     socket is bound by the caller and used by :meth:`run` alone while it runs; ``control`` is a PAIR that
     receives STOP and DRAIN of ``brigantine.wire.loop``.  ``monitor`` is the ROUTER's for ACCEPTED and
     DISCONNECTED events.  ``notices`` is a :class:`NoticeQueue`, ``reserve`` closes connections for which
@@ -90,13 +90,13 @@ notices=None, reserve=None)\n--\n
     """
 
     def __cinit__(
-        self, frontend, control, config, bytes epoch not None, Desk desk not None, int workers,
+        self, frontend, control, config, bytes epoch not None, Handoff handoff not None, int workers,
         int tells=TELLS_KNOWN, monitor=None, notices=None, reserve=None,
     ):
         self.open_sockets(frontend, None, control, config, monitor, None, None)
-        self.signals[ANSWERS] = pollfd(desk.box.loop.ends[0], POLLIN, 0)
+        self.signals[ANSWERS] = pollfd(handoff.box.loop.ends[0], POLLIN, 0)
         self.most_frames = config.max_frames + 1
-        self.configure(config, epoch, desk, tells, workers)
+        self.configure(config, epoch, handoff, tells, workers)
         self.notices = notices
         self.reserve = reserve
         self.handshakes = Handshakes()
@@ -123,7 +123,7 @@ notices=None, reserve=None)\n--\n
                 self.c_run()
                 self.wind_up()
         finally:
-            self.desk.box.end()
+            self.handoff.box.end()
 
     cdef int c_run(self) except -1 nogil:
         self.last = monotonic()
@@ -144,7 +144,7 @@ notices=None, reserve=None)\n--\n
         cdef int64_t now
         cdef bint more
         cdef int index
-        if sleep and not self.desk.box.lie_down():
+        if sleep and not self.handoff.box.lie_down():
             sleep = 0
         self.wait(sleep)
         now = self.now(sleep)
@@ -154,7 +154,7 @@ notices=None, reserve=None)\n--\n
             for index in range(SOCKETS):
                 self.news[index] = self.news[index] or self.handles[index] != NULL
         if self.news[ANSWERS]:
-            self.desk.box.loop.hush()
+            self.handoff.box.loop.hush()
         if self.news[MONITOR]:
             self.read_monitor()
         self.take_answers(now)
@@ -361,9 +361,9 @@ notices=None, reserve=None)\n--\n
             self.hand_out()
         finally:
             self.lock.end()
-        if self.desk.box.lie_down() and self.at_work:
+        if self.handoff.box.lie_down() and self.at_work:
             self.quiet[FRONTEND] = True  # it is not read any more
             self.wait(left)
-            self.desk.box.loop.hush()
+            self.handoff.box.loop.hush()
         self.take_answers(self.present)
         return 0

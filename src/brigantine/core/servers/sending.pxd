@@ -6,7 +6,7 @@ from libcpp.vector cimport vector
 from zmq.backend.cython.libzmq cimport zmq_msg_t
 
 from ..wire.envelope cimport Frames
-from .desk cimport Work
+from .handoff cimport Work
 from ..loop.routers cimport Routers
 from ..sessions.sessions cimport Sessions
 

@@ -26,7 +26,7 @@ cdef class Serving(Handing):
     cdef ExpiryOrder quiet_fds        # connections by which nothing has come, by descriptor
 
     cdef int configure(
-        self, object config, bytes epoch, object desk, int tells, int workers
+        self, object config, bytes epoch, object handoff, int tells, int workers
     ) except -1
     # Something has come by that connection, or it has closed.
     cdef int heard_by(self, int fd) except -1 nogil

@@ -66,7 +66,7 @@ from .heads cimport (
     head_of,
     read_big,
 )
-from .desk cimport Work
+from .handoff cimport Work
 from .sending cimport Client
 from ..sessions.keeping cimport LEFT
 from ..libzmq.zmqapi cimport ZMQ_SRCFD, brigantine_zmq
@@ -90,10 +90,10 @@ cdef class Serving(Handing):
         self.quiet_fds = ExpiryOrder(1.0)
 
     cdef int configure(
-        self, object config, bytes epoch, object desk, int tells, int workers
+        self, object config, bytes epoch, object handoff, int tells, int workers
     ) except -1:
         self.speak(config, epoch, tells)
-        self.employ(desk, workers)
+        self.employ(handoff, workers)
         self.timeout_ms = <uint64_t>round(config.session_timeout * 1000)
         self.max_frames = config.max_frames
         self.max_bytes = config.max_message_bytes

@@ -7,7 +7,7 @@ import zmq
 from ...config.servers import HANDED_AHEAD, HUNG_THREADS, ServerConfig
 from ...wire import server as wire
 from ..sessions.sessions import REQUEST
-from .desk import FAILURE, NOTHING, PART, PUSH, Answer, Desk, Work
+from .handoff import FAILURE, NOTHING, PART, PUSH, Answer, Handoff, Work
 from .sending import Sending
 
 __all__ = ["Handing"]
@@ -21,12 +21,12 @@ class Handing(Sending):
         router: zmq.Socket[bytes],
         config: ServerConfig,
         epoch: bytes,
-        desk: Desk,
+        handoff: Handoff,
         workers: int,
         tells: int,
     ) -> None:
         super().__init__(router, config, epoch, tells)
-        self._desk = desk
+        self._handoff = handoff
         #: Requests that may be at handlers at once, of those that have not ended.
         self._most = workers + HANDED_AHEAD
         #: Of requests that have not ended, by their number.
@@ -48,10 +48,10 @@ class Handing(Sending):
                 work = Work(self._sessions.address(turn.serial) or b"", [])
             work.turn, work.handed = turn, True
             self._at_work += 1
-            self._desk._hand_out(work)
+            self._handoff._hand_out(work)
 
     def _take_answers(self, now: float) -> None:
-        for answer in self._desk._take_answers():
+        for answer in self._handoff._take_answers():
             if answer.kind == PUSH:
                 self._send_push(answer)
             else:

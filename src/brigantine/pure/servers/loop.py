@@ -17,7 +17,7 @@ from ...notices.kinds import Notice
 from ...wire.loop import DRAIN, SIDES, STOP
 from ..loop.notice_queue import NoticeQueue
 from ..sessions.keeping import STOPPED, TELLS_KNOWN
-from .desk import Desk
+from .handoff import Handoff
 from .serving import Serving
 
 __all__ = ["ServerLoop"]
@@ -26,8 +26,8 @@ __all__ = ["ServerLoop"]
 class ServerLoop(Serving):
     """Runs the sessions of a server on a ROUTER until told to stop.
 
-    ``config`` is a ``brigantine.ServerConfig``, ``epoch`` eight random bytes, ``desk`` the
-    :class:`Desk` at which ``workers`` handlers take their tasks, ``tells`` that of :class:`Sessions`.  The
+    ``config`` is a ``brigantine.ServerConfig``, ``epoch`` eight random bytes, ``handoff`` the
+    :class:`Handoff` from which ``workers`` handlers take tasks, ``tells`` that of :class:`Sessions`.  The
     socket is bound by the caller and used by :meth:`run` alone while it runs; ``control`` is a PAIR that
     receives STOP and DRAIN of ``brigantine.wire.loop``.  ``monitor`` is the ROUTER's for ACCEPTED and
     DISCONNECTED events.  ``notices`` is a :class:`NoticeQueue`, ``reserve`` closes connections for which
@@ -40,7 +40,7 @@ class ServerLoop(Serving):
         control: zmq.Socket[bytes],
         config: ServerConfig,
         epoch: bytes,
-        desk: Desk,
+        handoff: Handoff,
         workers: int,
         tells: int = TELLS_KNOWN,
         monitor: zmq.Socket[bytes] | None = None,
@@ -48,7 +48,7 @@ class ServerLoop(Serving):
         reserve: DescriptorReserve | None = None,
     ) -> None:
         """Raises ``TypeError`` for any other socket than a ROUTER."""
-        super().__init__(frontend, config, epoch, desk, workers, tells, notices)
+        super().__init__(frontend, config, epoch, handoff, workers, tells, notices)
         self._control = control
         self._monitor = monitor
         self._reserve = reserve
@@ -78,7 +78,12 @@ class ServerLoop(Serving):
     def run(self) -> None:
         """Serve until STOP, or until DRAIN is done.  Then every request and session has ended."""
         self._poller = zmq.Poller()
-        for socket in (self._router, self._control, self._monitor, self._desk._answered.fileno()):
+        for socket in (
+            self._router,
+            self._control,
+            self._monitor,
+            self._handoff._answered.fileno(),
+        ):
             if socket is not None:
                 self._poller.register(socket, zmq.POLLIN)
         try:
@@ -92,14 +97,14 @@ class ServerLoop(Serving):
                     break
             self._wind_up()
         finally:
-            self._desk.finish()
+            self._handoff.finish()
 
     def _turn(self) -> None:
         sleep = self._sleep()
         ready = dict(self._poller.poll(math.ceil(sleep * 1000.0)))
         now = self._now(sleep)
-        if ready.get(self._desk._answered.fileno()):
-            self._desk._answered.clear()
+        if ready.get(self._handoff._answered.fileno()):
+            self._handoff._answered.clear()
         if ready.get(self._monitor):
             self._read_monitor()
         with self._lock:
@@ -226,7 +231,7 @@ class ServerLoop(Serving):
         """Hand out what is left and take what comes of it, until nothing is counted there."""
         until = time.monotonic() + LINGER
         poller = zmq.Poller()
-        poller.register(self._desk._answered.fileno(), zmq.POLLIN)
+        poller.register(self._handoff._answered.fileno(), zmq.POLLIN)
         while self._sessions.count[gauge]:
             left = until - time.monotonic()
             if left <= 0:
@@ -234,6 +239,6 @@ class ServerLoop(Serving):
             with self._lock:
                 self._hand_out()
             poller.poll(math.ceil(left * 1000.0) if self._at_work else 0)
-            self._desk._answered.clear()
+            self._handoff._answered.clear()
             with self._lock:
                 self._take_answers(self._present)

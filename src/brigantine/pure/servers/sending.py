@@ -11,7 +11,7 @@ from ...wire import server as wire
 from ...wire.server_errors import answers_of
 from ..loop.accounts import Accounts, weigh
 from ..sessions.sessions import Sessions
-from .desk import Work, split_key
+from .handoff import Work, split_key
 
 __all__ = ["Client", "Sending"]
 

@@ -16,8 +16,8 @@ from ..sessions.keeping import LEFT
 from ..structures.expiry import ExpiryQueue
 from ..switchboard.notices import NoticeGate
 from ..wire.envelope import TOO_DEEP, find_delimiter
-from .desk import Desk, Work, split_key
 from .handing import Handing
+from .handoff import Handoff, Work, split_key
 from .sending import Client
 
 __all__ = ["Serving"]
@@ -46,12 +46,12 @@ class Serving(Handing):
         router: zmq.Socket[bytes],
         config: ServerConfig,
         epoch: bytes,
-        desk: Desk,
+        handoff: Handoff,
         workers: int,
         tells: int,
         notices: NoticeQueue | None,
     ) -> None:
-        super().__init__(router, config, epoch, desk, workers, tells)
+        super().__init__(router, config, epoch, handoff, workers, tells)
         self._config = config
         #: Descriptor -> how often it was given to a connection.
         self._serials: dict[int, int] = {}

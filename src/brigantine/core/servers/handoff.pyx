@@ -16,7 +16,7 @@ from ..libzmq.zmqapi cimport brigantine_zmq
 
 from ...config.servers import REPLIES_WAITING_BYTES as _REPLIES_WAITING_BYTES
 
-__all__ = ["Desk", "Task"]
+__all__ = ["Handoff", "Task"]
 
 zmqapi.bind(&brigantine_zmq)
 
@@ -80,8 +80,8 @@ cdef class Task:
         return self.work
 
 
-cdef class Desk:
-    """Desk()\n--\n
+cdef class Handoff:
+    """Handoff()\n--\n
     Where handlers' threads take their tasks and put their replies; any thread may.
 
     A task has ``event``, ``serial``, ``body``, ``reason``, ``single``,

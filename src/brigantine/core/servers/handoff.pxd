@@ -219,7 +219,7 @@ cdef class Task:
     cdef Work *of_loop(self) except NULL
 
 
-cdef class Desk:
+cdef class Handoff:
     cdef Box *box           # owned; left alone in a forked child, where threads may stand in it for ever
     cdef int process
 

@@ -11,7 +11,7 @@ from ...system.bell import Bell
 from ...system.wakeup import Wakeup
 from ..sessions.sessions import REQUEST, Turn
 
-__all__ = ["Answer", "Desk", "Task", "Work"]
+__all__ = ["Answer", "Handoff", "Task", "Work"]
 
 #: How an answer ends a work, or not: a reply, and the handler goes on; the last one; the end without one;
 #: an error, of which the frames tell; a message beside all requests.
@@ -92,12 +92,12 @@ class Task:
             raise RuntimeError("this task has ended")
         return self._work
 
-    def _put(self, desk: Desk, kind: int, frames: Sequence[bytes]) -> None:
+    def _put(self, handoff: Handoff, kind: int, frames: Sequence[bytes]) -> None:
         work = self._of_loop()
         answer = Answer(kind, list(frames), work)
         if kind != PART:
             self._work = None
-        desk._put(answer)
+        handoff._put(answer)
 
 
 def split_key(key: bytes) -> tuple[bytes, ...]:
@@ -110,7 +110,7 @@ def split_key(key: bytes) -> tuple[bytes, ...]:
     return tuple(frames)
 
 
-class Desk:
+class Handoff:
     """Where handlers' threads take their tasks and put their replies; any thread may.
 
     A task has ``event``, ``serial``, ``body``, ``reason``, ``single``,

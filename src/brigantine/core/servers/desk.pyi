@@ -1,2 +1,0 @@
-from ...pure.servers.desk import Desk as Desk
-from ...pure.servers.desk import Task as Task

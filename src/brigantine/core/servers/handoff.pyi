@@ -1,0 +1,2 @@
+from ...pure.servers.handoff import Handoff as Handoff
+from ...pure.servers.handoff import Task as Task

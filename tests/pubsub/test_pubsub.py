@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import pytest
 import zmq
-from harness import Peers, wait_until
+from harness import PATIENCE, Peers, wait_until
 from shells import bodies, header, subscribed
 
 from brigantine import (
@@ -331,3 +332,37 @@ def test_a_header_of_somebody_else_is_taken_by_its_numbers(subscriber: Maker, pe
     stats = into.stats()
     assert (stats["missed"], stats["duplicates"]) == (3, 2)
     assert into.missed() == {"them": 3}
+
+
+@pytest.mark.parametrize("last_values", [0, 10])
+def test_heartbeats_go_on_for_the_subscriber_that_stays(
+    publisher: Maker, subscriber: Maker, last_values: int
+) -> None:
+    out = publisher(last_values=last_values, heartbeat_interval=0.02)
+    stays = subscriber(out.endpoint, "a", heartbeat_interval=1.0)
+    leaves = subscriber(out.endpoint, "a", heartbeat_interval=1.0)
+    out.wait_ready(10, subscribers=2)
+    leaves.close()
+    wait_until(lambda: out.stats()["subscribers"] == 1)
+    heard = stays.stats()["heartbeats"]
+    wait_until(lambda: stays.stats()["heartbeats"] > heard + 2)
+
+
+def test_closing_takes_no_longer_than_linger_though_subscribers_are_waited_for(
+    publisher: Maker, peers: Peers, shell: str
+) -> None:
+    out = publisher(shell=shell, high_water_mark=1, stall_timeout=3600.0)
+    never = peers.socket(zmq.SUB, out.endpoint, rcvhwm=1)
+    never.subscribe(b"a")
+    wait_until(lambda: out.publish("a", b"first") or never.poll(10))
+    before = out.stats()["published"]
+    for _ in range(50):  # fewer than publish() waits for
+        out.publish("a", b"x" * 1_000_000)
+    wait_until(lambda: out.stats()["stalls"])
+    began = time.monotonic()
+    unsent = out.close(linger=0.05)
+    assert time.monotonic() - began < PATIENCE
+    assert 0 < unsent <= 51
+    assert unsent == out.stats()["unsent"]
+    assert out.stats()["cut_off"] == 0
+    assert before <= out.stats()["published"] < before + 50

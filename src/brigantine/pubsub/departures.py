@@ -34,11 +34,13 @@ class Departures:
     def send(self, socket: zmq.Socket[bytes], frame: bytes, *, mark: bool) -> None:
         """Send the last frame of a message."""
         self._sent += 1
-        if not mark or len(self._marks) >= MOST_MARKS:
+        if not mark:
             socket.send(frame)
-            if mark:
-                self._look()
             return
+        if len(self._marks) >= MOST_MARKS:
+            self._look()
+        if len(self._marks) >= MOST_MARKS:
+            self._marks.pop()  # this message comes after that one: its mark says more
         tracked = zmq.Frame(frame, track=True, copy=False)
         self._marks.append((socket.send(tracked, copy=False, track=True), self._sent))
         self._marked = self._sent
@@ -53,7 +55,10 @@ class Departures:
         self._look()
         return not self._marks
 
-    def missing(self) -> int:
-        """Messages of which it is not known that they have left everywhere: none if all marks have."""
+    def missing(self, *, cut_short: bool = False) -> int:
+        """Messages of which it is not known that they have left everywhere: none if all marks have.
+
+        ``cut_short``: more was to follow, so that what came after the last mark may not have left either.
+        """
         self._look()
-        return self._sent - self._left if self._marks else 0
+        return self._sent - self._left if self._marks or cut_short else 0

@@ -26,8 +26,10 @@ class Hearing:
         inbox: Inbox,
     ) -> None:
         self._interest, self._welcomes, self._asking = interest, welcomes, asking
-        #: Topic -> the last message without a number, while last values may come that are the same.
-        self._lately: dict[bytes, list[bytes]] = {}
+        #: Topic -> what tells the last message without a number, while last values may come that are the
+        #: same; the topic used last comes last.
+        self._lately: dict[bytes, int] = {}
+        self._most_topics = most_topics
         self._stats, self._inbox = stats, inbox
         self.gaps = Gaps(most_topics, stats)
 
@@ -52,7 +54,7 @@ class Hearing:
         if not self._interest.wants(frames[0]):
             return
         if header is None:
-            if self._lately.get(frames[0]) != frames:
+            if self._lately.get(frames[0]) != hash(tuple(frames)):
                 self._give_foreign(frames, is_last=True)
         elif (place := self.gaps.last_value(frames[0], header)) is not None:
             self._give(frames, header, place, is_last=True)
@@ -78,7 +80,10 @@ class Hearing:
 
     def _give_foreign(self, frames: list[bytes], *, is_last: bool = False) -> None:
         if self._asking.busy:
-            self._lately[frames[0]] = frames
+            self._lately.pop(frames[0], None)
+            self._lately[frames[0]] = hash(tuple(frames))
+            if len(self._lately) > self._most_topics:
+                del self._lately[next(iter(self._lately))]
         else:
             self._lately.clear()
         body = frames[1] if len(frames) > 1 else b""

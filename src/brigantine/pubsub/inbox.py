@@ -210,8 +210,7 @@ class LatestOnly(Inbox):
                 self._order.append(message.topic)
             else:
                 self.conflated += 1
-                if older.missed and message.missed is not None:
-                    message = replace(message, missed=message.missed + older.missed)
+                message = _with_missed_of(older, message)
             self._latest[message.topic] = message
             self._bytes += more
         self.bells.ring()
@@ -232,6 +231,15 @@ class LatestOnly(Inbox):
             message = self._latest.pop(topic)
             self._bytes -= _size(message)
             return message
+
+
+def _with_missed_of(older: Message, message: Message) -> Message:
+    """A message that takes the place of an older one: what was missed before that was before this, too."""
+    if older.publisher != message.publisher or older.missed == 0:
+        return message
+    if older.missed is None or message.missed is None:
+        return replace(message, missed=None)
+    return replace(message, missed=message.missed + older.missed)
 
 
 def closed(what: str = "the subscriber is closed; make a new one") -> SubscriberClosed:

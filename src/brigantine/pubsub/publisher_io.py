@@ -58,6 +58,8 @@ class PublisherIO:
         self._sealed = self._stopping = False
         self._asleep = False
         self._linger = config.linger
+        #: When what was published has had its time to leave.
+        self._give_up_at = math.inf
         self.bells = Bells()
         self._wakeup = Wakeup()
         self._process = os.getpid()
@@ -126,6 +128,7 @@ class PublisherIO:
         """End, without waiting for that: what was published has ``linger`` seconds to leave."""
         if not self._stopping:
             self._linger = self._config.linger if linger is None else linger
+            self._give_up_at = time.monotonic() + self._linger
         self._stopping = True
         self.bells.ring()
         self._wakeup.set()
@@ -172,7 +175,10 @@ class PublisherIO:
             None, config.last_values, config.last_values_bytes, socket, self._name
         )
         if config.stall_timeout:
-            self._stalls = Stalls(socket, config.stall_timeout, self.ends.places, self._stats)
+            self._stalls = Stalls(
+                socket, config.stall_timeout, self.ends.places, self._stats,
+                lambda: self._give_up_at,
+            )  # fmt: skip
         self.ends.open(socket)
         self._up = True
         self.bells.ring()
@@ -190,6 +196,11 @@ class PublisherIO:
             if not self._send_some(socket) and self._stopping:
                 self._seal()
 
+    @property
+    def _late(self) -> bool:
+        """Whether the time to leave is over; without waiting for room all is sent at once."""
+        return self._stalls is not None and time.monotonic() >= self._give_up_at
+
     def _wait(self, poller: zmq.Poller) -> None:
         """Sleep until there is something to do."""
         self._asleep = True  # before the look at the queue: who comes later wakes us
@@ -201,7 +212,7 @@ class PublisherIO:
 
     def _seal(self) -> None:
         with self._lock:
-            self._sealed = not self._queue
+            self._sealed = not self._queue or self._late
 
     def _read(self, socket: zmq.Socket[bytes]) -> None:
         """Read subscriptions, and welcome our subscribers: their earlier subscriptions were read, too."""
@@ -240,14 +251,17 @@ class PublisherIO:
         """Send up to BATCH messages; whether there were any."""
         queue, numbering = self._queue, self.numbering
         count = weight = 0
-        while count < BATCH and queue:
+        while count < BATCH and queue and not (self._stopping and self._late):
             topic, body = queue.popleft()
             count += 1
             weight += len(topic) + len(body)
             header = numbering.header(topic)
             self._stats["published"] += 1
             self._stats["published_bytes"] += len(topic) + len(body)
-            self._say(socket, topic, body, header, mark=self._departures.due or not queue)
+            mark = self._departures.due or not queue
+            if not self._say(socket, topic, body, header, mark=mark):
+                self._take_back(topic, body)
+                break
             if self.keeper is not None:
                 self.keeper.values.keep([topic, body, header])
         if count:
@@ -255,6 +269,14 @@ class PublisherIO:
                 self._bytes -= weight + count * MESSAGE_OVERHEAD
             self.bells.ring()
         return count > 0
+
+    def _take_back(self, topic: bytes, body: bytes) -> None:
+        """It has not been sent, and never will be."""
+        with self._lock:
+            self._bytes += _size(topic, body)
+            self._queue.appendleft((topic, body))
+        self._stats["published"] -= 1
+        self._stats["published_bytes"] -= len(topic) + len(body)
 
     def _say(
         self,
@@ -264,22 +286,26 @@ class PublisherIO:
         header: bytes,
         *,
         mark: bool = False,
-    ) -> None:
-        """Send one message whole: a socket of this kind always takes it, and drops it for full peers."""
+    ) -> bool:
+        """Send one message whole: a socket of this kind always takes it, and drops it for full peers.
+
+        False where it was waited for room in vain, and there is no time left.
+        """
         if self._stalls is None:
             socket.send(topic, zmq.SNDMORE)
-        else:
-            self._stalls.send(topic)
+        elif not self._stalls.send(topic):
+            return False
         socket.send(body, zmq.SNDMORE)
         self._departures.send(socket, header, mark=mark)
         if self._stalls is not None:
             self._stalls.sent()
+        return True
 
     # -- the end ------------------------------------------------------------------------------
 
     def _end(self, context: zmq.Context[Any], socket: zmq.Socket[bytes]) -> None:
         """Give what was published its time to leave, and say of how much it is not known."""
-        deadline = time.monotonic() + self._linger
+        deadline = min(self._give_up_at, time.monotonic() + self._linger)
         self.ends.end()
         try:
             if self._sealed and self.subscribers.beats_wanted:
@@ -287,9 +313,10 @@ class PublisherIO:
             while not self._departures.all_left() and time.monotonic() < deadline:
                 socket.poll(round(LEFT_CHECK * 1000))
                 self._read(socket)
-            self._stats["unsent"] = self._departures.missing() + len(self._queue)
         except zmq.ContextTerminated:
-            self._stats["unsent"] = self._departures.missing() + len(self._queue)
+            pass
+        waiting = len(self._queue)
+        self._stats["unsent"] = waiting + self._departures.missing(cut_short=waiting > 0)
         left = max(0.0, deadline - time.monotonic())
         bound = [(socket, endpoint) for endpoint in self.ends.bound]
         with closing(context, bound, shared=self._given_context is not None):

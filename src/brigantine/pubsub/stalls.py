@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 import zmq
 
 from ..config.pubsub import CUT_GRACE, STALL_LOOK
-from ..system.forks import connections
+from ..system.forks import connections, socket_number
 from .traffic import acknowledged_bytes
 
 __all__ = ["Stalls"]
@@ -31,6 +31,7 @@ class Stalls:
     """Sends the first frame of each message, and so decides what becomes of it.  Used by one thread.
 
     ``timeout`` is seconds, ``ends()`` are where the socket is bound and where it is connected.
+    ``give_up_at()`` is the time after which nothing is waited for any more.
     """
 
     def __init__(
@@ -39,16 +40,22 @@ class Stalls:
         timeout: float,
         ends: Callable[[], tuple[Iterable[str], Iterable[str]]],
         stats: dict[str, int],
+        give_up_at: Callable[[], float],
     ) -> None:
         self._socket, self._timeout, self._ends, self._stats = socket, timeout, ends, stats
+        self._give_up_at = give_up_at
         self._lossy = False
         socket.setsockopt(zmq.XPUB_NODROP, 1)
 
-    def send(self, topic: bytes) -> None:
-        """The topic of a message; the other frames follow, then :meth:`sent`."""
-        if not self._taken(topic):
-            self._stats["stalls"] += 1
-            self._wait(topic)
+    def send(self, topic: bytes) -> bool:
+        """The topic of a message; the other frames follow, then :meth:`sent`.
+
+        False where it was given up, and nothing may follow.
+        """
+        if self._taken(topic):
+            return True
+        self._stats["stalls"] += 1
+        return self._wait(topic)
 
     def sent(self) -> None:
         """The message is whole."""
@@ -63,46 +70,61 @@ class Stalls:
             return False
         return True
 
-    def _wait(self, topic: bytes) -> None:
+    def _wait(self, topic: bytes) -> bool:
         before = self._progress()
         if self._taken_within(topic, self._timeout):
-            return
+            return True
+        if self._given_up:
+            return False
         after = self._progress()
         # Of those that have something yet to take, the one that has taken least since.
         slow = {each: after[each][0] - before[each][0] for each in after if each in before}
         waiting = [each for each in slow if after[each][1]]
         if waiting:
-            self._cut(min(waiting, key=slow.__getitem__))
+            self._cut(*min(waiting, key=slow.__getitem__))
             if self._taken_within(topic, CUT_GRACE):
-                return
+                return True
+            if self._given_up:
+                return False
         # Over inproc, and on systems that don't tell, it is not known who; so whoever is full misses it.
         self._stats["drop_stalled"] += 1
         self._lossy = True
         self._socket.setsockopt(zmq.XPUB_NODROP, 0)
         self._socket.send(topic, zmq.SNDMORE)
+        return True
+
+    @property
+    def _given_up(self) -> bool:
+        return time.monotonic() >= self._give_up_at()
 
     def _taken_within(self, topic: bytes, seconds: float) -> bool:
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        while time.monotonic() < min(until, self._give_up_at()):
             time.sleep(STALL_LOOK)
             if self._taken(topic):
                 return True
         return False
 
-    def _progress(self) -> dict[int, tuple[int, int]]:
-        """Of each connection: bytes that its peer has taken, and that it has yet to take."""
+    def _progress(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Of each connection: bytes that its peer has taken, and that it has yet to take.
+
+        A descriptor may become another connection's meanwhile: the number of its socket does not.
+        """
         found = {}
         for descriptor in connections(*self._ends()):
+            number = socket_number(descriptor)
             with contextlib.suppress(OSError):
                 raw = fcntl.ioctl(descriptor, termios.TIOCOUTQ, _INT.pack(0))
                 waiting = int(_INT.unpack(raw)[0])
                 taken = acknowledged_bytes(descriptor)
-                found[descriptor] = (-waiting if taken is None else taken, waiting)
+                found[descriptor, number] = (-waiting if taken is None else taken, waiting)
         return found
 
-    def _cut(self, descriptor: int) -> None:
+    def _cut(self, descriptor: int, number: int) -> None:
         """libzmq sees the end of the connection, and lets go of what it has for it."""
         with contextlib.suppress(OSError):
+            if socket_number(descriptor) != number:
+                return  # it has gone by itself
             connection = posix_socket.socket(fileno=descriptor)
             try:
                 who = _named(connection)

@@ -24,8 +24,11 @@ class Subscribers:
         self._known: dict[bytes, set[bytes]] = {}
         #: Tokens of which all subscriptions were read.
         self._whole: set[bytes] = set()
-        #: Whether anybody listens to heartbeats.
-        self.beats_wanted = False
+        #: What was said last of heartbeats.  Where an XPUB is told of subscriptions by hand, every one that
+        #: ends is heard of, so that others may still listen.
+        self._beats_told = False
+        #: Whether there were more than are known.
+        self._more = False
         #: Whether somebody has come or gone; to be reset by the reader.
         self.changed = False
 
@@ -34,6 +37,11 @@ class Subscribers:
         """How many there are of which all subscriptions were read."""
         return len(self._whole)
 
+    @property
+    def beats_wanted(self) -> bool:
+        """Whether anybody listens to heartbeats, or may: all of ours do."""
+        return self._beats_told or self._more or bool(self._known)
+
     def hear(self, frames: Sequence[bytes]) -> Iterator[bytes]:
         """One message of the socket; topics under which a welcome is to be said."""
         first = frames[0]
@@ -41,7 +49,7 @@ class Subscribers:
         if len(frames) > 1 or action not in (SUBSCRIBE, UNSUBSCRIBE):
             self._stats["drop_malformed"] += 1
         elif topic == BEAT:
-            self.beats_wanted = action == SUBSCRIBE
+            self._beats_told = action == SUBSCRIBE
         elif (token := welcomed(topic)) is not None:
             if action == SUBSCRIBE:
                 self._come(token, topic)
@@ -54,6 +62,7 @@ class Subscribers:
         if topics is None:
             if len(self._known) >= MOST_SUBSCRIBERS:
                 self._stats["drop_subscribers"] += 1
+                self._more = True
                 return
             topics = self._known[token] = set()
         elif topic not in topics and token not in self._whole:

@@ -15,6 +15,7 @@ from harness import PATIENCE, wait_until
 from line import Line, bodies
 
 from brigantine import (
+    BrigantineError,
     NotReady,
     PipelineClosed,
     PipelineWorker,
@@ -292,6 +293,33 @@ def test_a_batch_beyond_the_sinks_bound_is_refused_with_a_word(line: Make) -> No
     wait_until(lambda: second._sent.refused)
     with pytest.raises(Exception, match="the sink has max_batches=1 batches open"):
         second.send(b"y")
+
+
+def test_closing_a_batch_at_the_sink_ends_who_waits_for_it_at_the_ventilator(line: Make) -> None:
+    made = line(max_batches=1)
+    go = threading.Event()
+    made.worker(lambda body: go.wait(PATIENCE) and body)
+    batch = made.ventilator.send([b"x"])
+    received = made.sink.next_batch(PATIENCE)
+    received.close()
+    report = batch.wait(PATIENCE)
+    assert (report.tasks, report.missing) == (1, (0,))
+    with pytest.raises(BrigantineError, match=r"the sink has refused .*: the batch is over"):
+        batch.resend(report, [b"x"])
+    go.set()
+    wait_until(lambda: made.sink.stats()["late"] == 1)
+    reader = made.reader()  # there is room for another
+    made.ventilator.send([b"y"])
+    assert reader.report().complete
+
+
+def test_a_task_may_be_larger_than_a_result(line: Make) -> None:
+    made = line()
+    made.worker(lambda body: b"%d" % len(body), max_result_bytes=1024)
+    reader = made.reader()
+    made.ventilator.send([b"x" * 10_000])
+    assert reader.report().complete
+    assert [result.body for result in reader.results] == [b"10000"]
 
 
 def test_a_batch_has_max_batch_tasks_at_most(line: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from hypothesis import settings
@@ -242,11 +243,10 @@ class AllotmentModel(RuleBasedStateMachine):
 
     @invariant()
     def what_was_lost_may_come_back_for_a_while(self) -> None:
-        if self.sent.outstanding:
-            assert self.sent.under_way(self.now, 0.0)
-        else:
-            recent = self.now - self.sent.lost_at < RECONNECT_GRACE
-            assert self.sent.under_way(self.now, 0.0) == recent
+        calm_at = self.sent.calm_at(0.0)
+        assert calm_at == (
+            math.inf if self.sent.outstanding else self.sent.lost_at + RECONNECT_GRACE
+        )
 
 
 TestLedger = LedgerModel.TestCase

@@ -20,8 +20,8 @@ RECONNECT_GRACE = 1.0
 UNKNOWN_KEPT, UNKNOWN_FOR = 1000, 5.0
 #: Batches that are over, whose results may still come: what is too late is told from what is foreign.
 OVER_KEPT = 256
-#: Seconds between questions to the sink how a batch is of which nothing is under way.
-ASK_EVERY = 0.25
+#: Seconds between questions to the sink how a batch is of which nothing is under way: first, and at most.
+ASK_EVERY, ASK_SELDOM = 0.25, 10.0
 #: Seconds that leaving may take, at the most: to be let go by the ventilators.
 LEAVE_WAIT = 1.0
 #: Seconds after a connection has ended in which peers are looked at, one by one, whether it was theirs.

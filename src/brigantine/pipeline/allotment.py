@@ -6,12 +6,13 @@ which bounds what libzmq queues and not what its and the system's buffers hold.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..config.pipeline import RECONNECT_GRACE
+from ..config.pipeline import ASK_EVERY, ASK_SELDOM, RECONNECT_GRACE
 from ..wire.pipeline import key_of, parted
 from .numbers import Numbers
 from .report import Report
@@ -90,6 +91,10 @@ class Sent:
     #: Answers to these questions, and before, are of the time before more was sent.
     stale: int = 0
     asked_at: float = 0.0
+    #: Seconds to the next question: more and more while nothing is sent.
+    pause: float = ASK_EVERY
+    #: The sink was told of the end while tasks waited: it is to be told again when none does.
+    half_told: bool = False
     #: Nobody waits for it any more.
     over: bool = False
 
@@ -98,19 +103,39 @@ class Sent:
         """Tasks that wait for a worker."""
         return self.put - self.taken
 
-    def under_way(self, now: float, plain_patience: float) -> bool:
-        """Whether results may still come of what was given out.
+    def calm_at(self, plain_patience: float) -> float:
+        """When no result can come any more of what was given out; infinity while our workers hold some.
 
         Of what plain workers have nothing is known: it is waited for until nothing has come for so long.
         """
-        if self.outstanding or self.queued or now - self.lost_at < RECONNECT_GRACE:
-            return True
-        return self.plain_returned < self.plain_tasks and now - self.plain_at < plain_patience
+        if self.outstanding or self.queued:
+            return math.inf
+        lost = self.lost_at + RECONNECT_GRACE
+        return max(lost, self.plain_at + plain_patience) if self._waits_for_plain else lost
+
+    @property
+    def _waits_for_plain(self) -> bool:
+        return self.plain_returned < self.plain_tasks
+
+    @property
+    def ask_at(self) -> float:
+        """When the sink may be asked again how it is."""
+        return self.asked_at + self.pause
+
+    def was_asked(self) -> None:
+        """One more question is on its way."""
+        self.asked += 1
+        self.pause = min(ASK_SELDOM, 2 * self.pause)
+
+    def expect_news(self) -> None:
+        """There will be news: the answers of until now are old, and the next question is not far."""
+        self.stale = self.asked
+        self.pause = ASK_EVERY
 
     def own_report(self, name: str) -> Report:
         """How it is, as far as is known here: where the sink is plain, or does not answer."""
         missing = [n for n in self.done.missing(self.tasks) if n not in self.plain_numbers]
-        unsure = self.plain_returned < self.plain_tasks
+        unsure = self._waits_for_plain
         lost = {who: tuple(n for n in sorted(held) if n not in self.done)
                 for who, held in self.lost.items()}  # fmt: skip
         return Report(
@@ -169,6 +194,7 @@ class Allotment:
             sent = self.batches.get(batch)
             if sent is not None and number < sent.tasks and number not in sent.done:
                 sent.outstanding[number] = peer
+                sent.expect_news()
                 held = sent.lost.get(name)
                 if held is not None and number in held:
                     held.discard(number)
@@ -213,6 +239,7 @@ class Allotment:
             del sent.outstanding[number]
             sent.lost.setdefault(hand.name, set()).add(number)
             sent.lost_at = now
+            sent.expect_news()
             news[batch] = sent
             self._count["lost_tasks"] += 1
         return list(news.values())

@@ -90,7 +90,7 @@ class Caller:
             return
         self._context = context
         self._dialing = Dialing(
-            self.endpoint, self._make, self._wake, patience=PATIENCE, again=True
+            self.endpoint, self._make, self._wake, patience=PATIENCE, again=True, tried=True
         )
         self.advance(now)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import ConfigError, NotReady, OptionName, WrongUse
 from ..net.endpoints import as_endpoints, as_several
+from ..system.deadline import Deadline
 from ..validation.calls import public_name
 from ..validation.values import shown
-from .deadline import Deadline
 from .hub import Hub
 
 __all__ = ["HubFace", "closed_in_task", "named", "optional"]

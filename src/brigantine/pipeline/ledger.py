@@ -16,7 +16,10 @@ from .numbers import Numbers
 from .received import Received, Stored
 from .report import Result
 
-__all__ = ["Ledger"]
+__all__ = ["OVER", "Ledger"]
+
+#: What a ventilator is told of a batch for which nobody waits any more.
+OVER = "the batch is over"
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class Ledger:
         if known is not None:
             return None, "" if known.owner == owner else "the batch is another ventilator's"
         if batch in self._over:
-            return None, "the batch is over"
+            return None, OVER
         if len(self.open) >= self._config.max_batches:
             self._count["refused_batches"] += 1
             return None, f"the sink has max_batches={self._config.max_batches} batches open"
@@ -109,16 +112,18 @@ class Ledger:
         for worker, numbers in lost.items():
             record.lost.setdefault(worker, set()).update(numbers)
 
-    def close(self, record: Received) -> None:
-        """Nobody waits for the rest of it."""
+    def close(self, record: Received) -> bool:
+        """Nobody waits for the rest of it; whether its ventilator is to be told so."""
         if self.open.pop(record.batch, None) is None:
-            return
+            return False
+        news = not (record.over or record.told)
         record.over = True
         while record.results:  # no other thread reads what is over
             self.taken.append(record.results.popleft())
         self._over[record.batch] = None
         while len(self._over) > OVER_KEPT:
             self._over.popitem(last=False)
+        return news
 
     # -- what workers say ---------------------------------------------------------------------
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config.pipeline import PipelineConfig
+from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..errors import WrongUse
 from ..net.arguments import plain_context
 from ..net.endpoints import as_endpoints
 from ..net.overlap import check_distinct
 from ..system.patched import refuse_patched
-from ..validation.calls import public_name
+from ..validation.calls import called_rightly, public_name
 from ..validation.values import flag, whole
 from ..wire.pipeline import BATCH_BYTES
 from .faces import HubFace, optional
 from .received import Received
 from .report import Result
 from .sink_io import SinkIO
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["ReceivedShared", "SinkShared"]
 
@@ -30,20 +34,24 @@ class SinkShared(HubFace):
 
     _io: SinkIO
 
-    def _make(
+    @called_rightly
+    def __init__(
         self,
         endpoint: str | Sequence[str],
-        plain: str | Sequence[str],
-        kill: str | Sequence[str],
-        context: zmq.Context[Any] | None,
-        config: PipelineConfig,
+        *,
+        plain: str | Sequence[str] = (),
+        kill: str | Sequence[str] = (),
+        context: zmq.Context[Any] | None = None,
+        config: PipelineConfig | None = None,
+        **options: Unpack[PipelineOptions],
     ) -> None:
+        settings = config_from(type(self), config, options)
         refuse_patched(public_name(type(self)))
         wanted = as_endpoints(endpoint, "endpoint")
         plain, kills = optional(plain, "plain"), optional(kill, "kill")
         check_distinct(endpoint=wanted, plain=plain, kill=kills)
         self._io = SinkIO(
-            wanted, config, plain_context(context), plain_endpoints=plain, kill_endpoints=kills
+            wanted, settings, plain_context(context), plain_endpoints=plain, kill_endpoints=kills
         )
         self._run(self._io)
 
@@ -51,6 +59,14 @@ class SinkShared(HubFace):
     def kill_endpoints(self) -> tuple[str, ...]:
         """Where it is bound for plain workers that wait for the kill signal, with the real ports."""
         return self._io.kill_endpoints
+
+    def _has_begun(self) -> bool:
+        """Whether there is a batch, or nothing to wait for."""
+        return bool(self._io.begun) or self._io.ended or self._io.stopping
+
+    def _has(self, workers: int) -> bool:
+        """Whether so many are connected, or nothing is to be waited for."""
+        return self._io.workers >= workers or self._io.ended or self._io.stopping
 
     def _want_plain(self, tasks: int, start: bool) -> list[Received]:
         """Where a batch of a plain ventilator will be."""
@@ -109,7 +125,36 @@ class ReceivedShared:
             self._io.wake()
         return stored.result
 
+    def _left(self, began: float, timeout: float | None) -> float:
+        """Seconds for which a call that has begun then may wait; 0 when nothing is to be waited for.
+
+        Raises :class:`~brigantine.errors.PipelineClosed`.
+        """
+        if self._is_over:
+            return 0.0
+        self._io.check()
+        quiet_until = max(began, self._record.heard_at) + self._io.config.batch_timeout
+        until = quiet_until if timeout is None else began + timeout
+        return max(0.0, until - time.monotonic())
+
+    @property
+    def _is_over(self) -> bool:
+        return self._record.done or self._record.over
+
+    def _last(self) -> Result | None:
+        """Nothing is waited for any more: what has come just now."""
+        over = self._is_over
+        last = self._take()
+        if last is None and over:
+            self._finish()
+        return last
+
     def _finish(self) -> None:
         """The last result was read, and no other will be waited for."""
         self._io.closing.append(self._record)
         self._io.wake()
+
+    def __del__(self) -> None:
+        # Nobody can read it any more.
+        if not self._record.over:
+            self._finish()

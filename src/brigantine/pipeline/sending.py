@@ -12,12 +12,12 @@ from ..errors import BrigantineError, ConfigError, NotReady, OptionName, WrongUs
 from ..net.arguments import as_targets, plain_context
 from ..net.endpoints import as_endpoints
 from ..net.overlap import check_distinct
+from ..system.deadline import Deadline
 from ..system.patched import refuse_patched
 from ..validation.calls import public_name
 from ..validation.values import flag, shown, whole
 from ..wire.body import request_frames
 from .allotment import Sent
-from .deadline import Deadline
 from .faces import HubFace, named, optional
 from .report import Report
 from .ventilator_io import VentilatorIO

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import zmq
-
-from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..errors import NotReady, PipelineClosed
 from ..net.arguments import patience
-from ..validation.calls import ForThreads, called_rightly
+from ..system.deadline import Deadline
+from ..validation.calls import ForThreads
 from ..validation.values import whole
-from .deadline import Deadline
 from .receiving import ReceivedShared, SinkShared
 from .report import Report, Result
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Self
 
 __all__ = ["ReceivedBatch", "Sink"]
 
@@ -38,23 +35,13 @@ class ReceivedBatch(ReceivedShared):
         batch), when the batch is complete, or when the ventilator no longer waits for it.
         Raises :class:`~brigantine.errors.PipelineClosed` when the sink was closed.
         """
-        io, record = self._io, self._record
+        patience(timeout)
         began = time.monotonic()
-        deadline = None if patience(timeout) is None else began + (timeout or 0.0)
         while (result := self._take()) is None:
-            if record.done or record.over:
-                last = self._take()  # it may have come just now
-                if last is None:
-                    self._finish()
-                return last
-            io.check()
-            until = deadline
-            if until is None:
-                until = max(began, record.heard_at) + io.config.batch_timeout
-            left = until - time.monotonic()
-            if left <= 0:
-                return None
-            io.changes.wait(self._come, left)
+            left = self._left(began, timeout)
+            if not left:
+                return self._last()
+            self._io.changes.wait(self._come, left)
         return result
 
     def __iter__(self) -> Iterator[Result]:
@@ -107,20 +94,6 @@ class Sink(SinkShared, ForThreads):
     Source: ZeroMQ guide, chapter 1 "Divide and Conquer", chapter 2 "Handling Errors and ETERM".
     """
 
-    @called_rightly
-    def __init__(
-        self,
-        endpoint: str | Sequence[str],
-        *,
-        plain: str | Sequence[str] = (),
-        kill: str | Sequence[str] = (),
-        context: zmq.Context[Any] | None = None,
-        config: PipelineConfig | None = None,
-        **options: Unpack[PipelineOptions],
-    ) -> None:
-        settings = config_from(type(self), config, options)
-        self._make(endpoint, plain, kill, context, settings)
-
     def next_batch(self, timeout: float | None = None) -> ReceivedBatch:
         """The next batch that a ventilator begins, in the order they begin.
 
@@ -128,15 +101,15 @@ class Sink(SinkShared, ForThreads):
         seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.
         """
         self._warn_in_coroutine("next_batch")
-        patience(timeout)
+        deadline = Deadline(patience(timeout))
         io = self._io
         io.check()
-        while not io.begun:
-            if not io.changes.wait(lambda: io.begun or io.ended or io.stopping, timeout):
-                raise NotReady(f"no batch has begun within {timeout:g} s at {self!r}", 0, ())
+        while (record := io.next_begun()) is None:
+            if not io.changes.wait(self._has_begun, deadline.left):
+                raise NotReady(f"no batch has begun{deadline.words} at {self!r}", 0, ())
             if not io.begun:
                 io.check()
-        return ReceivedBatch(io, io.begun.popleft())
+        return ReceivedBatch(io, record)
 
     def __iter__(self) -> Iterator[ReceivedBatch]:
         """The batches as they begin, until the sink is closed."""
@@ -164,13 +137,11 @@ class Sink(SinkShared, ForThreads):
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they are not after ``timeout``
         seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         whole("workers", workers, 1, 1_000_000)
         io = self._io
         io.check()
-        if not io.changes.wait(
-            lambda: io.workers >= workers or io.ended or io.stopping, deadline.left
-        ):
+        if not io.changes.wait(lambda: self._has(workers), deadline.left):
             raise self._fewer(workers, io.workers, deadline)
         io.check()
         return io.workers

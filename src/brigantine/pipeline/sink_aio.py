@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-import zmq
-
-from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..errors import NotReady, PipelineClosed
 from ..net.arguments import patience
-from ..validation.calls import ForTasks, called_rightly
+from ..system.deadline import Deadline
+from ..validation.calls import ForTasks
 from ..validation.values import whole
-from .deadline import Deadline
 from .faces import closed_in_task
 from .receiving import ReceivedShared, SinkShared
 from .report import Report, Result
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Self
 
 __all__ = ["ReceivedBatch", "Sink"]
 
@@ -29,23 +26,13 @@ class ReceivedBatch(ReceivedShared):
 
     async def recv(self, timeout: float | None = None) -> Result | None:
         """The next result, as it comes; ``None`` when there is none: as that for threads."""
-        io, record = self._io, self._record
+        patience(timeout)
         began = time.monotonic()
-        deadline = None if patience(timeout) is None else began + (timeout or 0.0)
         while (result := self._take()) is None:
-            if record.done or record.over:
-                last = self._take()  # it may have come just now
-                if last is None:
-                    self._finish()
-                return last
-            io.check()
-            until = deadline
-            if until is None:
-                until = max(began, record.heard_at) + io.config.batch_timeout
-            left = until - time.monotonic()
-            if left <= 0:
-                return None
-            await io.changes.wait_async(self._come, left)
+            left = self._left(began, timeout)
+            if not left:
+                return self._last()
+            await self._io.changes.wait_async(self._come, left)
         return result
 
     async def __aiter__(self) -> AsyncIterator[Result]:
@@ -80,32 +67,17 @@ class Sink(SinkShared, ForTasks):
     It is bound when it was made.
     """
 
-    @called_rightly
-    def __init__(
-        self,
-        endpoint: str | Sequence[str],
-        *,
-        plain: str | Sequence[str] = (),
-        kill: str | Sequence[str] = (),
-        context: zmq.Context[Any] | None = None,
-        config: PipelineConfig | None = None,
-        **options: Unpack[PipelineOptions],
-    ) -> None:
-        settings = config_from(type(self), config, options)
-        self._make(endpoint, plain, kill, context, settings)
-
     async def next_batch(self, timeout: float | None = None) -> ReceivedBatch:
         """The next batch that a ventilator begins.  Raises what that for threads raises."""
-        patience(timeout)
+        deadline = Deadline(patience(timeout))
         io = self._io
         io.check()
-        while not io.begun:
-            come = await io.changes.wait_async(lambda: io.begun or io.ended or io.stopping, timeout)
-            if not come:
-                raise NotReady(f"no batch has begun within {timeout:g} s at {self!r}", 0, ())
+        while (record := io.next_begun()) is None:
+            if not await io.changes.wait_async(self._has_begun, deadline.left):
+                raise NotReady(f"no batch has begun{deadline.words} at {self!r}", 0, ())
             if not io.begun:
                 io.check()
-        return ReceivedBatch(io, io.begun.popleft())
+        return ReceivedBatch(io, record)
 
     async def __aiter__(self) -> AsyncIterator[ReceivedBatch]:
         """The batches as they begin, until the sink is closed."""
@@ -125,15 +97,11 @@ class Sink(SinkShared, ForTasks):
 
     async def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
         """Wait until this many of our workers are connected, and return how many are."""
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         whole("workers", workers, 1, 1_000_000)
         io = self._io
         io.check()
-
-        def come() -> bool:
-            return io.workers >= workers or io.ended or io.stopping
-
-        if not await io.changes.wait_async(come, deadline.left):
+        if not await io.changes.wait_async(lambda: self._has(workers), deadline.left):
             raise self._fewer(workers, io.workers, deadline)
         io.check()
         return io.workers

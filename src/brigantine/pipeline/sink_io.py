@@ -34,7 +34,7 @@ from ..wire.pipeline import (
 )
 from .counters import SINK_COUNTERS
 from .hub import Hub
-from .ledger import Ledger
+from .ledger import OVER, Ledger
 from .numbers import Numbers
 from .peers import Peer
 from .received import Received
@@ -92,6 +92,13 @@ class SinkIO(Hub):
     def workers(self) -> int:
         """Workers of ours that are connected."""
         return sum(each.role == "worker" for each in list(self.peers.values()))
+
+    def next_begun(self) -> Received | None:
+        """The batch that has begun first of those that nobody has been given, if there is any."""
+        try:
+            return self.begun.popleft()
+        except IndexError:
+            return None
 
     def report(self, record: Received) -> list[Report]:
         """Where the answer will be how a batch is, or is already."""
@@ -152,7 +159,7 @@ class SinkIO(Hub):
             answer.append(about.report())
             self.changes.ring()
         while self.closing:
-            self.ledger.close(self.closing.popleft())
+            self._over(self.closing.popleft())
         self.ledger.tick(now)
         self._acknowledge()
         self._tell_plain()
@@ -271,8 +278,10 @@ class SinkIO(Hub):
             self._begin(peer, frames[0], unpack(frames[1]))
             return True
         record = self.ledger.owned(frames[0], peer.id)
-        if record is None:
-            return word in (END, LOST, ASK, FORGET)  # of one that is over
+        if record is None:  # it is over
+            if word == ASK:
+                self._refuse(peer, frames[0], OVER)
+            return word in (END, LOST, ASK, FORGET)
         return self._of_batch(peer, record, word, frames[1:])
 
     def _result(self, peer: Peer, frames: list[bytes]) -> bool:
@@ -294,7 +303,18 @@ class SinkIO(Hub):
         if record is not None:
             self.begun.append(record)
             self.changes.ring()
-        self.send(peer, (BEGUN, batch, refused.encode()))
+        self._refuse(peer, batch, refused)
+
+    def _refuse(self, peer: Peer, batch: bytes, why: str) -> None:
+        """Say why a batch is not waited for; an empty reason: it is."""
+        self.send(peer, (BEGUN, batch, why.encode()))
+
+    def _over(self, record: Received) -> None:
+        """Nobody reads it any more: its ventilator need not wait for it, either."""
+        owner = self._owner(record)
+        if self.ledger.close(record) and owner is not None:
+            self._report(owner, record)
+            self._refuse(owner, record.batch, OVER)
 
     def _of_batch(self, peer: Peer, record: Received, word: bytes, frames: list[bytes]) -> bool:
         """What a ventilator says of a batch of its own."""

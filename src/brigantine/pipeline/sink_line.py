@@ -124,9 +124,8 @@ class SinkLine(Hub):
         if sent.ended:
             words["tasks"] = sent.tasks
         frames = (END, sent.batch, pack(words), sent.plain_numbers.packed())
+        sent.half_told = sent.ended and not words["handed"]
         self._say(frames, now)
-        if sent.queued and sent.ended:
-            self.news[sent] = None  # again when all are handed out
 
     def _sink_has_said(self, frames: list[bytes]) -> None:
         word, rest = says(frames), frames[1:]
@@ -165,6 +164,7 @@ class SinkLine(Hub):
             self._sink_id = ident
         self.sink_ready = True
         for sent in list(self.allotment.batches.values()):
-            sent.begun = False
+            sent.begun, sent.report = False, None
+            sent.expect_news()
             self.news[sent] = None
         self.changes.ring()

@@ -9,8 +9,8 @@ import zmq
 
 from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..net.arguments import patience
+from ..system.deadline import Deadline
 from ..validation.calls import ForThreads, called_rightly
-from .deadline import Deadline
 from .report import Report
 from .sending import Body, SentShared, Tasks, VentilatorShared, body_of, check_tasks
 
@@ -32,7 +32,7 @@ class SentBatch(SentShared):
         when the ventilator was closed.
         """
         frames, number = self._frames(body), self._next()
-        self._send(number, frames, Deadline(timeout))
+        self._send(number, frames, Deadline(patience(timeout)))
         return number
 
     def _send(self, number: int, frames: list[bytes], deadline: Deadline) -> None:
@@ -48,7 +48,7 @@ class SentBatch(SentShared):
         Raises :class:`~brigantine.errors.NotReady` when they have not after ``timeout`` seconds; the
         tasks keep waiting.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         self._set_end()
         self._until_handed(deadline)
 
@@ -83,7 +83,7 @@ class SentBatch(SentShared):
         number.  If the first result arrives after all, the sink drops the second as a duplicate.
         Raises as :meth:`send`.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         numbers = self._numbers(what)
         for number in numbers:
             self._send(number, self._frames(body_of(tasks, number)), deadline)
@@ -156,7 +156,7 @@ class Ventilator(VentilatorShared, ForThreads):
         """
         self._warn_in_coroutine("send")
         check_tasks(tasks)
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         batch = self.batch()
         try:
             for body in tasks:
@@ -175,7 +175,7 @@ class Ventilator(VentilatorShared, ForThreads):
         Raises :class:`~brigantine.errors.NotReady`, a ``TimeoutError``, when they are not after ``timeout``
         seconds (``None``: it waits for ever), :class:`~brigantine.errors.PipelineClosed`.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         self._check_workers(workers)
         io = self._io
         io.check()

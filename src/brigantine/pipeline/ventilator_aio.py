@@ -9,8 +9,8 @@ import zmq
 
 from ..config.pipeline import PipelineConfig, PipelineOptions, config_from
 from ..net.arguments import patience
+from ..system.deadline import Deadline
 from ..validation.calls import ForTasks, called_rightly
-from .deadline import Deadline
 from .faces import closed_in_task
 from .report import Report
 from .sending import Body, SentShared, Tasks, VentilatorShared, body_of, check_tasks
@@ -27,7 +27,7 @@ class SentBatch(SentShared):
     async def send(self, body: Body, timeout: float | None = None) -> int:
         """Send a task; returns its number, which counts from 0.  Raises what that for threads raises."""
         frames, number = self._frames(body), self._next()
-        await self._send(number, frames, Deadline(timeout))
+        await self._send(number, frames, Deadline(patience(timeout)))
         return number
 
     async def _send(self, number: int, frames: list[bytes], deadline: Deadline) -> None:
@@ -41,7 +41,7 @@ class SentBatch(SentShared):
 
     async def end(self, timeout: float | None = None) -> None:
         """That were all tasks.  Returns when workers have them all."""
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         self._set_end()
         await self._until_handed(deadline)
 
@@ -64,7 +64,7 @@ class SentBatch(SentShared):
         self, what: Report | Iterable[int], tasks: Tasks, timeout: float | None = None
     ) -> int:
         """Send tasks again: what a report says is missing, or these numbers; returns how many."""
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         numbers = self._numbers(what)
         for number in numbers:
             await self._send(number, self._frames(body_of(tasks, number)), deadline)
@@ -116,7 +116,7 @@ class Ventilator(VentilatorShared, ForTasks):
         was sent.
         """
         check_tasks(tasks)
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         batch = self.batch()
         try:
             if isinstance(tasks, AsyncIterable):
@@ -134,7 +134,7 @@ class Ventilator(VentilatorShared, ForTasks):
 
     async def wait_ready(self, workers: int = 1, timeout: float | None = None) -> int:
         """Wait until so many workers are ready, and the sink is; how many are."""
-        deadline = Deadline(timeout)
+        deadline = Deadline(patience(timeout))
         self._check_workers(workers)
         io = self._io
         io.check()

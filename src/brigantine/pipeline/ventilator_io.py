@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from ..config.pipeline import ASK_EVERY, BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig
+from ..config.pipeline import BATCH, MOST_PREFETCH, RECONNECT_GRACE, PipelineConfig
 from ..wire.pipeline import (
     ASK,
     BATCH_BYTES,
@@ -111,7 +112,7 @@ class VentilatorIO(SinkLine):
         size = sum(map(len, frames))
         sent.put += 1
         sent.put_bytes += size
-        sent.stale = sent.asked
+        sent.expect_news()
         idle = not self.allotment.queue
         self.allotment.queue.append(Task(sent, number, frames, size))
         if idle:
@@ -121,12 +122,12 @@ class VentilatorIO(SinkLine):
         """Whether nothing more is to be waited for: all is there, or nothing more can come."""
         if sent.over or self.ended:
             return True
-        return sent.answered > sent.stale and not self._under_way(sent, time.monotonic())
+        return sent.answered > sent.stale and self._calm_at(sent) <= time.monotonic()
 
     def report(self, sent: Sent) -> Report:
         """How a batch is: what the sink has said last, or what is known here."""
         told = sent.report
-        if told is not None and (told.complete or sent.answered > sent.stale):
+        if told is not None and (told.complete or sent.refused or sent.answered > sent.stale):
             return told
         return sent.own_report(self.name)
 
@@ -159,8 +160,7 @@ class VentilatorIO(SinkLine):
             poller.register(self._push, zmq.POLLOUT)
         if self._full:
             due.append(self._now + 0.01)
-        stuck = self._stuck(self._now)
-        due.extend(max(sent.asked_at, sent.lost_at) + ASK_EVERY for sent in stuck)
+        due.extend(map(self._due, self._ended_batches()))
         if self._stop_at is not None:
             due.append(self._stop_at)
 
@@ -186,25 +186,30 @@ class VentilatorIO(SinkLine):
         more = self._give_tasks()
         if self.killing and not self.allotment.queue:
             self._kill()
-        for sent in self._stuck(now):
-            if now - sent.asked_at >= ASK_EVERY:
+        for sent in self._ended_batches():
+            if self.sink_ready and now >= self._due(sent):
                 sent.asked_at = now
                 if self._say((ASK, sent.batch), now):
-                    sent.asked += 1
+                    sent.was_asked()
         self._notice_ends(now)
         return more
 
-    def _stuck(self, now: float) -> list[Sent]:
-        """Batches that the sink is to be asked about: nothing more is under way, and somebody waits."""
-        return [
-            sent for sent in list(self.allotment.batches.values())
-            if sent.ended and not sent.over and not self._under_way(sent, now)
-        ]  # fmt: skip
+    def _ended_batches(self) -> list[Sent]:
+        """Batches of which all was sent, and somebody waits for the results."""
+        batches = list(self.allotment.batches.values())
+        return [sent for sent in batches if sent.ended and not sent.over]
 
-    def _under_way(self, sent: Sent, now: float) -> bool:
-        """Whether results may come; of plain workers a plain sink tells nothing."""
+    def _calm_at(self, sent: Sent) -> float:
+        """When no result can come any more; of plain workers a plain sink tells nothing."""
         nobody = self._sink.plain or not self._plain_peers
-        return sent.under_way(now, RECONNECT_GRACE if nobody else self.config.batch_timeout)
+        return sent.calm_at(RECONNECT_GRACE if nobody else self.config.batch_timeout)
+
+    def _due(self, sent: Sent) -> float:
+        """When to see how it is: the sink is asked, or a plain one is held to have all that can come."""
+        calm_at = self._calm_at(sent)
+        if self._sink.plain:
+            return math.inf if sent.answered > sent.stale else calm_at
+        return max(calm_at, sent.ask_at) if self.sink_ready else math.inf
 
     def _notice_ends(self, now: float) -> None:
         """What is over is forgotten; who waits for a batch looks again."""
@@ -214,8 +219,8 @@ class VentilatorIO(SinkLine):
                 self.news.pop(sent, None)
                 if not (sent.report and sent.report.complete):
                     self._say((FORGET, sent.batch), now)
-            elif sent.ended and self._sink.plain and not self._under_way(sent, now):
-                sent.answered = sent.asked = sent.asked + 1
+            elif sent.ended and self._sink.plain and now >= self._due(sent):
+                sent.answered = sent.asked = sent.stale + 1
                 self.changes.ring()
 
     # -- tasks --------------------------------------------------------------------------------
@@ -239,6 +244,8 @@ class VentilatorIO(SinkLine):
                 break
             allotment.take()
             given += 1
+            if task.batch.half_told and not task.batch.queued:
+                self.news[task.batch] = None
         if given and not allotment.queue:
             self.changes.ring()  # who has sent all may go on
         elif was_full and self.has_room:

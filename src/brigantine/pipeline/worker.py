@@ -46,6 +46,7 @@ class PipelineBase(Worker[Job], Generic[HandlerT]):
         name: str = "",
         heartbeat_interval: float = PipelineConfig.heartbeat_interval,
         liveness: int = PipelineConfig.liveness,
+        max_task_bytes: int = PipelineConfig.max_message_bytes,
         max_result_bytes: int = WorkerConfig.max_reply_bytes,
         max_result_frames: int = WorkerConfig.max_reply_frames,
         linger: float = 5.0,
@@ -83,7 +84,7 @@ class PipelineBase(Worker[Job], Generic[HandlerT]):
         self._config = PipelineConfig(
             heartbeat_interval=heartbeat_interval,
             liveness=liveness,
-            max_message_bytes=max_result_bytes,
+            max_message_bytes=whole("max_task_bytes", max_task_bytes, 1024, 1 << 40, "bytes"),
         )
         self._readiness = Readiness(self._places.ventilators)
 
@@ -153,6 +154,9 @@ class PipelineWorker(PipelineBase[TaskHandler], ThreadWorker[Job]):
       results the sink has not taken; by default twice the capacity.
     - ``orphan_timeout``: end, too, when there was no ventilator for this many seconds, after there was one.
     - ``linger``: how long to wait at the end for the sink to take the last results.
+    - ``max_task_bytes``: the largest frame of a task; a ventilator that sends a larger one loses its
+      connection, and the task is lost.  ``max_result_bytes`` and ``max_result_frames`` are the limits of a
+      result; a larger one is an error.
     - ``plain_ventilator``, ``plain_sink``: the other side is a program that knows nothing of brigantine,
       such as the guide's ``taskvent`` (a PUSH socket) and ``tasksink`` (a PULL socket): see
       docs/pipeline.md.

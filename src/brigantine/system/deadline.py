@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-from ..net.arguments import patience
-
 __all__ = ["Deadline"]
 
 
@@ -13,7 +11,7 @@ class Deadline:
     """How long a call may wait in all: ``timeout`` seconds, for ever with ``None``."""
 
     def __init__(self, timeout: float | None) -> None:
-        self.timeout = patience(timeout)
+        self._timeout = timeout
         self._at = None if timeout is None else time.monotonic() + timeout
 
     @property
@@ -24,4 +22,4 @@ class Deadline:
     @property
     def words(self) -> str:
         """For errors."""
-        return "" if self.timeout is None else f" within {self.timeout:g} s"
+        return "" if self._timeout is None else f" within {self._timeout:g} s"

@@ -22,6 +22,7 @@ from .config import (
     WorkerConfig,
     WorkerOptions,
 )
+from .config.pair import PairConfig, PairOptions
 from .config.pipeline import PipelineConfig, PipelineOptions
 from .config.pubsub import (
     PublisherConfig,
@@ -29,6 +30,7 @@ from .config.pubsub import (
     SubscriberConfig,
     SubscriberOptions,
 )
+from .config.router import RouterConfig, RouterOptions
 from .config.servers import ServerConfig, ServerOptions
 from .counters import COUNTERS, DEVICE_COUNTERS, ROUTER_COUNTERS, SERVER_COUNTERS, ledger_holds
 from .devices.base import ForwarderDevice, QueueDevice, StreamerDevice
@@ -129,6 +131,8 @@ __all__ = [
     "NotReady",
     "Pair",
     "PairClosed",
+    "PairConfig",
+    "PairOptions",
     "PairTimeout",
     "ParanoidPirateBroker",
     "ParanoidPirateWorker",
@@ -145,6 +149,8 @@ __all__ = [
     "Report",
     "Result",
     "Router",
+    "RouterConfig",
+    "RouterOptions",
     "SentBatch",
     "ServerConfig",
     "ServerOptions",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -226,7 +231,7 @@ def test_close_ends_a_call_in_another_thread(context: dict[str, Any], side: str,
         if what == "send":
             fill(end)
         thread, got = in_thread(end.recv if what == "recv" else lambda: end.send(b"x"))
-        wait_until(lambda: end._end.use.locked())
+        wait_until(lambda: end._end.turn._whose)
         with pytest.raises(WrongUse, match="one thread, or task, at a time"):
             end.recv(0)
         end.close()
@@ -240,11 +245,63 @@ def test_the_other_end_closed_in_a_call_ends_it(context: dict[str, Any]) -> None
     with Pair.bind(NAME, **context) as here:
         there = Pair.connect(NAME, **context)
         thread, got = in_thread(there.recv)
-        wait_until(lambda: there._end.use.locked())
+        wait_until(lambda: there._end.turn._whose)
         here.close()
         thread.join(PATIENCE)
         assert isinstance(got[0], PairClosed)
         there.close()
+
+
+class Struck(BaseException):
+    """As KeyboardInterrupt."""
+
+
+def struck(at: int, work: Callable[[], object]) -> bool:
+    """Do it, and raise as the so manyth function of pairs begins, as Ctrl-C may; whether it came so far."""
+    begun = 0
+
+    def trace(frame: FrameType, _event: str, _value: object) -> None:
+        nonlocal begun
+        if Path(frame.f_code.co_filename).parent.name == "exclusive":
+            begun += 1
+            if begun == at:
+                raise Struck
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except Struck:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("shell", ["threads", "asyncio"])
+@pytest.mark.parametrize("what", ["send", "recv", "close"])
+def test_an_end_can_be_used_and_closed_after_ctrl_c_in_any_call(what: str, shell: str) -> None:
+    files, arguments = open_files(), {"send": (b"x", PATIENCE), "recv": (PATIENCE,), "close": ()}
+    at, came = 0, True
+    while came:
+        at += 1
+        here = (Pair if shell == "threads" else aio.Pair).bind(NAME)
+        there = Pair.connect(NAME)
+        there.send(b"x")
+        came = struck(at, partial(called, here, what, *arguments[what]))
+        if not here.closed:
+            called(here, "send", b"y", PATIENCE)
+        here.close()
+        there.close()
+    assert at > 3
+    gc.collect()
+    assert open_files() <= files
+
+
+def called(end: Pair | aio.Pair, what: str, *arguments: object) -> None:
+    done = getattr(end, what)(*arguments)
+    if inspect.iscoroutine(done):
+        run(done)
 
 
 def test_a_terminated_context_ends_calls() -> None:
@@ -252,7 +309,7 @@ def test_a_terminated_context_ends_calls() -> None:
     here = Pair.bind(NAME, context=context)
     there = Pair.connect(NAME, context=context)
     calls = [in_thread(here.recv), in_thread(there.recv)]
-    wait_until(lambda: here._end.use.locked() and there._end.use.locked())
+    wait_until(lambda: here._end.turn._whose and there._end.turn._whose)
     context.term()  # returns: both close their sockets
     for thread, got in calls:
         thread.join(PATIENCE)

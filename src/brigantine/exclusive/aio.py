@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
+from ..config.pair import CONNECT_TIMEOUT, PairConfig
 from ..validation.calls import ForTasks
 from ..wire.body import from_frames
 from .ends import End
-from .shared import CONNECT_TIMEOUT, HIGH_WATER_MARK, Call, Joining, PairShared, frames_of
+from .shared import Call, InUse, Joining, PairShared, frames_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ..config.pair import PairOptions
 
 __all__ = ["Pair"]
 
@@ -38,11 +42,12 @@ class Pair(PairShared, ForTasks):
         cls,
         endpoint: str,
         *,
-        high_water_mark: int = HIGH_WATER_MARK,
         context: zmq.Context[Any] | None = None,
+        config: PairConfig | None = None,
+        **options: Unpack[PairOptions],
     ) -> Self:
         """The end that stays; see :meth:`brigantine.Pair.bind`."""
-        made: Self = cls._bind(endpoint, context, high_water_mark)
+        made: Self = cls._bind(endpoint, context, config, options)
         return made
 
     @classmethod
@@ -52,14 +57,15 @@ class Pair(PairShared, ForTasks):
         *,
         timeout: float | None = CONNECT_TIMEOUT,
         plain: bool = False,
-        high_water_mark: int = HIGH_WATER_MARK,
         context: zmq.Context[Any] | None = None,
+        config: PairConfig | None = None,
+        **options: Unpack[PairOptions],
     ) -> Self:
         """The end that comes and goes; see :meth:`brigantine.Pair.connect`."""
-        joining = Joining(endpoint, timeout, context, high_water_mark)
+        joining, limits = Joining(endpoint, timeout, context), cls._limits(config, options)
         made: Self
         if plain:
-            made = cls._connect_plain(joining.name, joining.context, joining.mark)
+            made = cls._connect_plain(joining.name, joining.context, limits)
             return made
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
@@ -67,13 +73,15 @@ class Pair(PairShared, ForTasks):
             if deadline is not None and loop.time() >= deadline:
                 raise joining.nobody()
             await asyncio.sleep(BOUND_CHECK)
-        made = cls._meet(bound, joining.mark)
+        made = cls._meet(bound, limits)
         return made
 
     @classmethod
-    def ends(cls, *, high_water_mark: int = HIGH_WATER_MARK) -> tuple[Self, Self]:
+    def ends(
+        cls, *, config: PairConfig | None = None, **options: Unpack[PairOptions]
+    ) -> tuple[Self, Self]:
         """Both ends of a pair without a name, connected to each other."""
-        made: tuple[Self, Self] = cls._ends(high_water_mark)
+        made: tuple[Self, Self] = cls._ends(config, options)
         return made
 
     async def send(self, body: bytes | Sequence[bytes] = b"", timeout: float | None = None) -> None:
@@ -91,6 +99,9 @@ class Pair(PairShared, ForTasks):
             call = Call(end, timeout)
             await _do(end, call)
         return from_frames(call.message)
+
+    def _in_use(self) -> InUse:
+        return InUse(self._end, sys._getframe(1), asyncio.current_task())
 
     async def __aenter__(self) -> Self:
         """Raises :class:`~brigantine.errors.PairClosed` after :meth:`close`."""

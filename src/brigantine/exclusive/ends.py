@@ -6,16 +6,19 @@ import contextlib
 import errno
 import logging
 import os
+import sys
 import threading
 from collections import deque
 from typing import Any, cast
 
 import zmq
 
+from ..config.pair import PairConfig
 from ..errors import BindError, ConnectError, PairClosed, PairTimeout
 from ..net.endpoints import bind
 from ..system.wakeup import Wakeup
 from .rendezvous import Cable, Contexts, Link, is_alive, meeting
+from .turn import Turn, Use
 
 __all__ = ["BOUND", "CONNECTED", "End"]
 
@@ -34,12 +37,12 @@ _REASONS = {
 class End:
     """Owns its sockets, which one thread uses at a time; :meth:`close` is for any thread."""
 
-    def __init__(self, side: str, endpoint: str, contexts: Contexts, high_water_mark: int) -> None:
+    def __init__(self, side: str, endpoint: str, contexts: Contexts, config: PairConfig) -> None:
         self.side = side
         self.other = CONNECTED if side == BOUND else BOUND
         self.endpoint = endpoint
         self.contexts = contexts
-        self.high_water_mark = high_water_mark
+        self.config = config
         self.wakeup = Wakeup()
         #: A task waits by ``wakeup``: whoever sends something rings it.
         self.listens = False
@@ -62,12 +65,11 @@ class End:
         self.owner = threading.get_ident()
         self._key: tuple[int, str] | None = None
         self._process = os.getpid()
-        #: Held by the one call that goes on, and by who closes.
-        self.use = threading.Lock()
+        #: That of the one call that goes on, or of who closes.
+        self.turn = Turn()
         #: Held while a connection is made or ended.
         self._meet = threading.RLock()
-        self._left = False
-        contexts.enter()
+        contexts.enter(self)
 
     # -- how ends meet ------------------------------------------------------------------------
 
@@ -92,7 +94,7 @@ class End:
     def _plain_socket(self) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self.contexts.context.socket(zmq.PAIR)
         socket.linger = 0
-        socket.sndhwm = socket.rcvhwm = self.high_water_mark
+        socket.sndhwm = socket.rcvhwm = self.config.high_water_mark
         return socket
 
     def accept(self, end: End) -> None:
@@ -119,7 +121,7 @@ class End:
                         "has two ends. Close that one first, or make a pair of another name",
                     )
                 first.close()
-            link = Link(self.contexts.context, self.high_water_mark, self, end)
+            link = Link(self.contexts.context, self.config.high_water_mark, self, end)
             self._links.append(link)
             end._links.append(link)
             self._ever = end._ever = True
@@ -233,46 +235,46 @@ class End:
 
     def close(self) -> None:
         """Close this end.  From any thread: one that waits in a call of it closes it on its way out."""
-        if self.closed or os.getpid() != self._process:
+        if os.getpid() != self._process:
             return
         self.closed = True
         if self._key is not None:
             meeting.place.leave(self._key, self)
         self.wakeup.set()
-        self.close_sockets()
+        self.close_sockets()  # again, too: Ctrl-C may have struck who was about to
 
     def close_sockets(self) -> None:
         """Close the sockets, unless a call goes on, which does it at its end."""
-        if self.use.acquire(blocking=False):
+        use = Use(sys._getframe())
+        if self.turn.take(use):
             try:
                 self._let_go()
             finally:
-                self.use.release()
+                self.turn.give_back(use)
 
     def _let_go(self) -> None:
+        # Each is forgotten once it is closed: where Ctrl-C strikes, what was not is closed the next time.
         with self._meet:
-            links, self._links = list(self._links), deque()
+            links = list(self._links)
         for link in links:
             self._close_side(link)
-        plain, self.plain = self.plain, None
-        if plain is not None:
+        self._links.clear()
+        if self.plain is not None:
             if self.side == BOUND:
                 with contextlib.suppress(zmq.ZMQError):  # not bound, or its context was terminated
-                    plain.unbind(self.endpoint)  # the name is free at once
-            plain.close()
+                    self.plain.unbind(self.endpoint)  # the name is free at once
+            self.plain.close()
+            self.plain = None
         self.wakeup.close()
-        if not self._left:
-            self._left = True
-            self.contexts.leave()
+        self.contexts.leave(self)
 
     def _close_side(self, link: Link) -> None:
         """Close this side of a connection, and tell the other what was not read."""
         cable, other = link.cables[self.side], link.ends[self.other]
-        if cable.closed:
-            return
         with link.lock:
-            other.unread += _left_unread(cable.socket)
-            cable.closed = True
+            if not cable.closed:
+                other.unread += _left_unread(cable.socket)
+                cable.closed = True
         cable.socket.close()
         other.wakeup.set()
 

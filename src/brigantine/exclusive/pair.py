@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..config.pair import CONNECT_TIMEOUT, PairConfig
 from ..system.signals import longest_wait
 from ..validation.calls import ForThreads
 from ..wire.body import from_frames
 from .ends import End
 from .rendezvous import meeting
-from .shared import CONNECT_TIMEOUT, HIGH_WATER_MARK, Call, Joining, PairShared, frames_of
+from .shared import Call, Joining, PairShared, frames_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ..config.pair import PairOptions
 
 __all__ = ["Pair"]
 
@@ -48,19 +51,20 @@ class Pair(PairShared, ForThreads):
         cls,
         endpoint: str,
         *,
-        high_water_mark: int = HIGH_WATER_MARK,
         context: zmq.Context[Any] | None = None,
+        config: PairConfig | None = None,
+        **options: Unpack[PairOptions],
     ) -> Self:
         """The end that stays: others connect to it, one at a time.
 
         - ``endpoint``: ``inproc://NAME``.
-        - ``high_water_mark``: how many messages may wait at either end.
         - ``context``: the name is then one within that ``zmq.Context``, where plain PAIR sockets can
           connect, too.
+        - options: those of :class:`~brigantine.PairConfig`, one by one or as ``config``.
 
         Raises :class:`~brigantine.errors.BindError` if the name is taken.
         """
-        made: Self = cls._bind(endpoint, context, high_water_mark)
+        made: Self = cls._bind(endpoint, context, config, options)
         return made
 
     @classmethod
@@ -70,8 +74,9 @@ class Pair(PairShared, ForThreads):
         *,
         timeout: float | None = CONNECT_TIMEOUT,
         plain: bool = False,
-        high_water_mark: int = HIGH_WATER_MARK,
         context: zmq.Context[Any] | None = None,
+        config: PairConfig | None = None,
+        **options: Unpack[PairOptions],
     ) -> Self:
         """The end that comes and goes.
 
@@ -80,22 +85,24 @@ class Pair(PairShared, ForThreads):
         :class:`~brigantine.errors.ConnectError` at once if the other end has its peer, and
         :class:`~brigantine.errors.PairTimeout` if nobody is bound.
         """
-        joining = Joining(endpoint, timeout, context, high_water_mark)
+        joining, limits = Joining(endpoint, timeout, context), cls._limits(config, options)
         made: Self
         if plain:
-            made = cls._connect_plain(joining.name, joining.context, joining.mark)
+            made = cls._connect_plain(joining.name, joining.context, limits)
             return made
         meeting.place.wait(lambda: joining.bound() is not None, timeout)
         bound = joining.bound()
         if bound is None:
             raise joining.nobody()
-        made = cls._meet(bound, joining.mark)
+        made = cls._meet(bound, limits)
         return made
 
     @classmethod
-    def ends(cls, *, high_water_mark: int = HIGH_WATER_MARK) -> tuple[Self, Self]:
+    def ends(
+        cls, *, config: PairConfig | None = None, **options: Unpack[PairOptions]
+    ) -> tuple[Self, Self]:
         """Both ends of a pair without a name, connected to each other."""
-        made: tuple[Self, Self] = cls._ends(high_water_mark)
+        made: tuple[Self, Self] = cls._ends(config, options)
         return made
 
     def send(self, body: bytes | Sequence[bytes] = b"", timeout: float | None = None) -> None:

@@ -38,19 +38,19 @@ class Contexts:
         self.given = given
         # Messages within a process need no I/O thread.
         self.context: zmq.Context[Any] = zmq.Context(io_threads=0) if given is None else given
-        self._users = 0
-        self._lock = threading.Lock()
+        self._users: set[End] = set()
+        self._lock = threading.RLock()  # a signal handler may close an end
 
-    def enter(self) -> None:
+    def enter(self, end: End) -> None:
         """One more end uses it."""
         with self._lock:
-            self._users += 1
+            self._users.add(end)
 
-    def leave(self) -> None:
-        """One less, whose sockets are closed."""
+    def leave(self, end: End) -> None:
+        """One less, whose sockets are closed.  May be called again."""
         with self._lock:
-            self._users -= 1
-            last = self._users == 0
+            self._users.discard(end)
+            last = not self._users
         if last and self.given is None:
             self.context.term()
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import BrokerConfig
-from ..config.table import rows
+from ..config.given import config_of
+from ..config.pair import PairConfig
 from ..errors import ConfigError, OptionName, PairClosed, PairTimeout, WrongUse
 from ..net.arguments import patience, plain_context
 from ..net.endpoints import as_endpoints
@@ -20,13 +21,14 @@ from ..validation.calls import public_name
 from ..wire.body import request_frames
 from .ends import BOUND, CONNECTED, End
 from .rendezvous import Contexts, meeting
+from .turn import Use
 
-__all__ = ["CONNECT_TIMEOUT", "HIGH_WATER_MARK", "Call", "Joining", "PairShared", "frames_of"]
+if TYPE_CHECKING:
+    import asyncio
 
-#: Messages that wait at the other end.
-HIGH_WATER_MARK = BrokerConfig.high_water_mark
-#: Seconds that connecting waits for the other end to be bound.
-CONNECT_TIMEOUT = 1.0
+    from ..config.pair import PairOptions
+
+__all__ = ["Call", "InUse", "Joining", "PairShared", "frames_of"]
 
 
 def name_of(endpoint: str) -> str:
@@ -64,10 +66,16 @@ class PairShared:
         raise WrongUse(f"{name} is made by {name}.bind(), {name}.connect() or {name}.ends()")
 
     @classmethod
-    def _bind(cls, endpoint: str, context: zmq.Context[Any] | None, high_water_mark: int) -> Any:
-        name = name_of(endpoint)
-        context, mark = plain_context(context), _mark(high_water_mark)
-        end = End(BOUND, name, Contexts(context), mark)
+    def _bind(
+        cls,
+        endpoint: str,
+        context: zmq.Context[Any] | None,
+        config: PairConfig | None,
+        options: PairOptions,
+    ) -> Any:
+        name, limits = name_of(endpoint), cls._limits(config, options)
+        context = plain_context(context)
+        end = End(BOUND, name, Contexts(context), limits)
         try:
             end.bind(key_of(name, context))
         except BaseException:
@@ -76,14 +84,18 @@ class PairShared:
         return cls._of(end)
 
     @classmethod
-    def _connect_plain(cls, name: str, context: zmq.Context[Any] | None, mark: int) -> Any:
+    def _limits(cls, config: PairConfig | None, options: PairOptions) -> PairConfig:
+        return config_of(cls, PairConfig, config, options)
+
+    @classmethod
+    def _connect_plain(cls, name: str, context: zmq.Context[Any] | None, limits: PairConfig) -> Any:
         if context is None:
             raise ConfigError(
                 OptionName("endpoint"),
                 f": {name!r}: a plain PAIR socket is reached only within its own context; pass "
                 "context= with the zmq.Context in which it is bound",
             )
-        end = End(CONNECTED, name, Contexts(context), mark)
+        end = End(CONNECTED, name, Contexts(context), limits)
         try:
             end.connect_plain()
         except BaseException:
@@ -92,9 +104,9 @@ class PairShared:
         return cls._of(end)
 
     @classmethod
-    def _meet(cls, bound: End, mark: int) -> Any:
+    def _meet(cls, bound: End, limits: PairConfig) -> Any:
         """An end that is connected to this one.  Raises what :meth:`.ends.End.accept` raises."""
-        end = End(CONNECTED, bound.endpoint, bound.contexts, mark)
+        end = End(CONNECTED, bound.endpoint, bound.contexts, limits)
         try:
             bound.accept(end)
         except BaseException:
@@ -103,12 +115,12 @@ class PairShared:
         return cls._of(end)
 
     @classmethod
-    def _ends(cls, high_water_mark: int) -> Any:
-        mark = _mark(high_water_mark)
-        bound = End(BOUND, "inproc://pair", Contexts(None), mark)
+    def _ends(cls, config: PairConfig | None, options: PairOptions) -> Any:
+        limits = cls._limits(config, options)
+        bound = End(BOUND, "inproc://pair", Contexts(None), limits)
         bound.sealed = True
         first = cls._of(bound)
-        return first, cls._meet(bound, mark)
+        return first, cls._meet(bound, limits)
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -156,21 +168,22 @@ class PairShared:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _in_use(self) -> _Use:
+    def _in_use(self) -> InUse:
         """The time of a call: nobody else is in one."""
-        return _Use(self._end)
+        return InUse(self._end, sys._getframe(1))
 
 
-class _Use:
+class InUse(Use):
     """An end in use, for ``with``."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: End, frame: FrameType, task: asyncio.Task[Any] | None = None) -> None:
+        super().__init__(frame, task)
         self._end = end
 
     def __enter__(self) -> End:
         end = self._end
         end.check()
-        if not end.use.acquire(blocking=False):
+        if not end.turn.take(self):
             raise WrongUse(
                 f"another call of this end of {end.endpoint} goes on: an end is for one thread, or task, "
                 "at a time"
@@ -185,7 +198,7 @@ class _Use:
         trace: TracebackType | None,
     ) -> None:
         end = self._end
-        end.use.release()
+        end.turn.give_back(self)
         terminated = isinstance(error, zmq.ContextTerminated)
         if terminated:
             end.close()
@@ -248,12 +261,11 @@ class Joining:
     """Connecting: whom to, and how long to wait for it."""
 
     def __init__(
-        self, endpoint: str, timeout: float | None, context: zmq.Context[Any] | None, mark: int
+        self, endpoint: str, timeout: float | None, context: zmq.Context[Any] | None
     ) -> None:
         self.name = name_of(endpoint)
         self.timeout = patience(timeout)
         self.context = plain_context(context)
-        self.mark = _mark(mark)
         self._key = key_of(self.name, self.context)
 
     def bound(self) -> End | None:
@@ -273,8 +285,3 @@ class Joining:
 def frames_of(body: bytes | Sequence[bytes]) -> list[bytes]:
     """What is sent."""
     return request_frames(body)
-
-
-def _mark(high_water_mark: int) -> int:
-    rows(BrokerConfig)["high_water_mark"].check("high_water_mark", high_water_mark)
-    return high_water_mark

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-import weakref
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import BrokerConfig
 from ..config.limits import ROUTER_SEND_TIMEOUT
 from ..envelope import Envelope
 from ..net.arguments import patience
 from ..system.signals import longest_wait
-from ..validation.calls import ForThreads, called_rightly
-from .router_socket import Bounds, Choice, RouterSocket
+from ..validation.calls import ForThreads
+from .router_face import RouterFace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 
-class Router(ForThreads):
+class Router(RouterFace, ForThreads):
     """A bound ROUTER that works with envelopes, for REQ and DEALER peers; for one thread at a time::
 
         with Router("tcp://127.0.0.1:*") as router:
@@ -36,48 +33,13 @@ class Router(ForThreads):
       peer has; ``"count"`` counts it.  A bare ROUTER silently drops it.
     - ``delimiter``: how peers frame their messages: ``True`` with an empty frame after the address,
       ``False`` without, ``None`` either way.
-    - ``high_water_mark``, ``max_message_bytes``, ``max_frames``, ``max_depth``: as for a broker.
+    - options: those of :class:`~brigantine.RouterConfig`, one by one or as ``config``.
 
     A received message that is no envelope is dropped, counted, and logged once for each peer and cause.
     Raises :class:`~brigantine.ConfigError` for an option that can't work and :class:`~brigantine.BindError`
     for an endpoint that can't be bound.
     Source: ZeroMQ guide, chapter 3 "ROUTER-to-REQ" and "ROUTER-to-DEALER".
     """
-
-    @called_rightly
-    def __init__(
-        self,
-        endpoint: str | Sequence[str],
-        *,
-        unroutable: Choice = "raise",
-        delimiter: bool | None = None,
-        high_water_mark: int = BrokerConfig.high_water_mark,
-        max_message_bytes: int = BrokerConfig.max_message_bytes,
-        max_frames: int = BrokerConfig.max_frames,
-        max_depth: int = BrokerConfig.max_depth,
-        impl: str | None = None,
-        context: zmq.Context[Any] | None = None,
-    ) -> None:
-        limits = Bounds(high_water_mark, max_message_bytes, max_frames, max_depth).checked()
-        self._router = RouterSocket(
-            endpoint, unroutable=unroutable, delimiter=delimiter, limits=limits, impl=impl,
-            context=context,
-        )  # fmt: skip
-        self._finalizer = weakref.finalize(self, self._router.close)
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is bound, the first of :attr:`endpoints`."""
-        return self._router.endpoints[0]
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """All endpoints, with the real ports."""
-        return self._router.endpoints
-
-    def stats(self) -> dict[str, int]:
-        """All counters by name, also after :meth:`close`; see :data:`brigantine.ROUTER_COUNTERS`."""
-        return dict(self._router.stats)
 
     def receive(self, timeout: float | None = None) -> Envelope | None:
         """The next envelope, or ``None`` when none came within ``timeout`` seconds.
@@ -115,9 +77,6 @@ class Router(ForThreads):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} endpoint={','.join(self._router.endpoints)}>"
 
 
 #: Milliseconds between looks whether a peer has room: a ROUTER tells of no single peer's.

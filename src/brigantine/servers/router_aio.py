@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import zmq
 
-from ..config import BrokerConfig
 from ..config.limits import ROUTER_SEND_TIMEOUT
 from ..envelope import Envelope
 from ..net.arguments import patience
-from ..validation.calls import ForTasks, called_rightly
-from .router_socket import Bounds, Choice, RouterSocket, closed
+from ..validation.calls import ForTasks
+from .router_face import RouterFace
+from .router_socket import closed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,7 +25,7 @@ __all__ = ["Router"]
 _LOOK = 0.005
 
 
-class Router(ForTasks):
+class Router(RouterFace, ForTasks):
     """:class:`brigantine.Router` with coroutines; see there for arguments and errors::
 
         async with Router("tcp://127.0.0.1:*") as router:
@@ -37,42 +35,8 @@ class Router(ForTasks):
     For the event loop that it is first used on; one task at a time may receive.
     """
 
-    @called_rightly
-    def __init__(
-        self,
-        endpoint: str | Sequence[str],
-        *,
-        unroutable: Choice = "raise",
-        delimiter: bool | None = None,
-        high_water_mark: int = BrokerConfig.high_water_mark,
-        max_message_bytes: int = BrokerConfig.max_message_bytes,
-        max_frames: int = BrokerConfig.max_frames,
-        max_depth: int = BrokerConfig.max_depth,
-        impl: str | None = None,
-        context: zmq.Context[Any] | None = None,
-    ) -> None:
-        limits = Bounds(high_water_mark, max_message_bytes, max_frames, max_depth).checked()
-        self._router = RouterSocket(
-            endpoint, unroutable=unroutable, delimiter=delimiter, limits=limits, impl=impl,
-            context=context,
-        )  # fmt: skip
-        self._finalizer = weakref.finalize(self, self._router.close)
-        #: The task that receives waits for it.
-        self._readable: asyncio.Future[None] | None = None
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is bound, the first of :attr:`endpoints`."""
-        return self._router.endpoints[0]
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """All endpoints, with the real ports."""
-        return self._router.endpoints
-
-    def stats(self) -> dict[str, int]:
-        """All counters by name, also after :meth:`close`; see :data:`brigantine.ROUTER_COUNTERS`."""
-        return dict(self._router.stats)
+    #: The task that receives waits for it.
+    _readable: asyncio.Future[None] | None = None
 
     async def receive(self, timeout: float | None = None) -> Envelope | None:
         """As :meth:`brigantine.Router.receive`."""
@@ -132,9 +96,6 @@ class Router(ForTasks):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<aio.{type(self).__name__} endpoint={','.join(self._router.endpoints)}>"
 
 
 def _done(readable: asyncio.Future[None]) -> None:

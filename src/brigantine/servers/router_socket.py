@@ -7,14 +7,13 @@ import errno
 import logging
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import zmq
 
 from .._impl import implementation
-from ..config import BrokerConfig
 from ..config.limits import LINGER, NOTICES_KNOWN
-from ..config.table import rows
+from ..config.router import RouterConfig
 from ..counters import ROUTER_COUNTERS
 from ..envelope import Envelope
 from ..errors import BadEnvelope, BrokerStopped, ConfigError, OptionName, Unroutable, WrongUse
@@ -27,9 +26,7 @@ from ..system.forks import close_bound, leave_to_parent
 from ..validation.values import shown as shown_value
 from ..wire.shown import shown
 
-__all__ = ["Bounds", "Choice", "RouterSocket", "closed"]
-
-Choice = Literal["raise", "count"]
+__all__ = ["RouterSocket", "closed"]
 
 _log = logging.getLogger("brigantine.router")
 
@@ -39,21 +36,6 @@ def closed() -> BrokerStopped:
     return BrokerStopped("this Router is closed; make a new one")
 
 
-class Bounds(NamedTuple):
-    """The limits of a router; see :class:`~brigantine.BrokerConfig`."""
-
-    high_water_mark: int
-    max_message_bytes: int
-    max_frames: int
-    max_depth: int
-
-    def checked(self) -> Bounds:
-        """Raises :class:`~brigantine.errors.ConfigError` for one that is out of range."""
-        for name, value in self._asdict().items():
-            rows(BrokerConfig)[name].check(name, value)
-        return self
-
-
 class RouterSocket:
     """Owns the socket, and its context if nobody gave one.  Nothing here waits."""
 
@@ -61,9 +43,9 @@ class RouterSocket:
         self,
         endpoint: str | Sequence[str],
         *,
-        unroutable: Choice,
+        unroutable: Literal["raise", "count"],
         delimiter: bool | None,
-        limits: Bounds,
+        config: RouterConfig,
         impl: str | None,
         context: zmq.Context[Any] | None,
     ) -> None:
@@ -79,7 +61,7 @@ class RouterSocket:
                 f" must be True, False or None, not {shown_value(delimiter)}",
             )
         self._envelope: type[Envelope] = implementation(impl).Envelope
-        self._raises, self._delimiter, self._limits = unroutable == "raise", delimiter, limits
+        self._raises, self._delimiter, self._limits = unroutable == "raise", delimiter, config
         self.stats = dict.fromkeys(ROUTER_COUNTERS, 0)
         #: Peer and cause that the log has told of.
         self._told: set[tuple[bytes, str]] = set()

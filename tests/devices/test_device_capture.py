@@ -199,7 +199,6 @@ def test_copies_may_be_sent_to_a_collector(start: Start, peers: Peers) -> None:
         ({"capture": ANY, "capture_as": "pair"}, "capture_as must be 'pub' or 'push', not 'pair'"),
         ({"capture": "nowhere"}, "capture: 'nowhere' must begin with"),
         ({"capture": []}, "capture: at least one endpoint is needed"),
-        ({"capture": ">tcp://name.invalid:5"}, "has a name"),
     ],
 )
 def test_a_mistake_is_named(impl: str, options: dict[str, Any], words: str) -> None:

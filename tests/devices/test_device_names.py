@@ -114,6 +114,23 @@ def test_a_forwarder_subscribes_at_a_name(start: Start, peers: Peers, resolver: 
     assert subscriber.recv() == b"t1"
 
 
+def test_copies_are_sent_to_a_name(start: Start, peers: Peers, resolver: Names) -> None:
+    resolver.answers["six.test"] = lambda: [(socket.AF_INET6, "::1")]
+    collector = bound(peers, zmq.PULL, "[::1]")
+    where = ">" + named(at(collector), "six.test")
+    device = start(StreamerDevice, capture=where, capture_as="push")
+    assert device.captures == (where,)
+    source = peers.socket(zmq.PUSH, device.frontend)
+    target = peers.socket(zmq.PULL, device.backend)
+
+    def copied() -> bool:
+        source.send(b"task")
+        target.recv()
+        return bool(collector.poll(20))
+
+    wait_until(copied, "a copy")
+
+
 def test_a_name_that_is_never_answered_keeps_no_device_from_its_other_end(
     start: Start, peers: Peers, resolver: Names, caplog: pytest.LogCaptureFixture
 ) -> None:

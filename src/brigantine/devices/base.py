@@ -39,6 +39,8 @@ __all__ = ["Device", "ForwarderDevice", "QueueDevice", "StreamerDevice"]
 
 #: What copies go to -> the type of its socket.
 CAPTURE_KINDS = {"pub": int(zmq.PUB), "push": int(zmq.PUSH)}
+#: Its side: after the frontend's and the backend's.
+CAPTURE = 2
 
 
 class Device(LoopHandle, TakesOptions):
@@ -83,24 +85,29 @@ class Device(LoopHandle, TakesOptions):
         super().__init__(chosen(impl), context, self.config.io_threads, control)
         self._relay_class = implementation(self.impl).Relay
         shared = context is not None
-        self._wanted = (
+        sides = (
             as_ends(frontend, "frontend", shared=shared),
             as_ends(backend, "backend", shared=shared),
         )
-        front, back = ([end.endpoint for end in ends if not end.connects] for ends in self._wanted)
-        self._capture_kind, self._capture_wanted = _captured(capture, capture_as, shared=shared)
-        captures = [end.endpoint for end in self._capture_wanted if not end.connects]
+        front, back = ([end.endpoint for end in ends if not end.connects] for ends in sides)
+        one_of("capture_as", capture_as, tuple(CAPTURE_KINDS))
+        copies = () if capture is None else as_ends(capture, "capture", shared=shared)
+        captures = [end.endpoint for end in copies if not end.connects]
         check_distinct(
             frontend=front, backend=back, control=self._controls_wanted, capture=captures
         )
-        check_loop("capture", self._capture_wanted, [*front, *back])
+        check_loop("capture", copies, [*front, *back])
+        #: Ends by side, and the types of their sockets.
+        self._wanted = (*sides, copies)
+        self._kinds = (*self._sides, CAPTURE_KINDS[capture_as])
         #: Real endpoints of copies, in the order they were given.
         self.captures: tuple[str, ...] = ()
-        check_loop("frontend", self._wanted[0], [*front, *back])
-        check_loop("backend", self._wanted[1], [*front, *back])
+        check_loop("frontend", sides[0], [*front, *back])
+        check_loop("backend", sides[1], [*front, *back])
         self._keeper: Keeper | None = None
         #: In the order they were made, and where they are bound.
         self._made: list[zmq.Socket[bytes]] = []
+        self._capture: zmq.Socket[bytes] | None = None
         self._bound: list[tuple[zmq.Socket[bytes], str]] = []
         #: Who follows what it connects to, what tells of the connections of each side, and how
         #: often each address of a side is wanted: two names may lead there.
@@ -171,14 +178,19 @@ class Device(LoopHandle, TakesOptions):
         control.rcvhwm = 0  # see LoopLine
         control.connect(self._line.endpoint)
         self._line.begin()
+        if self._wanted[CAPTURE]:
+            self._capture = capture_socket(
+                self._context, self._kinds[CAPTURE], high_water_mark=self.config.high_water_mark
+            )
+            self._made.append(self._capture)
         followed = self._followed()
-        for socket, ends in zip(self._made[:2], self._wanted, strict=True):
-            if followed or not all(end.connects for end in ends):
-                self._watches.append(ConnectionWatch(socket, self._reserve, more=WATCHED))
-        self.frontends, self.backends = (
+        for side, ends in enumerate(self._wanted):
+            if ends and (followed or not all(end.connects for end in ends)):
+                watch = ConnectionWatch(self._socket(side), self._reserve, more=WATCHED)
+                self._watches.append(watch)
+        self.frontends, self.backends, self.captures = (
             tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
         )
-        capture = self._open_capture() if self._capture_wanted else None
         self._bind_control(BrokerConfig())
         if followed:
             self._follower = NameFollower(
@@ -193,25 +205,19 @@ class Device(LoopHandle, TakesOptions):
         if self._keeper is not None:
             subscribe_to_all(frontend)
         return self._relay_class(
-            *self._made[:3], self.config.peer_bytes, self._move, watches, self._keeper, capture
+            *self._made[:3],
+            self.config.peer_bytes,
+            self._move,
+            watches,
+            self._keeper,
+            self._capture,
         )
 
-    def _open_capture(self) -> zmq.Socket[bytes]:
-        mark = self.config.high_water_mark
-        capture = capture_socket(self._context, self._capture_kind, high_water_mark=mark)
-        self._made.append(capture)
-        if not all(end.connects for end in self._capture_wanted):
-            self._watches.append(ConnectionWatch(capture, self._reserve, more=WATCHED))
-        self.captures = tuple(self._attach_capture(capture, end) for end in self._capture_wanted)
-        return capture
-
-    def _attach_capture(self, capture: zmq.Socket[bytes], end: End) -> str:
-        if end.connects:
-            connect(capture, end.endpoint)
-            return CONNECT + end.endpoint
-        real = bind(capture, end.endpoint)
-        self._bound.append((capture, real))
-        return real
+    def _socket(self, side: int) -> zmq.Socket[bytes]:
+        if side != CAPTURE:
+            return self._made[side]
+        assert self._capture is not None
+        return self._capture
 
     def _endpoints(self) -> tuple[str, ...]:
         return (*super()._endpoints(), *self.captures)
@@ -221,7 +227,7 @@ class Device(LoopHandle, TakesOptions):
 
     def _attach(self, side: int, end: End) -> str:
         """Bind or connect; returns the real endpoint.  Names are looked up later."""
-        socket = self._made[side]
+        socket = self._socket(side)
         if end.connects:
             if is_numeric(end.endpoint):
                 self._connect(side, end.endpoint)
@@ -234,20 +240,20 @@ class Device(LoopHandle, TakesOptions):
         """All that it connects to, but over inproc: libzmq does not always try again by itself."""
         found = []
         for side, ends in enumerate(self._wanted):
-            once = self._sides[side] in ONE_CONNECTION_EACH
+            kind = self._kinds[side]
             for end in ends:
                 numeric = is_numeric(end.endpoint)
                 if end.connects and not end.endpoint.startswith("inproc://"):
                     address = end.endpoint if numeric else ""
-                    kind = self._sides[side]
+                    once = kind in ONE_CONNECTION_EACH
                     found.append(Followed(side, kind, end.endpoint, once, address))
         return found
 
     def _connect(self, side: int, address: str) -> None:
         """Raises :class:`~brigantine.errors.ConnectError`."""
-        socket = self._made[side]
+        socket = self._socket(side)
         if not self._wanted_at[side, address]:
-            if self._sides[side] in ONE_CONNECTION_EACH:
+            if self._kinds[side] in ONE_CONNECTION_EACH:
                 one_connection(socket)
                 socket.connect_timeout = socket.handshake_ivl = round(PATIENCE * 1000)
             connect(socket, address)
@@ -256,7 +262,7 @@ class Device(LoopHandle, TakesOptions):
     def _move(self, frame: bytes) -> bytes:
         """Have a socket leave one address for another, in the loop's thread; the follower's answer."""
         move = Move.unpacked(frame)
-        socket = self._made[move.side]
+        socket = self._socket(move.side)
         if any(leads_to(move.new, real) for _, real in self._bound):
             return f"{move.new} is where this device itself is bound".encode()
         if not move.sure and int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
@@ -300,25 +306,6 @@ class Device(LoopHandle, TakesOptions):
             b"resume": lambda: ask(RESUME),
             b"stop": lambda: Answer(pack(self.stats()), lambda: self._end_with(STOP)),
         }
-
-
-def _captured(
-    capture: str | Sequence[str] | None, capture_as: str, *, shared: bool
-) -> tuple[int, tuple[End, ...]]:
-    """The type of socket that copies go to, and its endpoints, if there are any."""
-    one_of("capture_as", capture_as, tuple(CAPTURE_KINDS))
-    kind = CAPTURE_KINDS[capture_as]
-    if capture is None:
-        return kind, ()
-    ends = as_ends(capture, "capture", shared=shared)
-    for end in ends:
-        if end.connects and not is_numeric(end.endpoint):
-            raise ConfigError(
-                OptionName("capture"),
-                f": {CONNECT}{end.endpoint} has a name: copies go to addresses of numbers. Bind an "
-                "endpoint for the observer to connect to, or name its address",
-            )
-    return kind, ends
 
 
 class QueueDevice(Device):

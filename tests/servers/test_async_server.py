@@ -373,7 +373,7 @@ def test_a_second_live_connection_with_the_routing_id_gets_neither_state_nor_rep
 
 
 def test_a_client_with_the_routing_id_of_another_is_heard_once_that_one_has_gone(
-    server: Start, peers: Peers
+    server: Start, peers: Peers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """libzmq would leave it connected and unheard for ever: it is hung up on, and connects anew."""
     running = server(counting, unheard_timeout=0.2, session_timeout=30)
@@ -382,6 +382,8 @@ def test_a_client_with_the_routing_id_of_another_is_heard_once_that_one_has_gone
     assert first.recv_multipart() == [b"1", b"x"]
     second = peers.dealer(running.frontend, identity=b"name")
     wait_until(lambda: running.stats()["connections_unheard"] >= 2)
+    told = f"closed a connection of 127.0.0.1 to {running.frontend}, by which no message came"
+    wait_until(lambda: sum(told in each for each in caplog.messages) == 1, "one word of it")
     first.send(b"x")
     assert first.recv_multipart() == [b"2", b"x"], "the first one is not disturbed"
     first.close()

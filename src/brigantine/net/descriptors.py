@@ -102,6 +102,27 @@ def peer_address(descriptor: int) -> str | None:
     return str(peer[0]) if isinstance(peer, tuple) else None
 
 
+class _Seldom:
+    """What is told the first time, and then how often it was so, once in REJECTED_EVERY."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+        #: How many of them the log knows of, and when it was last told.
+        self._told = 0
+        self._told_at: float | None = None
+
+    def to_tell(self) -> int:
+        """It is so once more; how many there are to tell of now."""
+        now = time.monotonic()
+        with self._lock:
+            self.count += 1
+            if self._told_at is not None and now - self._told_at < REJECTED_EVERY:
+                return 0
+            more, self._told, self._told_at = self.count - self._told, self.count, now
+            return more
+
+
 class DescriptorReserve:
     """Closes connections of one broker or device; any of its threads may use it.
 
@@ -113,14 +134,14 @@ class DescriptorReserve:
     ) -> None:
         self.endpoints = endpoints
         self._tell = tell
-        self._lock = threading.Lock()
         #: The compiled core looks here.
         self.lent = LENT
-        #: Connections that were closed.
-        self.rejected = 0
-        #: How many of them the log knows of, and when it was last told.
-        self._told = 0
-        self._told_at: float | None = None
+        self._rejections, self._unheard = _Seldom(), _Seldom()
+
+    @property
+    def rejected(self) -> int:
+        """Connections that were closed for want of descriptors."""
+        return self._rejections.count
 
     def begins(self) -> int:
         """The lowest number of the reserve.  The compiled core has the same in ``descriptors.pxd``."""
@@ -157,13 +178,19 @@ class DescriptorReserve:
             connection.detach()
         return True
 
+    def hang_up_unheard(self, descriptor: int) -> bool:
+        """:meth:`hang_up` on a client that was not heard for too long."""
+        address = peer_address(descriptor)
+        if not self.hang_up(descriptor):
+            return False
+        if more := self._unheard.to_tell():
+            self._tell(Notice("unheard", address=address, numbers=(more,)))
+        return True
+
     def _count(self, descriptor: int) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self.rejected += 1
-            if self._told_at is not None and now - self._told_at < REJECTED_EVERY:
-                return
-            more, self._told, self._told_at = self.rejected - self._told, self.rejected, now
+        more = self._rejections.to_tell()
+        if not more:
+            return
         # All below the number are in use, or it would have got a lower one.
         limit = descriptor_limit()
         used = limit if LENT[0] else descriptor

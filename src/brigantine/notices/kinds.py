@@ -64,6 +64,8 @@ KINDS: dict[str, Kind] = {
     # a message to a server was dropped; a second connection has come with the address of a session
     "unserved": Kind(logging.WARNING, once=True),
     "taken_over": Kind(logging.WARNING, once=True),
+    # a server has closed connections; limited in rate by who tells it
+    "unheard": Kind(logging.WARNING, once=False),
 }
 
 _NAMES = tuple(KINDS)
@@ -320,7 +322,19 @@ def _taken_over(notice: Notice, _here: Here) -> str:
     )
 
 
+def _unheard(notice: Notice, here: Here) -> str:
+    """Numbers: connections closed since this was last told."""
+    more, whose = notice.numbers[0] - 1, f" of {notice.address}" if notice.address else ""
+    others = f", and {more:,} more since this was last told" * (more > 0)
+    return (
+        f"closed a connection{whose} to {here.frontends[0]}, by which no message came in unheard_timeout"
+        f"{others}. Its client is silent, or has the routing id of another one that is connected: let "
+        "libzmq choose them. It connects again"
+    )
+
+
 _SENTENCES = {
+    "unheard": _unheard,
     "unserved": _unserved,
     "taken_over": _taken_over,
     "no_descriptors": _no_descriptors,

@@ -197,7 +197,7 @@ notices=None, reserve=None)\n--\n
         fd = self.quiet_fds.expired(now)
         while fd != NIL:
             with gil:
-                if self.reserve is not None and self.reserve.hang_up(fd):
+                if self.reserve is not None and self.reserve.hang_up_unheard(fd):
                     self.unheard += 1
             fd = self.quiet_fds.expired(now)
         return 0

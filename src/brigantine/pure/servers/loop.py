@@ -130,7 +130,7 @@ class ServerLoop(Serving):
     def _hang_up_unheard(self, now: float) -> None:
         """A client whose routing id is another's is connected, and never heard: it is to connect anew."""
         for descriptor in self._quiet_fds.sweep(now) if self._quiet else ():
-            if self._reserve is not None and self._reserve.hang_up(descriptor):
+            if self._reserve is not None and self._reserve.hang_up_unheard(descriptor):
                 self.unheard += 1
 
     # -- time ---------------------------------------------------------------------------------

@@ -16,17 +16,17 @@ from ..errors import BrokerStopped, WrongUse
 from ..net.arguments import patience
 from ..validation.calls import ForTasks, called_rightly
 from ..wire.loop import STOP
-from ..workers.kinds import is_async, is_async_generator, name_of
+from ..workers.kinds import is_async_generator
 from .handling import OPENED, REQUEST, WHAT
 from .server import (
     TELLS_ALL,
     TELLS_KNOWN,
-    Server,
     check_callback,
     count_of,
     no_wait_in_handler,
 )
 from .session import Session
+from .task_server import TaskServer
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -37,34 +37,6 @@ __all__ = ["AsyncServer"]
 ROOM_CHECK = 0.01
 
 _log = logging.getLogger("brigantine.server")
-
-
-class _TaskServer(Server):
-    """The thread of the ROUTER; an event loop takes from its handoff."""
-
-    _takes = (2, "two arguments, the session and the request's body")
-
-    def start(self) -> None:
-        self._start()
-
-    def _check_kind(self, handler: Callable[..., Any]) -> None:
-        if not is_async(handler):
-            raise WrongUse(
-                f"aio.AsyncServer awaits coroutine functions and async generator functions, not the plain "
-                f"function {name_of(handler)!r}; brigantine.AsyncServer is for these"
-            )
-
-    def _begin_handlers(self) -> None:
-        """The event loop begins by itself."""
-
-    def _end_handlers(self) -> None:
-        """And ends by itself, when the handoff is over."""
-
-    def _in_handler(self) -> bool:
-        return False
-
-    def _thread_counts(self) -> dict[str, int]:
-        return {"threads": 0, "threads_replaced": 0, "threads_hung": 0}
 
 
 class AsyncServer(ForTasks):
@@ -103,7 +75,7 @@ class AsyncServer(ForTasks):
         self._on_open, self._on_close = on_open, on_close
         self._workers = count_of("workers", workers)
         tells = TELLS_KNOWN if on_open is None and on_close is None else TELLS_ALL
-        self._server = _TaskServer(
+        self._server = TaskServer(
             frontend, handler, self._workers, tells, impl, context, control,
             config_of(type(self), ServerConfig, config, options, {"session_concurrency": 1}),
         )  # fmt: skip
@@ -157,7 +129,7 @@ class AsyncServer(ForTasks):
         }
 
     def __repr__(self) -> str:
-        return f"<aio.{self._server!r}".replace("<aio.<_TaskServer", "<aio.AsyncServer")
+        return f"<aio.{self._server!r}".replace("<aio.<TaskServer", "<aio.AsyncServer")
 
     # -- how it begins and ends ---------------------------------------------------------------
 

@@ -34,7 +34,10 @@ __all__ = ["ClientThread"]
 CONNECT_PATIENCE = 10.0
 ASK_PATIENCE = 2.0
 #: What keeps requests from a server that can't be asked whose it is.
-UNKNOWN = "it does not answer when it is asked whose server it is"
+UNKNOWN = (
+    "it does not answer when it is asked whose server it is; foreign=True, or False for an AsyncServer, "
+    "spares asking"
+)
 #: Messages read in one go.
 BATCH = 256
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import threading
 from typing import Any
 
@@ -48,7 +49,9 @@ def test_a_server_that_cannot_be_asked_whose_it_is_is_not_taken_for_foreign(
 
     def busy(endpoint: str, limit: float) -> dict[str, bytes] | None:
         asked.append(endpoint)
-        return None if len(asked) < 3 else found(endpoint, limit)
+        if len(asked) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return None if len(asked) == 2 else found(endpoint, limit)
 
     monkeypatch.setattr(client_thread, "asked_for_ready", busy)
     monkeypatch.setattr(client_thread, "ASK_AGAIN", 0.02)
@@ -61,13 +64,19 @@ def test_a_server_that_cannot_be_asked_whose_it_is_is_not_taken_for_foreign(
         assert len(asked) == 3
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, "does not answer when it is asked whose server it is .foreign=True or False"),
+        (errno.EMFILE, "can't ask whose server it is: .*Too many open files"),
+    ],
+)
 def test_requests_say_that_nobody_tells_whose_server_it_is(
-    impl: str, monkeypatch: pytest.MonkeyPatch
+    impl: str, monkeypatch: pytest.MonkeyPatch, error: int | None, words: str
 ) -> None:
-    asked = threading.Event()
-
     def never(_endpoint: str, _limit: float) -> None:
-        asked.set()
+        if error is not None:
+            raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(client_thread, "asked_for_ready", never)
     with (
@@ -75,7 +84,7 @@ def test_requests_say_that_nobody_tells_whose_server_it_is(
         AsyncClient(server.frontend) as client,
     ):
         wait_until(lambda: client._line._unknown)
-        with pytest.raises(NoReply, match="does not answer when it is asked whose server it is"):
+        with pytest.raises(NoReply, match=words):
             client.request(b"x", timeout=0.01)
         assert server.stats()["accepted"] == 0
 

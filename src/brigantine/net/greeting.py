@@ -6,6 +6,7 @@ type.  It does not take the one who asks for a peer.  Source: ZMTP 3.1 (RFC 37),
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import time
@@ -47,11 +48,8 @@ class Bound(NamedTuple):
 
 def ask_bound(endpoint: str, limit: float = ASK_LIMIT) -> Bound | None:
     """Who is bound at a tcp endpoint of numbers, or an ipc one; ``None`` if nobody answers in time."""
-    deadline = time.monotonic() + limit
     try:
-        with _connected(endpoint, limit) as connection:
-            connection.sendall(_GREETING[: _MECHANISM.start])
-            return _read(connection, deadline)
+        return _ask(endpoint, limit)
     except (OSError, ValueError, struct.error):
         return None
 
@@ -59,10 +57,24 @@ def ask_bound(endpoint: str, limit: float = ASK_LIMIT) -> Bound | None:
 def asked_for_ready(endpoint: str, limit: float = ASK_LIMIT) -> dict[str, bytes] | None:
     """The properties in the READY of who is bound there; ``None`` if nobody answers in time.
 
-    Who wants CURVE or PLAIN tells of none.
+    Who wants CURVE or PLAIN tells of none.  Raises ``OSError`` when there are no file descriptors.
     """
-    bound = ask_bound(endpoint, limit)
+    try:
+        bound = _ask(endpoint, limit)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return None
+    except (ValueError, struct.error):
+        return None
     return None if bound is None else read_ready(bound.ready) or {}
+
+
+def _ask(endpoint: str, limit: float) -> Bound | None:
+    deadline = time.monotonic() + limit
+    with _connected(endpoint, limit) as connection:
+        connection.sendall(_GREETING[: _MECHANISM.start])
+        return _read(connection, deadline)
 
 
 def _connected(endpoint: str, limit: float) -> socket.socket:

@@ -35,8 +35,7 @@ CONNECT_PATIENCE = 10.0
 ASK_PATIENCE = 2.0
 #: What keeps requests from a server that can't be asked whose it is.
 UNKNOWN = (
-    "it does not answer when it is asked whose server it is; foreign=True, or False for an AsyncServer, "
-    "spares asking"
+    "it does not answer when it is asked whose server it is (foreign=True or False spares asking)"
 )
 #: Messages read in one go.
 BATCH = 256
@@ -72,8 +71,8 @@ class ClientThread:
         self.closing = False
         self.error: BaseException | None = None
         self._dialing: Dialing[zmq.Socket[bytes]] | None = None
-        #: What asking whose server it is has found, by the number of the connection; ``None``: no answer.
-        self._found: deque[tuple[int, bool | None]] = deque()
+        #: By the number of the connection: whether the server is ours, or why that is not known.
+        self._found: deque[tuple[int, bool | str]] = deque()
         #: When to ask again, and what keeps requests waiting meanwhile.
         self._ask_at: float | None = None
         self._unknown = ""
@@ -222,8 +221,8 @@ class ClientThread:
             connection, ours = self._found.popleft()
             if connection != self._connection:
                 continue
-            if ours is None:  # it is not known: what serves there may be ours
-                self._ask_at, self._unknown = now + ASK_AGAIN, UNKNOWN
+            if isinstance(ours, str):  # what serves there may be ours
+                self._ask_at, self._unknown = now + ASK_AGAIN, ours
             else:
                 self._unknown = ""
                 self.talk.connected(now, ours=ours)
@@ -237,12 +236,16 @@ class ClientThread:
         asking = partial(self._ask_whose, where, self._connection)
         try:
             Background(asking, "brigantine-async-client-asks").start()
-        except RuntimeError:  # the system has no more threads
-            self._found.append((self._connection, None))
+        except RuntimeError as error:  # the system has no more threads
+            self._found.append((self._connection, f"can't ask whose server it is: {error}"))
 
     def _ask_whose(self, endpoint: str, connection: int) -> None:
-        found = asked_for_ready(endpoint, ASK_PATIENCE)
-        self._found.append((connection, None if found is None else PROPERTY in found))
+        try:
+            found = asked_for_ready(endpoint, ASK_PATIENCE)
+            ours: bool | str = UNKNOWN if found is None else PROPERTY in found
+        except OSError as error:
+            ours = f"can't ask whose server it is: {error}"
+        self._found.append((connection, ours))
         self.wakeup.set()
 
     def _receive(self, dialing: Dialing[zmq.Socket[bytes]], now: float) -> None:

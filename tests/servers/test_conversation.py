@@ -93,7 +93,24 @@ def test_a_refusal_ends_the_requests_of_the_session_that_there_was(line: Line) -
     assert line.told[1:] == [(False, 1, "the server does not know it any more")]
     line.ask(1.0)
     line.talk.tick(1.0 + ASK_AGAIN)
-    assert line.said() == [wire.ASK, wire.HELLO]
+    assert line.said() == [wire.HELLO], "and not the request, which nobody waits for"
+
+
+def test_a_request_that_has_ended_before_it_was_sent_is_not_sent(line: Line) -> None:
+    line.hear(wire.WELCOME, 60_000, 0.0)
+    for number in range(1000):
+        line.ask(0.0, limit=0.5 if number else 50.0)
+        line.talk.tick(0.5 if number == 999 else 0.0)
+    assert line.stats["timeouts"] == 999
+    assert line.said() == [wire.ASK]
+
+
+def test_requests_that_a_socket_does_not_take_do_not_pile_up(line: Line) -> None:
+    line.hear(wire.WELCOME, 60_000, 0.0)
+    for number in range(1000):
+        line.talk.tick(number * 0.01)
+        line.ask(number * 0.01, limit=0.01)
+    assert len(line.talk._out) < 100
 
 
 @pytest.mark.parametrize("how", ["replied", "forgotten"])

@@ -62,7 +62,8 @@ class Conversation:
         #: When requests end at the latest: a heap.
         self._deadlines: list[tuple[float, int]] = []
         self._calls: dict[int, Call] = {}
-        self._out: deque[list[bytes]] = deque()
+        #: What is to be sent, and the request that it is.
+        self._out: deque[tuple[list[bytes], Call | None]] = deque()
         #: Messages that belong to no request.
         self.pushed: deque[list[bytes]] = deque()
         #: The connection is to be made again: messages on this one can't be told apart.
@@ -79,12 +80,16 @@ class Conversation:
         return self._state in (_OPEN, _FOREIGN)
 
     def to_send(self) -> list[bytes] | None:
-        """The next message for the socket."""
-        return self._out.popleft() if self._out else None
+        """The next message for the socket.  A request that nobody waits for any more is left out."""
+        while self._out:
+            message, call = self._out.popleft()
+            if call is None or not call.ended:
+                return message
+        return None
 
     def unsent(self, message: list[bytes]) -> None:
         """The socket has no room for it now."""
-        self._out.appendleft(message)
+        self._out.appendleft((message, None))
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -111,8 +116,8 @@ class Conversation:
     def _hello(self, now: float) -> None:
         # It, or the answer, may be lost on the way; to the server it is the same however often it comes.
         self._state, self._hello_at = _GREETED, now + ASK_AGAIN
-        if _HELLO not in self._out:
-            self._out.append(_HELLO)
+        if (_HELLO, None) not in self._out:
+            self._out.append((_HELLO, None))
             self._said_at = now
 
     def _lose(self, now: float, why: str) -> None:
@@ -149,6 +154,8 @@ class Conversation:
             heapq.heapify(self._deadlines)
         if len(self._waiting) > most:
             self._waiting = deque(call for call in self._waiting if not call.ended)
+        if len(self._out) > most:
+            self._out = deque(each for each in self._out if each[1] is None or not each[1].ended)
 
     def forget(self, call: Call) -> None:
         """Nobody waits for it any more."""
@@ -162,14 +169,18 @@ class Conversation:
                 continue
             self._asked[call.number] = call
             if self._state == _FOREIGN:
-                self._out.append([b"", *call.frames] if self._delimiter else list(call.frames))
+                frames = [b"", *call.frames] if self._delimiter else list(call.frames)
+                self._out.append((frames, call))
             else:
                 assert self.token is not None
                 call.session = self.token
-                self._say(wire.ASK, self.token, call.number, call.frames, now)
+                self._say(wire.ASK, self.token, call.number, now, call)
 
-    def _say(self, kind: int, token: bytes, number: int, frames: list[bytes], now: float) -> None:
-        self._out.append([b"", wire.pack_head(kind, token, number), *frames])
+    def _say(
+        self, kind: int, token: bytes, number: int, now: float, call: Call | None = None
+    ) -> None:
+        frames = [] if call is None else call.frames
+        self._out.append(([b"", wire.pack_head(kind, token, number), *frames], call))
         self._said_at = now
 
     def _drop(self, call: Call) -> None:
@@ -319,14 +330,14 @@ class Conversation:
                 self.spoilt = True
             elif now >= self._said_at + self._interval:
                 self._stats["heartbeats"] += 1
-                self._say(wire.BEAT, self.token, 0, [], now)
+                self._say(wire.BEAT, self.token, 0, now)
         if self._hello_at is not None and now >= self._hello_at:
             self._hello(now)
 
     def goodbye(self, now: float) -> None:
         """The client leaves."""
         if self._state == _OPEN and self.token is not None:
-            self._say(wire.BYE, self.token, 0, [], now)
+            self._say(wire.BYE, self.token, 0, now)
 
     def end_all(self, error: BaseException) -> None:
         """Whatever still waits ends so."""

@@ -10,6 +10,7 @@ A thread for all brokers and devices of the process looks once a second.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -36,7 +37,8 @@ __all__ = ["Accepting"]
 class Accepting:
     """Looks after the listeners of one broker or device.
 
-    ``reserve`` closes connections for which there are no descriptors, ``tell`` takes a notice for the log.
+    ``reserve`` closes connections for which there are no descriptors.  ``tell`` takes a notice for the
+    log and never waits: all others in the process, and who begins and ends, would wait with it.
     """
 
     def __init__(self, reserve: DescriptorReserve, tell: Callable[[Notice], object]) -> None:
@@ -53,8 +55,8 @@ class Accepting:
         for each in listeners:
             self._listeners.register(each, select.POLLIN)
         if listeners:
-            self._begun = True
             _looks.add(self)
+            self._begun = True
 
     def end(self) -> None:
         """To be called before the listeners are closed.  Not in the main thread."""
@@ -64,7 +66,8 @@ class Accepting:
 
     def waited_for(self) -> bool:
         """Whether anybody waits to be accepted."""
-        return bool(self._listeners.poll(0))
+        # What is no descriptor any more is told of as well, and nobody waits there.
+        return any(event & select.POLLIN for _, event in self._listeners.poll(0))
 
     def has_failed(self) -> None:
         """Somebody waits who can't be accepted."""
@@ -80,7 +83,8 @@ class _Looks:
     """The thread that looks, for as long as there is anything to look after, and what it can lend."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        #: Held by who joins or leaves, and by the thread while it looks.
+        self._lock, self._looking = threading.Lock(), threading.Lock()
         self._members: tuple[Accepting, ...] = ()
         self._thread: Background | None = None
         self._bell = Bell()
@@ -92,16 +96,25 @@ class _Looks:
     def add(self, member: Accepting) -> None:
         """Look after one more."""
         with self._lock:
-            self._members += (member,)
-            if self._thread is None:
-                self._spares = take_descriptors(DESCRIPTOR_SPARES)
-                self._thread = Background(self._serve, "brigantine-accepting")
-                self._thread.start()
+            before = self._members
+            self._members = (*before, member)
+            if self._thread is not None and self._thread.running:
+                return
+            self._spares = take_descriptors(DESCRIPTOR_SPARES)
+            thread = Background(self._serve, "brigantine-accepting")
+            try:
+                thread.start()
+            except BaseException:  # no more threads: the next one that joins tries again
+                self._members = before
+                give_back(self._spares)
+                raise
+            self._thread = thread
 
     def remove(self, member: Accepting) -> None:
         """Look after one less; when this returns it is not looked at any more."""
         with self._lock:
-            self._members = tuple(filter(lambda each: each is not member, self._members))
+            with self._looking:
+                self._members = tuple(filter(lambda each: each is not member, self._members))
             self._bell.ring()
             if not self._members and self._thread is not None:
                 self._thread.wait()
@@ -111,7 +124,8 @@ class _Looks:
         leave_signals_to_main_thread()
         try:
             while not self._bell.wait(lambda: not self._members, ACCEPT_LOOK):
-                self._look(self._members)
+                with self._looking:
+                    self._look(self._members)
         finally:
             give_back(self._spares)
             LENT[0] = 0
@@ -142,8 +156,10 @@ _looks = _Looks()
 
 
 def _after_fork() -> None:
-    """A child has none of its parent's threads, and nothing to look after."""
+    """A child has none of its parent's threads, nothing to look after, and nothing to hold back."""
     global _looks
+    with contextlib.suppress(OSError):  # the program has closed them itself
+        give_back(_looks._spares)
     _looks = _Looks()
     LENT[0] = 0
 

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -64,7 +65,9 @@ class BoundThread(ABC):
         self._now = time.monotonic()
         self._process = os.getpid()
         self.reserve = DescriptorReserve(lambda: [real for _, real in self._bound], self._tell)
-        self._accepting = Accepting(self.reserve, self._tell)
+        #: What others than the thread have to say: that logs it, as a log handler may block.
+        self._untold: deque[Notice] = deque()
+        self._accepting = Accepting(self.reserve, self._tell_later)
         #: What tells of the connections of each socket that is bound.
         self._watches: list[ConnectionWatch] = []
         self._thread = Background(self._run, f"brigantine-{self.what}")
@@ -127,6 +130,10 @@ class BoundThread(ABC):
         if not self.ended:
             close_bound(real for _, real in self._bound)
 
+    def _tell_later(self, notice: Notice) -> None:
+        self._untold.append(notice)
+        self.wake()
+
     def _tell(self, notice: Notice) -> None:
         here = Here(self.endpoints, (), Protocol(0))
         _log.log(level(notice), "%s: %s", self.what, describe(notice, here))
@@ -145,6 +152,8 @@ class BoundThread(ABC):
                 self.changes.ring()
                 while not self._finished(self._now):
                     self._turn()
+                    while self._untold:
+                        self._tell(self._untold.popleft())
             except BaseException as error:
                 self.error = error  # known before the end is
                 raise

@@ -66,3 +66,14 @@ def test_nothing_of_threading_that_an_exception_leaves_in_disorder_is_used() -> 
         if name not in ALLOWED.get(str(source.relative_to(PACKAGE)), "")
     }
     assert found == set()
+
+
+def test_no_context_ends_where_a_signal_may_come() -> None:
+    """libzmq gives up where one does, and what is left of the context stays as long as the process."""
+    found = [
+        str(source.relative_to(PACKAGE))
+        for source in SOURCES
+        if "ontext.term()" in (text := source.read_text())
+        and not ("leave_signals_to_main_thread()" in text or "SIG_BLOCK, HELD" in text)
+    ]
+    assert found == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,3 +267,20 @@ def test_a_forked_child_leaves_the_worker_alone(raw: RawBroker) -> None:
         assert process.stdout.readline() == "7\n"
         assert raw.ask(peer, b"still there") == [b"STILL THERE"]
         assert outcome(process) == (0, "", "")
+
+
+def blocked(thread: threading.Thread) -> int:
+    """The signals that a thread holds back, a bit for each."""
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    return int(re.findall(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)[0], 16)
+
+
+def test_its_context_ends_where_no_signal_comes_and_its_handlers_hold_none_back(
+    raw: RawBroker,
+) -> None:
+    """Where a signal comes libzmq gives up, and its threads would stay for as long as the process."""
+    here = blocked(threading.main_thread())
+    with LRUWorker(raw.endpoint, bytes.upper):
+        threads = {each.name: each for each in threading.enumerate()}
+        wait_until(lambda: blocked(threads["brigantine-worker-io"]) & 1 << signal.SIGTERM - 1)
+        assert blocked(threads["brigantine-worker"]) == here

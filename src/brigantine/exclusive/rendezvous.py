@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..net.contexts import end_context
 from ..system.bell import Bell
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Contexts:
             self._users.discard(end)
             last = not self._users
         if last and self.given is None:
-            self.context.term()
+            end_context(self.context, set())
 
 
 class Cable:

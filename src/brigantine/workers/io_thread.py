@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import zmq
 
 from ..system.background import Background
-from ..system.signals import longest_wait
+from ..system.signals import leave_signals_to_main_thread, longest_wait
 from ..system.wakeup import Wakeup
 from .readiness import Readiness
 
@@ -128,6 +128,7 @@ class WorkerIO(ABC, Generic[RequestT, ReplyT]):
     # -- the I/O thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
+        leave_signals_to_main_thread()
         context = self._given_context
         try:
             if context is None:

@@ -246,7 +246,7 @@ def test_a_client_says_both_types_and_the_cure(
     [tried] = raised.value.tries
     assert tried.seen == "mismatched"
     verdict = brigantine.check(own, other)
-    for words in (f"a {other} is bound there", f"the {own} of this program", verdict.reason):
+    for words in (f" {other} is bound there", f"the {own} of this program", verdict.reason):
         assert words in str(raised.value)
         assert words in tried.trouble
     [line] = told(caplog)
@@ -413,7 +413,7 @@ def test_a_device_says_both_types_and_heals(
     ends[side] = f">{endpoint}"
     with kind(*ends, impl=impl):
         [line] = wait_until(lambda: told(caplog), "it is told what is wrong", SOON)
-        assert f"a {other} is bound there, and the {own} of this program" in line
+        assert f" {other} is bound there, and the {own} of this program" in line
         wrong.close(0)
         right = peers.socket(getattr(zmq, partners(own)[0]))
         events = right.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
@@ -487,9 +487,9 @@ def test_over_inproc_a_worker_and_a_device_say_so(
     with ForwarderDevice("inproc://x", "inproc://y", context=context, impl=impl):
         with LRUWorker("inproc://x", bytes.upper, context=context):
             wait_until(lambda: told(caplog), "it is told what is wrong", SOON)
-        with pytest.raises(brigantine.ConnectError, match="a XPUB is bound there, and the DEALER"):
+        with pytest.raises(brigantine.ConnectError, match="an XPUB is bound there, and the DEALER"):
             QueueDevice(TCP, ">inproc://y", context=context, impl=impl)
-    assert "a XSUB is bound there, and the DEALER of this program" in told(caplog)[0]
+    assert "an XSUB is bound there, and the DEALER of this program" in told(caplog)[0]
 
 
 def test_over_inproc_what_fits_is_not_complained_of(
@@ -513,3 +513,20 @@ def test_what_is_known_stays_bounded(peers: Peers) -> None:
         mismatch.tell(zmq.REQ, f"tcp://127.0.0.1:{number}", f"words {number}")
     assert len(mismatch._state.inproc) <= 257
     assert len(mismatch._state.told) <= 256
+
+
+def test_open_endpoints_over_inproc_are_not_all_looked_through_at_each_bind(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps: list[int] = []
+    forget = mismatch._forget_closed
+
+    def counted() -> None:
+        sweeps.append(len(mismatch._state.inproc))
+        forget()
+
+    monkeypatch.setattr(mismatch, "_forget_closed", counted)
+    made = peers.socket(zmq.PULL)
+    for number in range(3000):
+        mismatch.inproc_bound(made, f"inproc://{number}")
+    assert sweeps == [257, 515, 1031, 2063]

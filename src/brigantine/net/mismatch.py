@@ -47,7 +47,10 @@ _log = logging.getLogger("brigantine.pairs")
 
 
 class _Known(NamedTuple):
-    """A socket of ours over inproc.  Another thread may use it, so nothing is asked of it."""
+    """A socket of ours over inproc.
+
+    Another thread may use it, so nothing is asked of it but whether it is closed.
+    """
 
     ref: weakref.ref[zmq.Socket[Any]]
     kind: int
@@ -81,6 +84,8 @@ class _State:
         self.told: dict[tuple[int, str, str], float] = {}
         #: Context and endpoint -> sockets of ours that are bound there or connected to it.
         self.inproc: dict[tuple[int, str], list[_Known]] = {}
+        #: How many of these there may be before those that were closed are looked for.
+        self.inproc_kept = _MOST_KNOWN
 
 
 _state = _State()
@@ -176,8 +181,9 @@ def wrong_pair(kind: int, endpoint: str, bound: Bound) -> str:
     verdict = check(kind, bound.socket_type)
     if verdict:
         return ""
+    a = "an" if verdict.peer_type.startswith("X") else "a"
     return (
-        f"{HEAD} at {endpoint}: a {verdict.peer_type} is bound there, and the {verdict.socket_type} of "
+        f"{HEAD} at {endpoint}: {a} {verdict.peer_type} is bound there, and the {verdict.socket_type} of "
         f"this program can't be connected to it: {verdict.reason}. {verdict.cure}. As soon as the right "
         "one is bound there, it is connected to"
     )
@@ -277,8 +283,10 @@ def _kinds_at_other_end(
     if not any(each.ref() is socket for each in known):
         known.append(_Known(weakref.ref(socket), kind, binds))
     _state.inproc[key] = known
-    if len(_state.inproc) > _MOST_KNOWN:
+    if len(_state.inproc) > _state.inproc_kept:
         _forget_closed()
+        # All that are left may be open: so that each look is shared by as many that have come.
+        _state.inproc_kept = max(_MOST_KNOWN, 2 * len(_state.inproc))
     return others
 
 

@@ -75,7 +75,7 @@ class Worker(TakesOptions, ABC, Generic[RequestT]):
         #: Guards ``errors`` in the stats, which every handler's thread counts.
         self._errors = threading.Lock()
         self._process = os.getpid()
-        #: ReplyT by the one run.
+        #: Taken by the one run.
         self._once = threading.Lock()
         self._stopping = False
         self._io: WorkerIO[RequestT, Any] | None = None

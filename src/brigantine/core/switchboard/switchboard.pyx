@@ -395,13 +395,13 @@ cdef class Switchboard(Board):
         self.outbox.noticed = notices is not None
 
     def packed_services(self):
-        """All services, as the answer to SERVICES of ``brigantine.control``."""
+        """All services, as the answer to SERVICES of ``brigantine.wire.loop``."""
         cdef string body
         self.c_pack_services(&body)
         return <bytes>body
 
     def packed_workers(self):
-        """All workers, as the answer to WORKERS of ``brigantine.control``."""
+        """All workers, as the answer to WORKERS of ``brigantine.wire.loop``."""
         cdef string body
         self.c_pack_workers(&body)
         return <bytes>body

@@ -286,11 +286,11 @@ class Switchboard:
         self._board.address_on = address_on
 
     def packed_services(self) -> bytes:
-        """All services, as the answer to SERVICES of ``brigantine.control``."""
+        """All services, as the answer to SERVICES of ``brigantine.wire.loop``."""
         return pack_services(self._board.services.values())
 
     def packed_workers(self) -> bytes:
-        """All workers, as the answer to WORKERS of ``brigantine.control``."""
+        """All workers, as the answer to WORKERS of ``brigantine.wire.loop``."""
         return pack_workers(self._board.workers.values())
 
     def counters(self) -> dict[str, int]:

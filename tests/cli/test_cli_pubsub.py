@@ -9,11 +9,13 @@ from dataclasses import fields
 
 import pytest
 from commands import Commands
-from harness import Peers, wait_until
+from harness import PATIENCE, Peers, wait_until
 
 from brigantine import Publisher, PublisherConfig, Subscriber, SubscriberConfig
 from brigantine.cli import main
+from brigantine.cli.publish import _lines
 from brigantine.config.table import rows
+from brigantine.errors import ConfigError
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -140,6 +142,35 @@ def test_wrong_use_is_named_and_exit_code_2(
     told = capfd.readouterr().err
     assert complaint in told
     assert told.count("\n") == 1
+
+
+def piped(data: bytes) -> int:
+    """A descriptor from which that is read, and then the end."""
+    read, write = os.pipe()
+    os.write(write, data)
+    os.close(write)
+    return read
+
+
+def test_a_line_has_no_more_bytes_than_a_message_may_have() -> None:
+    assert [*_lines(piped(b"a\n\nabcd\r\nabcd"), 4)] == [b"a", b"", b"abcd", b"abcd"]
+    for long in (b"abcde\n", b"abcde\r\n", b"abcde", b"abcde\r"):
+        lines = _lines(piped(b"a\n" + long), 4)
+        assert next(lines) == b"a"
+        with pytest.raises(ConfigError, match="line 2 of standard input has more than 4 bytes"):
+            next(lines)
+
+
+def test_a_line_without_end_is_refused_before_it_has_come(run: Commands) -> None:
+    command = run(
+        "publish", "--endpoint", ANY, "--subscribers", "0", "--max-message-bytes", "1024", "a",
+        stdin=subprocess.PIPE,
+    )  # fmt: skip
+    assert command.process.stdin is not None
+    command.process.stdin.write(bytes(2000))
+    command.process.stdin.flush()
+    assert command.process.wait(PATIENCE) == 2
+    assert command.complaint().endswith("or raise --max-message-bytes")
 
 
 def test_every_option_of_the_tables_has_help() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from commands import Command, Commands
 from harness import PATIENCE, Peers
 
 from brigantine import LRUBroker
+from brigantine.cli.request import _all_of
+from brigantine.errors import ConfigError
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -54,6 +57,16 @@ def test_a_request_goes_through_all_three_commands(impl: str, run: Commands) -> 
     assert command.finish(data=binary) == (0, binary.upper())
     assert ask(run, endpoints["frontend"], "").finish() == (0, b"")
     assert command.errors() == ""
+
+
+def test_standard_input_is_read_no_further_than_a_request_may_go() -> None:
+    assert _all_of(io.BytesIO(bytes(100_000)), 100_000) == bytes(100_000)
+    with (
+        Path("/dev/zero").open("rb") as endless,
+        pytest.raises(ConfigError, match="standard input has more than 100000 bytes") as raised,
+    ):
+        _all_of(endless, 100_000)
+    assert raised.value.option == "max_request_bytes"
 
 
 def test_frames_of_a_reply_are_separated_by_line_ends(

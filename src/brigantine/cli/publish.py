@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ..config.pubsub import PublisherConfig
 from ..config.table import rows
 from ..devices.ends import BIND, CONNECT
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName
 from ..pubsub.publisher import Publisher
 from .ended import Ended
 from .exit_codes import DONE, FAILED
@@ -90,19 +90,43 @@ def _publish(publisher: Publisher, arguments: argparse.Namespace) -> None:
     if arguments.subscribers:
         publisher.wait_ready(arguments.timeout, arguments.subscribers)
     topic = os.fsencode(arguments.topic)
-    for body in _bodies(arguments.body):
+    for body in _bodies(arguments.body, publisher.config.max_message_bytes):
         publisher.publish(topic, body)
 
 
-def _bodies(word: str) -> Iterator[bytes]:
+def _bodies(word: str, most: int) -> Iterator[bytes]:
     """The message as it was typed, or the lines of standard input without their ends."""
-    if word != "-":
+    if word == "-":
+        # Past Python's own buffer: a thread that waits in that would end the process in disorder.
+        yield from _lines(sys.stdin.fileno(), most)
+    else:
         yield os.fsencode(word)
-        return
-    # Past Python's own buffer: a thread that waits in that would end the process in disorder.
-    last = b""
-    while data := os.read(sys.stdin.fileno(), _READ_SIZE):
-        *lines, last = (last + data).split(b"\n")
-        yield from (line.removesuffix(b"\r") for line in lines)
+
+
+def _lines(descriptor: int, most: int) -> Iterator[bytes]:
+    """What is read there, line by line.
+
+    Raises :class:`~brigantine.errors.ConfigError` for a line of more than ``most`` bytes, as soon as these
+    are there: one without an end would fill the memory.
+    """
+    number, last = 1, bytearray()
+    while data := os.read(descriptor, _READ_SIZE):
+        first, *others = data.split(b"\n")
+        last += first
+        for each in others:
+            yield _checked(last.removesuffix(b"\r"), most, number)
+            number, last = number + 1, bytearray(each)
+        if len(last) > most + len(b"\r"):
+            _checked(last, most, number)
     if last:
-        yield last
+        yield _checked(last, most, number)
+
+
+def _checked(line: bytearray, most: int, number: int) -> bytes:
+    if len(line) > most:
+        raise ConfigError(
+            f"line {number} of standard input has more than {most} bytes, the most that a message may "
+            "have; end it sooner, or raise ",
+            OptionName("max_message_bytes"),
+        )
+    return bytes(line)

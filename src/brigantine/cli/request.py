@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from typing import BinaryIO
 
 from ..clients.lazy_pirate import LazyPirateClient
 from ..clients.majordomo import MajordomoClient
-from ..errors import ConfigError
+from ..errors import ConfigError, OptionName
 from .client_options import add_client_options, made_client
 from .output import write
 
@@ -38,6 +39,8 @@ all services at once.
 """
 
 _FRAME_END = b"\n"
+#: Bytes of standard input that are read at once.
+_READ_SIZE = 65536
 
 
 def add_lru(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +75,7 @@ PATTERNS = {
 
 def _run(arguments: argparse.Namespace) -> int:
     with made_client(LazyPirateClient, arguments) as client:
-        reply = client.request(_body(arguments.body))
+        reply = client.request(_body(arguments.body, client))
     write(_joined(reply) + _last_line_end())
     return 0
 
@@ -80,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_mdp(arguments: argparse.Namespace) -> int:
     service = os.fsencode(arguments.service)
     with made_client(MajordomoClient, arguments) as client:
-        _write_parts(client.stream(service, _body(arguments.body)))
+        _write_parts(client.stream(service, _body(arguments.body, client)))
     return 0
 
 
@@ -104,10 +107,25 @@ def _last_line_end() -> bytes:
     return _FRAME_END if sys.stdout is not None and sys.stdout.isatty() else b""
 
 
-def _body(word: str) -> bytes:
+def _body(word: str, client: LazyPirateClient | MajordomoClient) -> bytes:
     """The bytes of BODY exactly as they were typed, or those of standard input."""
     if word != "-":
         return os.fsencode(word)
     if sys.stdin is None:
         raise ConfigError("BODY is -, but standard input is closed")
-    return sys.stdin.buffer.read()
+    return _all_of(sys.stdin.buffer, client.config.max_request_bytes)
+
+
+def _all_of(source: BinaryIO, most: int) -> bytes:
+    """What is read there up to its end; it may have none."""
+    body = bytearray()
+    while data := source.read(_READ_SIZE):
+        body += data
+        if len(body) > most:
+            raise ConfigError(
+                f"standard input has more than {most} bytes, the most that a request may have; send less "
+                "at once, or raise ",
+                OptionName("max_request_bytes"),
+                " and the broker's --max-message-bytes together",
+            )
+    return bytes(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brigantine.clients.codec import REQCodec
-from brigantine.clients.failover import HALF_OPEN_AFTER, HALF_OPEN_AFTER_MAX, Failover
+from brigantine.clients.failover import HALF_OPEN_AFTER, HALF_OPEN_AFTER_MAX, Balancer, Failover
 from brigantine.clients.pending import PendingRequest
 from brigantine.net.backoff import Backoff
 
@@ -278,3 +278,39 @@ def test_a_broker_that_falls_silent_in_the_midst_of_a_reply_is_silent() -> None:
     scene.answer(each)
     scene.silence(each)
     assert scene.who() == 1
+
+
+def request(brokers: int) -> PendingRequest:
+    names = [f"tcp://b:{n}" for n in range(brokers)]
+    return PendingRequest(
+        REQCodec(), [b"q"], names, timeout=TIMEOUT, retries=3, backoff=Backoff(0.0, 0.0)
+    )
+
+
+def test_a_request_at_a_dead_service_that_was_removed_leaves_it_for_the_one_that_is_left() -> None:
+    balancer = Balancer(2, lambda _: FakeProbe())
+    each = request(2)
+    balancer.next_broker(each, 100.0)
+    assert each.broker == 0
+    balancer.remove(0)
+    assert balancer.has_alternative(each)
+
+
+def test_it_stays_where_the_one_that_is_left_is_silent() -> None:
+    balancer = Balancer(2, lambda _: FakeProbe())
+    each, other = request(2), request(2)
+    balancer.next_broker(each, 100.0)
+    balancer.began(0)
+    balancer.next_broker(other, 100.0)
+    assert (each.broker, other.broker) == (0, 1)
+    balancer.silent(1, 100.0, 102.0)
+    balancer.remove(0)
+    assert not balancer.has_alternative(each)
+
+
+def test_with_the_last_service_removed_there_is_nobody_to_leave_it_for() -> None:
+    balancer = Balancer(1, lambda _: FakeProbe())
+    each = request(1)
+    balancer.next_broker(each, 100.0)
+    balancer.remove(0)
+    assert not balancer.has_alternative(each)

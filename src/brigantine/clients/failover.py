@@ -157,7 +157,10 @@ class Failover:
 
     def has_alternative(self, pending: PendingRequest) -> bool:
         """Whether another broker than that of a request's try is not silent."""
-        return len(self._all) - self._silent > (self._health[pending.broker].silent_at is None)
+        # One that was removed is no choice, nor counted.
+        broker = pending.broker
+        mine = broker in self._all and self._health[broker].silent_at is None
+        return len(self._all) - self._silent > mine
 
     def order(self, now: float) -> Sequence[int]:
         """The brokers, the one to ask first in front."""

@@ -176,6 +176,14 @@ def test_what_a_sink_says(peers: Peers) -> None:
         assert heard(ventilator) == [b"BPL1\x06"]
 
 
+def test_what_a_worker_holds_may_be_longer_than_a_task(peers: Peers) -> None:
+    with Ventilator(ANY, "tcp://127.0.0.1:5", max_message_bytes=1024) as ventilator:
+        worker = peers.dealer(ventilator.endpoint)
+        holds = b"".join(map(key, range(10_000)))
+        worker.send_multipart(hello("worker", prefetch=10_000, holds=holds))
+        assert heard(worker)[0] == b"BPL1\x02"
+
+
 def test_the_example_of_the_page_is_what_is_sent() -> None:
     page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
     shown = [

@@ -67,8 +67,9 @@ class PipelineConfig(Config):
         "Workers and ventilators that may be connected at once.",
     )  # fmt: skip
     max_message_bytes: int = like(
-        BrokerConfig, "max_message_bytes", says="Largest frame accepted from the wire."
-    )
+        BrokerConfig, "max_message_bytes",
+        says="Largest frame of a task or result. One of up to 160 KiB is taken from a peer in any case.",
+    )  # fmt: skip
     max_frames: int = like(BrokerConfig, "max_frames", says="Most frames of one task or result.")
     handshake_timeout: float = like(BrokerConfig, "handshake_timeout")
     linger: float = seconds(

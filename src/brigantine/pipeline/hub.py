@@ -22,6 +22,7 @@ from ..wire.pipeline import (
     PONG,
     UNKNOWN,
     WELCOME,
+    frame_bytes,
     pack,
     says,
     text_in,
@@ -74,6 +75,7 @@ class Hub(BoundThread):
         router.router_mandatory = 1
         router.handshake_ivl = max(1, round(self.config.handshake_timeout * 1000))
         router.sndhwm = PEER_MESSAGES
+        router.maxmsgsize = frame_bytes(self.config)
         self._watch = self._watched(PeerWatch(router, self.reserve))
         self.endpoints = tuple(self._bind(router, each) for each in self._wanted)
 

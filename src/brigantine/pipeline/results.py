@@ -19,6 +19,7 @@ from ..wire.pipeline import (
     RESULT,
     UNKNOWN,
     WELCOME,
+    frame_bytes,
     keys_in,
     pack,
     says,
@@ -112,7 +113,9 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
         config = self._config
         return Caller(
             endpoint, kind, interval=config.heartbeat_interval, liveness=config.liveness,
-            max_message_bytes=config.max_message_bytes,
+            max_message_bytes=(
+                frame_bytes(config) if kind == zmq.DEALER else config.max_message_bytes
+            ),
             high_water_mark=self._prefetch if kind == zmq.PULL else config.high_water_mark,
             wake=self._wakeup.set, up=up, down=down, heard=heard,
         )  # fmt: skip

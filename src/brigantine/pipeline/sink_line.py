@@ -23,6 +23,7 @@ from ..wire.pipeline import (
     REPORT,
     UNKNOWN,
     WELCOME,
+    frame_bytes,
     pack,
     says,
     unpack,
@@ -63,7 +64,7 @@ class SinkLine(Hub):
         self._sink = Caller(
             sink, zmq.PUSH if plain_sink else zmq.DEALER,
             interval=config.heartbeat_interval, liveness=config.liveness,
-            max_message_bytes=config.max_message_bytes, high_water_mark=0, wake=self.wake,
+            max_message_bytes=frame_bytes(config), high_water_mark=0, wake=self.wake,
             up=self._sink_is_up, down=self._sink_is_down, heard=self._sink_has_said,
         )  # fmt: skip
         self._callers = [self._sink]

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgpack
 
+from ..config.pipeline import MOST_PREFETCH, PipelineConfig
 from .unpacking import Unreadable, unpacked
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "TASK",
     "UNKNOWN",
     "WELCOME",
+    "frame_bytes",
     "joined",
     "key_of",
     "keys_in",
@@ -52,6 +54,8 @@ __all__ = [
 ]
 
 MARK = b"BPL1"
+#: Bytes that a frame of many keys or bits may have beside them.
+BESIDE = 4096
 
 
 def _word(code: int) -> bytes:
@@ -171,3 +175,12 @@ def text_in(value: dict[str, Any], name: str, most: int = 255) -> str:
         return ""
     text = text[:most]
     return text if text.isprintable() else ascii(text)
+
+
+def frame_bytes(config: PipelineConfig) -> int:
+    """The largest frame that one of ours may have to take from another, whatever tasks and results are.
+
+    A worker tells of all tasks that it holds in one frame, a report of all of a batch, a bit for each.
+    """
+    keys, bits = KEY_BYTES * MOST_PREFETCH, config.max_batch_tasks // 8
+    return max(config.max_message_bytes, max(keys, bits) + BESIDE)

@@ -123,7 +123,8 @@ def test_nothing_is_kept_of_requests_that_have_ended(line: Line, how: str) -> No
             line.hear(wire.FINAL, number, 0.0)
         else:
             line.talk.forget(call)
-    kept = (line.talk._deadlines, line.talk._waiting, line.talk._calls, line.talk._asked)
+    pending = line.talk._pending
+    kept = (pending._deadlines, pending.waiting, pending.all, pending.asked)
     assert max(map(len, kept)) < 100
 
 

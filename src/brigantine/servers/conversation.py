@@ -8,7 +8,6 @@ only so is it known to which a reply belongs; no heartbeats.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from ..errors import Busy, Try, WorkerFailed
 from ..wire import server as wire
 from ..wire.req import raise_if_error, read_broker_error
 from .calls import Call, Outcome, lost, no_reply, refused
+from .pending import Pending
 
 __all__ = ["ASK_AGAIN", "Conversation"]
 
@@ -55,13 +55,7 @@ class Conversation:
         self._interval = 0.0
         self._said_at = self._heard_at = 0.0
         self._hello_at: float | None = None
-        self._number = 0
-        #: Requests that were sent, by number; and those that were not yet.
-        self._asked: dict[int, Call] = {}
-        self._waiting: deque[Call] = deque()
-        #: When requests end at the latest: a heap.
-        self._deadlines: list[tuple[float, int]] = []
-        self._calls: dict[int, Call] = {}
+        self._pending = Pending(stats)
         #: What is to be sent, and the request that it is.
         self._out: deque[tuple[list[bytes], Call | None]] = deque()
         #: Messages that belong to no request.
@@ -108,10 +102,8 @@ class Conversation:
         self._state, self._hello_at = _NO_CONNECTION, None
         self._out.clear()
         self._lose(now, why)
-        for call in list(self._asked.values()):
-            self._end(
-                call, Outcome(None, True, lost(self._endpoint, now - call.started, why)), "lost"
-            )
+        for call in list(self._pending.asked.values()):
+            self._lost(call, now, why)
 
     def _hello(self, now: float) -> None:
         # It, or the answer, may be lost on the way; to the server it is the same however often it comes.
@@ -126,48 +118,34 @@ class Conversation:
         if token is None:
             return
         self._stats["sessions_lost"] += 1
-        for call in [*self._asked.values(), *self._waiting]:
-            if call.session == token:
-                self._end(
-                    call, Outcome(None, True, lost(self._endpoint, now - call.started, why)), "lost"
-                )
+        for call in self._pending.of_session(token):
+            self._lost(call, now, why)
         self._told(False, number, why)
+
+    def _lost(self, call: Call, now: float, why: str) -> None:
+        error = lost(self._endpoint, now - call.started, why)
+        self._pending.end(call, Outcome(None, True, error), "lost")
 
     # -- requests -----------------------------------------------------------------------------
 
     def ask(self, call: Call, now: float) -> None:
         """Another request."""
-        self._number += 1
-        call.number = self._number
-        self._stats["requests"] += 1
-        self._calls[call.number] = call
-        self._waiting.append(call)
-        heapq.heappush(self._deadlines, (call.deadline, call.number))
-        self._tidy()
-        self._pump(now)
-
-    def _tidy(self) -> None:
-        """Let go of requests that have ended, wherever they are most of what is kept."""
-        most = 2 * len(self._calls) + 64
-        if len(self._deadlines) > most:
-            self._deadlines = [(call.deadline, number) for number, call in self._calls.items()]
-            heapq.heapify(self._deadlines)
-        if len(self._waiting) > most:
-            self._waiting = deque(call for call in self._waiting if not call.ended)
-        if len(self._out) > most:
+        self._pending.add(call)
+        if len(self._out) > self._pending.most:
             self._out = deque(each for each in self._out if each[1] is None or not each[1].ended)
+        self._pump(now)
 
     def forget(self, call: Call) -> None:
         """Nobody waits for it any more."""
         call.ended = True
-        self._drop(call)
+        if self._pending.drop(call) and self._state == _FOREIGN:
+            self.spoilt = True  # its reply could be taken for that of the next
 
     def _pump(self, now: float) -> None:
-        while self._waiting and self.stands and not (self._state == _FOREIGN and self._asked):
-            call = self._waiting.popleft()
-            if call.ended:
-                continue
-            self._asked[call.number] = call
+        while self.stands and not (self._state == _FOREIGN and self._pending.asked):
+            call = self._pending.next()
+            if call is None:
+                return
             if self._state == _FOREIGN:
                 frames = [b"", *call.frames] if self._delimiter else list(call.frames)
                 self._out.append((frames, call))
@@ -182,21 +160,6 @@ class Conversation:
         frames = [] if call is None else call.frames
         self._out.append(([b"", wire.pack_head(kind, token, number), *frames], call))
         self._said_at = now
-
-    def _drop(self, call: Call) -> None:
-        self._calls.pop(call.number, None)
-        asked = self._asked.pop(call.number, None)
-        if asked is not None and self._state == _FOREIGN:
-            self.spoilt = True  # its reply could be taken for that of the next
-
-    def _end(self, call: Call, outcome: Outcome, counter: str) -> None:
-        self._calls.pop(call.number, None)
-        self._asked.pop(call.number, None)
-        if call.end(outcome):
-            if counter != "replies":
-                self._stats["failures"] += 1
-            if counter != "failures":
-                self._stats[counter] += 1
 
     # -- what comes ---------------------------------------------------------------------------
 
@@ -238,36 +201,35 @@ class Conversation:
         self._pump(now)
 
     def _gone(self, head: wire.Head, now: float) -> None:
-        call = self._asked.get(head.number)
+        call = self._pending.asked.get(head.number)
         self._lose(now, "the server does not know it any more")
         if call is not None:
-            error = lost(self._endpoint, now - call.started, "the server does not know it any more")
-            self._end(call, Outcome(None, True, error), "lost")
+            self._lost(call, now, "the server does not know it any more")
         if self._state == _OPEN:
             self._hello(now)
 
     def _refused(self, now: float) -> None:
         self._lose(now, "the server does not know it any more")
         self._state, self._hello_at = _REFUSED, now + ASK_AGAIN
-        for call in list(self._waiting):
+        for call in list(self._pending.waiting):
             error = Busy(
                 f"the server at {self._endpoint} opens no session: it has as many as it may",
                 [Try(self._endpoint, now - call.started, "", ("busy", "shed_sessions"))],
                 "shed_sessions",
             )
-            self._end(call, Outcome(None, True, error), "failures")
-        self._waiting.clear()
+            self._pending.end(call, Outcome(None, True, error), "failures")
+        self._pending.waiting.clear()
 
     def _reply(self, head: wire.Head, body: list[bytes], now: float) -> None:
-        call = self._asked.get(head.number)
+        call = self._pending.asked.get(head.number)
         if call is None:
             self._stats["late"] += 1
         elif head.kind == wire.PART:
             call.tell(Outcome(body, False))
         elif head.kind == wire.FINAL:
-            self._end(call, Outcome(body or None, True), "replies")
+            self._pending.end(call, Outcome(body or None, True), "replies")
         elif head.kind == wire.FAILED:
-            self._end(call, Outcome(None, True, self._error(body, call, now)), "failures")
+            self._pending.end(call, Outcome(None, True, self._error(body, call, now)), "failures")
 
     def _error(self, body: list[bytes], call: Call, now: float) -> BaseException:
         said = read_broker_error(body)
@@ -282,16 +244,16 @@ class Conversation:
     def _heard_foreign(self, message: list[bytes], now: float) -> None:
         if self._delimiter and message and not message[0]:
             message = message[1:]
-        if not self._asked:
+        if not self._pending.asked:
             self.take_push(message)
             return
-        (call,) = self._asked.values()
+        (call,) = self._pending.asked.values()
         try:
             raise_if_error(message)
         except WorkerFailed as error:
-            self._end(call, Outcome(None, True, error), "failures")
+            self._pending.end(call, Outcome(None, True, error), "failures")
         else:
-            self._end(call, Outcome(message, True), "replies")
+            self._pending.end(call, Outcome(message, True), "replies")
         self._pump(now)
 
     def take_push(self, body: list[bytes]) -> None:
@@ -306,7 +268,7 @@ class Conversation:
 
     def due(self) -> float | None:
         """When to call :meth:`tick` at the latest."""
-        due = [self._deadlines[0][0]] if self._deadlines else []
+        due = [] if self._pending.due is None else [self._pending.due]
         if self._state == _OPEN:
             due += [self._said_at + self._interval, self._heard_at + SILENCE]
         if self._hello_at is not None:
@@ -315,16 +277,12 @@ class Conversation:
 
     def tick(self, now: float, seen: str = "") -> None:
         """End what has waited for too long, and beat.  ``seen``: what keeps requests from the server."""
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, number = heapq.heappop(self._deadlines)
-            call = self._calls.get(number)
-            if call is not None:
-                foreign = self._state == _FOREIGN and number in self._asked
-                error = no_reply(self._endpoint, now - call.started, seen)
-                self._end(call, Outcome(None, True, error), "timeouts")
-                self.spoilt = (
-                    self.spoilt or foreign
-                )  # its reply could be taken for that of the next
+        for call in self._pending.overdue(now):
+            # The reply of another program could be taken for that of the next request.
+            if self._state == _FOREIGN and call.number in self._pending.asked:
+                self.spoilt = True
+            error = no_reply(self._endpoint, now - call.started, seen)
+            self._pending.end(call, Outcome(None, True, error), "timeouts")
         if self._state == _OPEN and self.token is not None:
             if now >= self._heard_at + SILENCE:
                 self.spoilt = True
@@ -341,5 +299,5 @@ class Conversation:
 
     def end_all(self, error: BaseException) -> None:
         """Whatever still waits ends so."""
-        for call in list(self._calls.values()):
-            self._end(call, Outcome(None, True, error), "failures")
+        for call in list(self._pending.all.values()):
+            self._pending.end(call, Outcome(None, True, error), "failures")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from harness import PATIENCE, wait_until
 
 import brigantine
 from brigantine import BalancingClient, LRUBroker, LRUWorker, NoReply, Router, aio
+from brigantine.clients.pending import PendingRequest
 
 TCP = "tcp://127.0.0.1:*"
 
@@ -239,6 +241,23 @@ def test_what_a_removed_service_owes_and_never_answers_goes_to_another(
     answers = client.gather(2)
     changing.join()
     assert [each[0] for each in answers] == [b"b", b"b"]
+
+
+def test_what_fails_while_a_try_is_looked_back_at_leaves_nothing_in_hand(
+    make: Make, serve: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make([serve("a").endpoint, serve("b").endpoint])
+
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PendingRequest, "saw", fails)
+    [answer] = client.gather(1)
+    assert isinstance(answer, MemoryError)
+    pools = client.client._pools  # by process, or the one of this event loop
+    pool = pools[os.getpid()] if isinstance(pools, dict) else pools[0]
+    assert pool._failover._in_hand == [0, 0]
+    assert client.stats()["idle"] == 1
 
 
 def test_with_nobody_left_it_says_so(make: Make, serve: Callable[..., Service]) -> None:

@@ -296,7 +296,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             seen.append(self.bound)
             return super().next()
 
-    monkeypatch.setattr("brigantine.clients.base.Backoff", partial(Watched, draw=lambda: 0.0))
+    monkeypatch.setattr("brigantine.clients.common.Backoff", partial(Watched, draw=lambda: 0.0))
     return seen
 
 

@@ -51,7 +51,7 @@ def test_close_ends_a_pause(
         pausing.set()
         return 1.0
 
-    monkeypatch.setattr("brigantine.clients.base.Backoff", partial(Backoff, draw=longest))
+    monkeypatch.setattr("brigantine.clients.common.Backoff", partial(Backoff, draw=longest))
     client = clients(free_endpoint(), timeout=SHORTEST, backoff=3600.0, backoff_max=3600.0)
     future = threads.submit(client.request, b"q")
     assert pausing.wait(PATIENCE)

@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 from brigantine import LazyPirateClient, NoReply, aio
-from brigantine.clients.pool_aio import _KnownAsyncSocket
+from brigantine.clients.pool_aio import KnownAsyncSocket
 from brigantine.net.contexts import KnownSocket, Sockets
 
 NOBODY = "tcp://127.0.0.1:9"
@@ -70,7 +70,7 @@ def test_a_forgotten_asyncio_client_with_a_socket_cut_loose_is_collected(
     assert collected == [True]
 
 
-@pytest.mark.parametrize("kind", [KnownSocket, _KnownAsyncSocket])
+@pytest.mark.parametrize("kind", [KnownSocket, KnownAsyncSocket])
 def test_a_socket_that_is_closed_or_could_not_be_made_is_not_held(kind: Any) -> None:
     async def make() -> None:
         known: Sockets = set()

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import zmq
 
-from ..config import ClientConfig, ClientOptions
-from ..net.arguments import service_name
-from ..validation.calls import called_rightly
 from ..wire.body import request_frames
 from ..wire.msgpack_body import packed, unpacked
 from .base_aio import AsyncClientBase
-from .codec import REQCodec, mdp_codec
-from .counters import MDP_STATS, STATS
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from .codec import REQCodec
+from .common import ServiceClient
 
 __all__ = ["LazyPirateClient", "MajordomoClient"]
 
@@ -34,7 +29,6 @@ class LazyPirateClient(AsyncClientBase):
     """
 
     _kind: ClassVar[int] = zmq.REQ
-    _names: ClassVar[dict[str, str]] = STATS
 
     async def request(
         self,
@@ -52,7 +46,7 @@ class LazyPirateClient(AsyncClientBase):
         return await self._ask(self._pending(REQCodec(), frames, timeout, retries))
 
 
-class MajordomoClient(AsyncClientBase):
+class MajordomoClient(ServiceClient, AsyncClientBase):
     """:class:`brigantine.MajordomoClient` with coroutines; see there for arguments and errors::
 
         async with MajordomoClient("tcp://127.0.0.1:5555") as client:
@@ -65,29 +59,6 @@ class MajordomoClient(AsyncClientBase):
     socket.  On another event loop, such as that of a second ``asyncio.run``, the client continues with
     new sockets once the first loop has ended.
     """
-
-    _kind: ClassVar[int] = zmq.DEALER
-    _names: ClassVar[dict[str, str]] = MDP_STATS
-
-    _takes: ClassVar[type] = ClientOptions
-
-    @called_rightly
-    def __init__(
-        self,
-        brokers: str | Sequence[str],
-        *,
-        context: zmq.Context[Any] | None = None,
-        config: ClientConfig | None = None,
-        **options: Unpack[ClientOptions],
-    ) -> None:
-        self.config = self._configured(ClientConfig, config, options)
-        self._codec = self._service_codec = mdp_codec(self.config.version)
-        super().__init__(brokers, context=context, config=self.config)
-
-    @classmethod
-    def options(cls, **options: Unpack[ClientOptions]) -> ClientConfig:
-        """The limits of such a client with these options, and its defaults for all others."""
-        return cls._configured(ClientConfig, None, options)
 
     async def request(
         self,
@@ -102,8 +73,8 @@ class MajordomoClient(AsyncClientBase):
         A reply in parts is returned as one, the frames of all parts in order.
         Raises what :meth:`brigantine.MajordomoClient.request` raises.
         """
-        codec = self._codec(service_name(service))
-        return await self._ask(self._pending(codec, request_frames(body), timeout, retries))
+        frames = partial(request_frames, body)
+        return await self._ask(self._of_service(service, frames, timeout, retries))
 
     def stream(
         self,
@@ -118,9 +89,8 @@ class MajordomoClient(AsyncClientBase):
         Like :meth:`brigantine.MajordomoClient.stream`, but for ``async for``.  To leave it early, use
         ``contextlib.aclosing``, or await its ``aclose()``.
         """
-        codec = self._codec(service_name(service))
-        frames = request_frames(body)
-        return self._parts(self._pending(codec, frames, timeout, retries, stream=True))
+        frames = partial(request_frames, body)
+        return self._parts(self._of_service(service, frames, timeout, retries, stream=True))
 
     async def call(
         self,
@@ -134,6 +104,5 @@ class MajordomoClient(AsyncClientBase):
 
         Raises what :meth:`brigantine.MajordomoClient.call` raises.
         """
-        codec = self._codec(service_name(service))
-        reply = await self._ask(self._pending(codec, [packed(obj)], timeout, retries))
-        return unpacked(reply, codec.service)
+        pending = self._of_service(service, lambda: [packed(obj)], timeout, retries)
+        return unpacked(await self._ask(pending), pending.service)

@@ -112,6 +112,5 @@ class BalancingClient(ClientBase):
         self._known.check_some()
         return self._ask(self._pending(REQCodec(), frames, timeout, retries))
 
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {state} services={','.join(self.services)}>"
+    def _asked(self) -> Sequence[str]:
+        return self.services

@@ -13,7 +13,6 @@ from ..validation.calls import called_rightly
 from ..wire.body import request_frames
 from .base_aio import AsyncClientBase
 from .codec import REQCodec
-from .counters import STATS
 from .failover import Balancer, Failover
 from .pool_aio import LoopPool
 from .services import Services
@@ -35,7 +34,6 @@ class BalancingClient(AsyncClientBase):
     """
 
     _kind: ClassVar[int] = zmq.REQ
-    _names: ClassVar[dict[str, str]] = STATS
     _failover: ClassVar[type[Failover]] = Balancer
     _what: ClassVar[str] = "services"
 
@@ -89,6 +87,5 @@ class BalancingClient(AsyncClientBase):
         self._services.check_some()
         return await self._ask(self._pending(REQCodec(), frames, timeout, retries))
 
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
-        return f"<aio.{type(self).__name__} {state} services={','.join(self.services)}>"
+    def _asked(self) -> Sequence[str]:
+        return self.services

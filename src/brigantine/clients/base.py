@@ -5,74 +5,40 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import ClientConfig
-from ..config.client import LazyPirateOptions
-from ..config.given import TakesOptions
 from ..errors import ClientClosed
-from ..net.arguments import as_targets, plain_context
-from ..net.backoff import Backoff
-from ..system.patched import refuse_patched
-from ..validation.calls import ForThreads, called_rightly, public_name
+from ..validation.calls import ForThreads
 from ..wire.body import from_frames
-from .codec import ClientCodec, Reply, Says
-from .counters import STATS, ending
-from .failover import Failover
+from .codec import Reply, Says
+from .common import CommonClient
+from .counters import ending
 from .failure import checked
-from .limits import Limits
 from .pending import PendingRequest
 from .pool import SocketPool
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Self
 
 __all__ = ["ClientBase"]
 
 
-class ClientBase(ForThreads, TakesOptions):
+class ClientBase(ForThreads, CommonClient):
     """Base of the clients that threads call: pools, fork, close, and driving a :class:`PendingRequest`."""
 
-    #: The type of its sockets.
-    _kind: ClassVar[int]
-    #: Counter -> meaning.
-    _stats: ClassVar[dict[str, str]] = STATS
-    #: Which broker is asked.
-    _failover: ClassVar[type[Failover]] = Failover
-    #: What its brokers are called.
-    _what: ClassVar[str] = "brokers"
-    #: How a service is asked, where the protocol has any.
-    _service_codec: Callable[[bytes], ClientCodec] | None = None
-
-    _table = ClientConfig
-    _takes: ClassVar[type] = LazyPirateOptions
-
-    @called_rightly
-    def __init__(
-        self,
-        brokers: str | Sequence[str],
-        *,
-        context: zmq.Context[Any] | None = None,
-        config: ClientConfig | None = None,
-        **options: Unpack[LazyPirateOptions],
-    ) -> None:
-        refuse_patched(public_name(type(self)))
-        self._brokers: Sequence[str] = as_targets(brokers, self._what, shared=context is not None)
-        self.config = self._configured(ClientConfig, config, options)
-        self._limits = Limits(self.config)
-        self._closed = False
+    def _begin(self, context: zmq.Context[Any] | None) -> None:
         # A context and its sockets don't survive a fork: each process gets a pool of its own.
-        self._pools = {os.getpid(): self._new_pool(plain_context(context))}
+        self._pools = {os.getpid(): self._new_pool(context)}
         self._finalizer = weakref.finalize(self, _close, self._pools)
 
     def _new_pool(self, context: zmq.Context[Any] | None) -> SocketPool:
         return SocketPool(
             self._brokers,
             context,
-            tuple(self._stats),
+            tuple(self._names),
             kind=self._kind,
             codec=self._service_codec,
             closed=self._closed,
@@ -88,34 +54,7 @@ class ClientBase(ForThreads, TakesOptions):
             pool = self._pools.setdefault(process, self._new_pool(None))
         return pool
 
-    @classmethod
-    def options(cls, **options: Unpack[LazyPirateOptions]) -> ClientConfig:
-        """The limits of such a client with these options, and its defaults for all others."""
-        return cls._configured(ClientConfig, None, options)
-
-    # -- driving a pending ---------------------------------------------------------------------
-
-    def _pending(
-        self,
-        codec: ClientCodec,
-        frames: list[bytes],
-        timeout: float | None,
-        retries: int | None,
-        *,
-        stream: bool = False,
-    ) -> PendingRequest:
-        limits = self._limits
-        pending = PendingRequest(
-            codec,
-            frames,
-            self._brokers,
-            timeout=limits.timeout(timeout),
-            retries=limits.retries(retries, len(self._brokers)),
-            backoff=Backoff(limits.backoff, limits.backoff_max),
-            stream=stream,
-        )
-        limits.check_size(pending.frames)
-        return pending
+    # -- driving a request ---------------------------------------------------------------------
 
     def _ask(self, pending: PendingRequest) -> bytes | list[bytes]:
         """The one reply to a request that is no stream."""
@@ -219,8 +158,10 @@ class ClientBase(ForThreads, TakesOptions):
                     return False  # junk without end is silence, too
         finally:
             if os.getpid() == process:  # see _parts
-                pending.saw(*channel.sight())
-                pool.give_back(pending.broker, channel, clean=last is not None)
+                try:
+                    pending.saw(*channel.sight())
+                finally:
+                    pool.give_back(pending.broker, channel, clean=last is not None)
         if last is None or last.says is Says.ERROR:
             return False
         yield last
@@ -254,10 +195,6 @@ class ClientBase(ForThreads, TakesOptions):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {state} {self._what}={','.join(self._brokers)}>"
 
 
 def _close(pools: dict[int, SocketPool]) -> None:

@@ -6,72 +6,38 @@ import asyncio
 import os
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..config import ClientConfig
-from ..config.client import LazyPirateOptions
-from ..config.given import TakesOptions
 from ..errors import ClientClosed
-from ..net.arguments import as_targets, plain_context
-from ..net.backoff import Backoff
-from ..system.patched import refuse_patched
-from ..validation.calls import ForTasks, called_rightly, public_name
+from ..validation.calls import ForTasks
 from ..wire.body import from_frames
 from .channel import CONTEXT_GONE
-from .codec import ClientCodec, Reply, Says
+from .codec import Reply, Says
+from .common import CommonClient
 from .counters import ending
-from .failover import Failover
 from .failure import checked
-from .limits import Limits
 from .pending import PendingRequest
 from .pool_aio import AsyncChannel, LoopPool
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Self
 
 __all__ = ["AsyncClientBase"]
 
 
-class AsyncClientBase(ForTasks, TakesOptions):
+class AsyncClientBase(ForTasks, CommonClient):
     """Base of the clients that tasks call: pools, loops, close, and driving a :class:`PendingRequest`."""
 
-    #: The type of its sockets.
-    _kind: ClassVar[int]
-    #: Counter -> meaning.
-    _names: ClassVar[dict[str, str]]
-    #: Which broker is asked.
-    _failover: ClassVar[type[Failover]] = Failover
-    #: What its brokers are called.
-    _what: ClassVar[str] = "brokers"
-    #: How a service is asked, where the protocol has any.
-    _service_codec: Callable[[bytes], ClientCodec] | None = None
-
-    _table = ClientConfig
-    _takes: ClassVar[type] = LazyPirateOptions
-
-    @called_rightly
-    def __init__(
-        self,
-        brokers: str | Sequence[str],
-        *,
-        context: zmq.Context[Any] | None = None,
-        config: ClientConfig | None = None,
-        **options: Unpack[LazyPirateOptions],
-    ) -> None:
-        refuse_patched(public_name(type(self)))
-        self._brokers: Sequence[str] = as_targets(brokers, self._what, shared=context is not None)
-        self.config = self._configured(ClientConfig, config, options)
-        self._limits = Limits(self.config)
-        self._context = plain_context(context)
+    def _begin(self, context: zmq.Context[Any] | None) -> None:
+        self._context = context
         self._stats = dict.fromkeys(self._names, 0)
         self._process = os.getpid()
         #: The pool of the event loop that the client was last used on comes first.  In a forked
         #: child that of its parent follows, kept so that nothing tidies up the parent's sockets.
         self._pools: list[LoopPool] = []
-        self._closed = False
         self._finalizer = weakref.finalize(self, _close, self._pools)
 
     # -- what it is, and its end --------------------------------------------------------------
@@ -99,38 +65,7 @@ class AsyncClientBase(ForTasks, TakesOptions):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
-        return f"<aio.{type(self).__name__} {state} {self._what}={','.join(self._brokers)}>"
-
-    @classmethod
-    def options(cls, **options: Unpack[LazyPirateOptions]) -> ClientConfig:
-        """The limits of such a client with these options, and its defaults for all others."""
-        return cls._configured(ClientConfig, None, options)
-
-    # -- driving a pending ---------------------------------------------------------------------
-
-    def _pending(
-        self,
-        codec: ClientCodec,
-        frames: list[bytes],
-        timeout: float | None,
-        retries: int | None,
-        *,
-        stream: bool = False,
-    ) -> PendingRequest:
-        limits = self._limits
-        pending = PendingRequest(
-            codec,
-            frames,
-            self._brokers,
-            timeout=limits.timeout(timeout),
-            retries=limits.retries(retries, len(self._brokers)),
-            backoff=Backoff(limits.backoff, limits.backoff_max),
-            stream=stream,
-        )
-        limits.check_size(pending.frames)
-        return pending
+    # -- driving a request ---------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._closed:
@@ -187,8 +122,10 @@ class AsyncClientBase(ForTasks, TakesOptions):
                         reply = await self._next(pool, channel, pending)
                 finally:
                     clean = reply is not None and reply.says.ends
-                    pending.saw(*channel.sight())
-                    pool.give_back(pending.broker, channel, clean=clean)
+                    try:
+                        pending.saw(*channel.sight())
+                    finally:
+                        pool.give_back(pending.broker, channel, clean=clean)
                 if reply is None or reply.says is Says.ERROR:
                     pool.gave_up(pending, pending.sight)
             body = from_frames(checked(reply, pending.service).body)

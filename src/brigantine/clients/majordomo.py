@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import Any
 
-import zmq
-
-from ..config import ClientConfig, ClientOptions
-from ..net.arguments import service_name
-from ..validation.calls import called_rightly
 from ..wire.body import request_frames
 from ..wire.msgpack_body import packed, unpacked
 from .base import ClientBase
-from .codec import mdp_codec
-from .counters import MDP_STATS
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from .common import ServiceClient
 
 __all__ = ["MajordomoClient"]
 
 
-class MajordomoClient(ClientBase):
+class MajordomoClient(ServiceClient, ClientBase):
     """A client that asks services by name, and asks again when a broker is silent::
 
         with MajordomoClient("tcp://127.0.0.1:5555") as client:
@@ -64,29 +56,6 @@ class MajordomoClient(ClientBase):
     Source: ZeroMQ RFC 7/MDP, 18/MDP and 8/MMI.
     """
 
-    _kind: ClassVar[int] = zmq.DEALER
-    _stats: ClassVar[dict[str, str]] = MDP_STATS
-
-    _takes: ClassVar[type] = ClientOptions
-
-    @called_rightly
-    def __init__(
-        self,
-        brokers: str | Sequence[str],
-        *,
-        context: zmq.Context[Any] | None = None,
-        config: ClientConfig | None = None,
-        **options: Unpack[ClientOptions],
-    ) -> None:
-        self.config = self._configured(ClientConfig, config, options)
-        self._codec = self._service_codec = mdp_codec(self.config.version)
-        super().__init__(brokers, context=context, config=self.config)
-
-    @classmethod
-    def options(cls, **options: Unpack[ClientOptions]) -> ClientConfig:
-        """The limits of such a client with these options, and its defaults for all others."""
-        return cls._configured(ClientConfig, None, options)
-
     def request(
         self,
         service: bytes | str,
@@ -111,8 +80,8 @@ class MajordomoClient(ClientBase):
         - :class:`~brigantine.errors.ConnectError` when no socket can be opened;
         - :class:`~brigantine.errors.ConfigError` for a service or a body that can't be sent.
         """
-        codec = self._codec(service_name(service))
-        return self._ask(self._pending(codec, request_frames(body), timeout, retries))
+        frames = partial(request_frames, body)
+        return self._ask(self._of_service(service, frames, timeout, retries))
 
     def stream(
         self,
@@ -137,9 +106,8 @@ class MajordomoClient(ClientBase):
         Raises what :meth:`request` raises:  ConfigError at once, the others from the iterator.  The
         error of a worker that has sent parts is raised after these.
         """
-        codec = self._codec(service_name(service))
-        frames = request_frames(body)
-        return self._parts(self._pending(codec, frames, timeout, retries, stream=True))
+        frames = partial(request_frames, body)
+        return self._parts(self._of_service(service, frames, timeout, retries, stream=True))
 
     def call(
         self,
@@ -154,6 +122,5 @@ class MajordomoClient(ClientBase):
         Raises what :meth:`request` raises; :class:`~brigantine.errors.WorkerFailed` also for a reply
         that is not one frame of msgpack.
         """
-        codec = self._codec(service_name(service))
-        reply = self._ask(self._pending(codec, [packed(obj)], timeout, retries))
-        return unpacked(reply, codec.service)
+        pending = self._of_service(service, lambda: [packed(obj)], timeout, retries)
+        return unpacked(self._ask(pending), pending.service)

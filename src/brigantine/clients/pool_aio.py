@@ -36,21 +36,8 @@ from .witness import Witnesses
 __all__ = ["AsyncChannel", "LoopPool"]
 
 
-class _KnownAsyncSocket(zmq.asyncio.Socket):
-    """As :class:`KnownSocket`."""
-
-    def __init__(self, context: zmq.Context[Any], kind: int, *, known: Sockets) -> None:
-        self.__dict__["_known"] = known
-        known.add(self)
-        try:
-            super().__init__(context, kind)  # type: ignore[misc]
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self, linger: int | None = None) -> None:
-        super().close(linger)
-        self.__dict__["_known"].discard(self)
+class KnownAsyncSocket(KnownSocket, zmq.asyncio.Socket):
+    """One whose messages are awaited."""
 
 
 class AsyncChannel:
@@ -231,7 +218,7 @@ class LoopPool:
         self._context: zmq.Context[Any] = context or self._own_context  # type: ignore[assignment]
         self._stats = stats
         self._known: Sockets = set()
-        self._make = Maker(self._context, kind, self._known, _KnownAsyncSocket)
+        self._make = Maker(self._context, kind, self._known, KnownAsyncSocket)
         self._failover = failover(len(endpoints), self._watch)
         self._witnesses = Witnesses(endpoints, codec, self._known)
         #: Idle channels of each broker, the one used last at the end.

@@ -150,7 +150,7 @@ def test_after_an_exception_in_drain_it_drains_until_it_is_stopped(
 @pytest.mark.pairwise
 @pytest.mark.parametrize("what", HANDLES)
 def test_after_an_exception_in_stop_the_next_one_waits_for_the_end(impl: str, what: str) -> None:
-    for moment in range(30):
+    for moment in range(0, 30, 3):
         handle = make(what, impl)
         struck(handle.stop, moment * 1e-4)
         handle.stop()

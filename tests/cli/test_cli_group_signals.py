@@ -24,7 +24,7 @@ def gate(body):
         time.sleep(0.005)
     return body
 """
-COUNT = 3
+COUNT = 2
 NEVER = "3600"
 #: What each worker's process says when it is told to stop, and what their supervisor does.
 IN_HAND, ALL_IN_HAND = "finishing the request in hand", "the workers finish what they have in hand"

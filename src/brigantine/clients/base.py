@@ -150,9 +150,9 @@ class ClientBase(ForThreads, CommonClient):
                 if reply.says.ends:
                     last = reply
                 elif reply.says is Says.PARTIAL and pending.stream:
-                    pool.park(channel)
+                    pool.set_aside(channel)
                     yield reply
-                    pool.unpark(channel)
+                    pool.take_up(channel)
                     pending.resumed(time.monotonic())
                 elif time.monotonic() >= pending.deadline:
                     return False  # junk without end is silence, too

@@ -90,7 +90,7 @@ class SocketPool:
         #: Idle channels of each broker, the one used last at the end.
         self._idle: list[list[Channel]] = [[] for _ in endpoints]
         #: Channels of streams whose caller is at work on a part: no thread waits in them.
-        self._parked: set[Channel] = set()
+        self._set_aside: set[Channel] = set()
         #: The requests that run.  Weak, so that none stays for good however its thread left.
         self._inside: weakref.WeakSet[_Running] = weakref.WeakSet()
         self._closed = closed
@@ -213,19 +213,19 @@ class SocketPool:
             self._keep(broker, channel)
             return
         with self._lock:
-            self._parked.discard(channel)
+            self._set_aside.discard(channel)
         channel.close()
 
-    def park(self, channel: Channel) -> None:
+    def set_aside(self, channel: Channel) -> None:
         """Nobody waits in this channel for a while: from now on :meth:`close` closes it."""
         with self._lock:
-            self._parked.add(channel)
+            self._set_aside.add(channel)
 
-    def unpark(self, channel: Channel) -> None:
+    def take_up(self, channel: Channel) -> None:
         """Go on with it.  Raises :class:`~brigantine.errors.ClientClosed` if it was closed."""
         with self._lock:
             self.check_open()
-            self._parked.discard(channel)
+            self._set_aside.discard(channel)
 
     def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the end of the client."""
@@ -243,7 +243,7 @@ class SocketPool:
     def _keep(self, broker: int, channel: Channel) -> None:
         """Keep a channel that has got its reply, or close it when nobody will want it."""
         with self._lock:
-            self._parked.discard(channel)
+            self._set_aside.discard(channel)
             if not self._closed and len(self._idle[broker]) < MAX_IDLE:
                 self._idle[broker].append(channel)
                 return
@@ -316,7 +316,7 @@ class SocketPool:
     def _close_unused_channels(self) -> None:
         for idle in self._idle:
             _close_channels(idle)
-        _close_channels(self._parked)
+        _close_channels(self._set_aside)
 
     def _all_inside_are(self, thread: int) -> bool:
         return all(each.thread == thread for each in self._inside)

@@ -55,7 +55,7 @@ class Caller:
         #: Seconds of silence after which it counts as lost; and how long nothing may be said, or heard,
         #: until it is pinged.  The other side may need to hear from us more often.
         self._patience = interval * liveness
-        self.pace = interval
+        self.interval = interval
         self._max_message_bytes = max_message_bytes
         self._high_water_mark = high_water_mark
         self._wake, self._up, self._down, self._heard = wake, up, down, heard
@@ -143,7 +143,7 @@ class Caller:
 
     def _ping_at(self) -> float:
         """Pinged is who has not been heard for a while, and who has not heard from here."""
-        return max(min(self._said_at, self._heard_at), self._pinged_at) + self.pace
+        return max(min(self._said_at, self._heard_at), self._pinged_at) + self.interval
 
     def _tell_trouble(self, dialing: Dialing[zmq.Socket[bytes]]) -> None:
         """Say once what keeps it from connecting: the endpoint may be a wrong one."""

@@ -198,7 +198,7 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
             return False
         own = self._config.heartbeat_interval
         theirs = whole_in(words, "interval", 3_600_000, round(own * 1000)) / 1000
-        caller.pace = min(own, max(0.01, theirs))
+        caller.interval = min(own, max(0.01, theirs))
         return True
 
     def _malformed(self, caller: Caller) -> None:

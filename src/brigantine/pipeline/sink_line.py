@@ -153,7 +153,7 @@ class SinkLine(Hub):
 
     def _welcomed(self, words: dict[str, Any]) -> None:
         """The sink knows this ventilator; perhaps it is another sink than before."""
-        self._sink.pace = min(
+        self._sink.interval = min(
             self.config.heartbeat_interval,
             max(0.01, whole_in(words, "interval", 3_600_000, self._interval_ms) / 1000),
         )

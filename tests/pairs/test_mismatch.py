@@ -345,24 +345,35 @@ def test_a_legal_peer_is_not_complained_of(peers: Peers, caplog: pytest.LogCaptu
 
 def workers() -> list[Any]:
     return [
-        lambda to: LRUWorker(to, bytes.upper),
-        lambda to: ParanoidPirateWorker(to, bytes.upper),
-        lambda to: MajordomoWorker(to, "echo", bytes.upper),
+        lambda to: LRUWorker(to, bytes.upper, ready_timeout=0.01),
+        lambda to: ParanoidPirateWorker(to, bytes.upper, ready_timeout=0.01),
+        lambda to: MajordomoWorker(to, "echo", bytes.upper, ready_timeout=0.01),
     ]
 
 
 @pytest.mark.pairwise
 @pytest.mark.parametrize("make", workers(), ids=["lru", "ppp", "mdp"])
-def test_a_worker_says_both_types_and_the_cure_and_heals(
+def test_a_worker_says_both_types_and_the_cure(
+    peers: Peers, place: str, caplog: pytest.LogCaptureFixture, make: Callable[..., Any]
+) -> None:
+    with make(at(bound(peers, zmq.PUSH, place))) as worker:
+        [line] = wait_until(lambda: told(caplog), "it is told what is wrong", SOON)
+        assert "a PUSH is bound there, and the DEALER of this program" in line
+        assert brigantine.check("DEALER", "PUSH").cure in line
+        with pytest.raises(brigantine.NotReady, match="a PUSH is bound there"):
+            worker.wait_ready(timeout=0.01)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", workers(), ids=["lru", "ppp", "mdp"])
+def test_a_worker_heals(
     peers: Peers, place: str, caplog: pytest.LogCaptureFixture, impl: str, make: Callable[..., Any]
 ) -> None:
     wrong = bound(peers, zmq.PUSH, place)
     endpoint = at(wrong)
     with caplog.at_level(logging.INFO, LOG), make(endpoint) as worker:
-        [line] = wait_until(lambda: told(caplog), "it is told what is wrong", SOON)
-        assert "a PUSH is bound there, and the DEALER of this program" in line
-        assert brigantine.check("DEALER", "PUSH").cure in line
-        with pytest.raises(brigantine.NotReady, match="a PUSH is bound there"):
+        wait_until(lambda: told(caplog), "it is told what is wrong", SOON)
+        with pytest.raises(brigantine.NotReady):
             worker.wait_ready(timeout=0.3)
         wrong.close(0)
         with free(endpoint, lambda: brigantine.AnyBroker(TCP, endpoint, impl=impl)):
@@ -404,10 +415,10 @@ SIDES = [
 @pytest.mark.pairwise
 @pytest.mark.parametrize(("kind", "side", "own", "other"), SIDES)
 def test_a_device_says_both_types_and_heals(
-    peers: Peers, place: str, caplog: pytest.LogCaptureFixture, impl: str,
+    peers: Peers, caplog: pytest.LogCaptureFixture, impl: str,
     kind: Any, side: int, own: str, other: str,
 ) -> None:  # fmt: skip
-    wrong = bound(peers, getattr(zmq, other), place)
+    wrong = bound(peers, getattr(zmq, other))
     endpoint = at(wrong)
     ends = [TCP, TCP]
     ends[side] = f">{endpoint}"

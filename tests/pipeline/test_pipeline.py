@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import zmq
 from harness import PATIENCE, wait_until
-from line import Line, bodies
+from line import ANY, Line, bodies
 
 from brigantine import (
     BrigantineError,
@@ -468,3 +468,26 @@ def test_swapped_endpoints_are_named(line: Make, caplog: pytest.LogCaptureFixtur
     words = f"{made.ventilator.endpoint} is the endpoint of a ventilator, not of a sink"
     wait_until(lambda: words in caplog.text)
     worker.stop()
+
+
+@pytest.mark.parametrize(("size", "frames"), [(200_000, 1), (1, 9)])
+def test_a_result_that_the_sink_does_not_take_is_an_error_and_the_rest_goes_on(
+    size: int, frames: int
+) -> None:
+    with (
+        Sink(ANY, max_message_bytes=1024, max_frames=8) as sink,
+        Ventilator(ANY, sink.endpoint) as ventilator,
+        PipelineWorker(
+            ventilator.endpoint, sink.endpoint,
+            lambda body: [b"x" * size] * frames if body == b"large" else body,
+        ) as worker,
+    ):  # fmt: skip
+        ventilator.send([b"large", b"small"])
+        batch = sink.next_batch(PATIENCE)
+        assert batch is not None
+        large, small = sorted(batch, key=lambda result: result.number)
+        assert small.body == b"small"
+        with pytest.raises(WorkerFailed, match=f"the sink at {sink.endpoint} takes"):
+            large.body  # noqa: B018
+        wait_until(lambda: worker.stats()["results"] == 2, "both are acknowledged")
+        assert worker.stats()["errors"] == 1

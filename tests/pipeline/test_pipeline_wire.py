@@ -150,7 +150,10 @@ def test_what_a_sink_says(peers: Peers) -> None:
         first, words = heard(ventilator)
         assert first == b"BPL1\x02"
         said = msgpack.unpackb(words)
-        assert said == {"role": "sink", "id": said["id"], "interval": 1000}
+        assert said == {
+            "role": "sink", "id": said["id"], "interval": 1000,
+            "max_bytes": 16 << 20, "max_frames": 256,
+        }  # fmt: skip
         ventilator.send_multipart([BEGIN, BATCH, packed(plain=False, name="v")])
         assert heard(ventilator) == [b"BPL1\x31", BATCH, b""]
         worker = peers.dealer(sink.endpoint)

@@ -189,7 +189,7 @@ class Hub(BoundThread):
             self._malformed(route, f"a HELLO of {role or 'nobody'}")
             return
         if role == "worker" and ("prefetch" in said) != (self.what == "ventilator"):
-            self._reply(route, (WELCOME, self._welcome))  # it finds out by that
+            self._reply(route, (WELCOME, pack(self._welcome())))  # it finds out by that
             self._malformed(route, "a HELLO that is not for this")
             return
         if route not in self.peers and len(self.peers) >= self.config.max_peers:
@@ -200,14 +200,14 @@ class Hub(BoundThread):
         if route in self.peers:
             self._gone(self.peers[route], "")
         self.peers[route] = peer
-        self.send(peer, (WELCOME, self._welcome))
+        self.send(peer, (WELCOME, pack(self._welcome())))
         if route in self.peers:
             self._joined(peer, said)
             self.changes.ring()
 
-    @property
-    def _welcome(self) -> bytes:
-        return pack({"role": self.what, "id": self.id, "interval": self._interval_ms})
+    def _welcome(self) -> dict[str, Any]:
+        """What it tells who has said HELLO."""
+        return {"role": self.what, "id": self.id, "interval": self._interval_ms}
 
     @property
     def _interval_ms(self) -> int:

@@ -27,12 +27,15 @@ from ..wire.pipeline import (
     unpack,
     whole_in,
 )
+from ..wire.req import error_reply
 from ..workers.io_thread import WorkerIO
 from ..workers.readiness import Readiness
 from .caller import Caller
 
 __all__ = ["Job", "Places", "ResultLine", "Source"]
 
+#: Of a sink that tells none.
+UNKNOWN_LIMIT = 1 << 62
 _log = logging.getLogger("brigantine.pipeline")
 
 
@@ -105,6 +108,8 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
         #: The sink knows this worker.
         self._sink_known = False
         self._sink_id = b""
+        #: Bytes of a frame, and frames of a result, that it takes.
+        self._most_bytes, self._most_frames = UNKNOWN_LIMIT, UNKNOWN_LIMIT
         #: Results without an acknowledgement, in the order they came; and those to send yet.
         self._unacked: OrderedDict[bytes, tuple[Job, list[bytes]]] = OrderedDict()
         self._to_send: deque[tuple[Job, list[bytes]]] = deque()
@@ -131,10 +136,29 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
                 self._stats["results"] += 1
                 self._acknowledged(job)
             else:
+                body = self._as_sink_takes(body)
                 if not self._sink.send((RESULT, job.key, *body), self._now):
                     return
                 self._unacked[job.key] = (job, body)
             self._to_send.popleft()
+
+    def _as_sink_takes(self, body: list[bytes]) -> list[bytes]:
+        """The result, or what is wrong with it where the sink would not take it, however often it came."""
+        size, where = max(map(len, body), default=0), f"the sink at {self._sink.endpoint}"
+        if size > self._most_bytes:
+            words = (
+                f"the result has a frame of {size} bytes, and {where} takes {self._most_bytes}. "
+                "Return less, or raise the sink's max_message_bytes"
+            )
+        elif len(body) > self._most_frames:
+            words = (
+                f"the result has {len(body)} frames, and {where} takes {self._most_frames}. "
+                "Return fewer, or raise the sink's max_frames"
+            )
+        else:
+            return body
+        self._stats["errors"] += 1
+        return error_reply(ValueError(words))
 
     def _acknowledged(self, job: Job) -> None:
         """The sink has it: the ventilator may give another."""
@@ -172,6 +196,10 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
             ident = words.get("id")
             self._sink_known = True
             self._sink_id = ident if isinstance(ident, bytes) and ident else b"?"
+            self._most_bytes, self._most_frames = (
+                whole_in(words, name, UNKNOWN_LIMIT, UNKNOWN_LIMIT)
+                for name in ("max_bytes", "max_frames")
+            )
             self._stats["resent"] += len(self._unacked)
             self._to_send.extendleft(reversed(self._unacked.values()))
             self._unacked.clear()

@@ -26,6 +26,7 @@ from ..wire.pipeline import (
     PLAIN_KILL,
     REPORT,
     RESULT,
+    frame_bytes,
     joined,
     pack,
     text_in,
@@ -252,6 +253,12 @@ class SinkIO(Hub):
                 self._killed.discard(other.route)
         if peer.role == "worker":
             self.count["workers_joined"] += 1
+
+    def _welcome(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            **super()._welcome(), "max_bytes": frame_bytes(config), "max_frames": config.max_frames
+        }  # fmt: skip
 
     def _leaving(self, peer: Peer) -> None:
         peer.leaving = True

@@ -120,8 +120,8 @@ class PublisherBase:
         if count >= subscribers:
             return count
         raise NotReady(
-            f"{self!r}: {subscribers} subscribers of brigantine should have subscribed"
-            f"{'' if timeout is None else f' within {timeout:g} s'}, and {count} have",
+            f"{self!r}: wanted {subscribers} or more subscribers of brigantine"
+            f"{'' if timeout is None else f' within {timeout:g} s'}, there are {count}",
             count,
             (),
         )

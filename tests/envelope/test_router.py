@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import zmq
+from aio_doubles import run
 from harness import PATIENCE, Peers, wait_until
 
 import brigantine
@@ -205,6 +206,61 @@ def test_what_is_no_envelope_is_dropped_counted_and_logged_once(
     [line] = caplog.messages
     assert '"hostile"' in line
     assert counter in line
+
+
+class Flood:
+    """A socket for which somebody always has another message that is no envelope."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._until = time.monotonic() + PATIENCE
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def getsockopt(self, option: int) -> Any:
+        answers = {int(zmq.EVENTS): zmq.POLLIN, int(zmq.RCVMORE): 0}
+        return answers[option] if option in answers else self._socket.getsockopt(option)
+
+    def recv(self, _flags: int) -> bytes:
+        assert time.monotonic() < self._until, "nothing else is looked at"
+        return b"junk"
+
+    def poll(self, *_: int) -> int:
+        return zmq.POLLIN
+
+
+@pytest.fixture
+def flooded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Has a router read from a Flood."""
+
+    def begin(router: Any) -> None:
+        monkeypatch.setattr(router._router, "socket", Flood(router._router.socket))
+
+    return begin
+
+
+def test_a_flood_of_what_is_no_envelope_keeps_no_call_beyond_its_time_limit(
+    make: Make, flooded: Callable[[Any], None]
+) -> None:
+    router = make(delimiter=True)
+    flooded(router.router)
+    assert router.receive(0.02) is None
+    assert router.stats()["drop_malformed"] > 0
+
+
+def test_nor_does_it_keep_other_tasks_from_their_turn(flooded: Callable[[Any], None]) -> None:
+    async def main() -> None:
+        async with aio.Router(TCP, delimiter=True) as router:
+            flooded(router)
+            receives = asyncio.create_task(router.receive())
+            while not router.stats()["drop_malformed"]:
+                await asyncio.sleep(0)
+            receives.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await receives
+
+    run(main())
 
 
 def test_the_log_stays_bounded_with_any_number_of_peers(make: Make, peers: Peers) -> None:

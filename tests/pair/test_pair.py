@@ -363,6 +363,25 @@ def test_a_plain_second_peer_is_named_in_the_log(caplog: pytest.LogCaptureFixtur
         assert caplog.text.count("a pair has two ends") == 1
 
 
+def test_however_much_a_plain_second_peer_has_sent_is_dropped() -> None:
+    most = sys.getrecursionlimit() + 100
+    with (
+        zmq.Context() as context,
+        Pair.bind(NAME, context=context, high_water_mark=most) as here,
+        Pair.connect(NAME, context=context) as there,
+        context.socket(zmq.PAIR) as plain,
+    ):
+        plain.linger, plain.sndhwm = 0, most
+        plain.connect(NAME)
+        for _ in range(most):
+            plain.send(b"second")
+        with pytest.raises(PairTimeout):
+            here.recv(0.01)
+        assert here.stats()["drop_second"] == most
+        there.send(b"first")
+        assert here.recv(PATIENCE) == b"first"
+
+
 def test_a_name_is_bound_once_and_free_after_close(context: dict[str, Any]) -> None:
     with Pair.bind(NAME, **context), pytest.raises(BindError, match="another Pair of this process"):
         Pair.bind(NAME, **context)

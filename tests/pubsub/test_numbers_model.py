@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,3 +134,29 @@ def test_tables_of_publishers_and_topics_are_bounded() -> None:
     assert [topic for topic, _, _ in numbering.recent()] == [
         b"%d" % each for each in range(999, 899, -1)
     ]
+
+
+def test_publishers_that_come_and_go_make_nobody_forget_what_others_owe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bounded are the publishers that were heard last."""
+    monkeypatch.setattr("brigantine.pubsub.gaps.MOST_PUBLISHERS", 3)
+    stats = dict.fromkeys(SUBSCRIBER_COUNTERS, 0)
+    gaps, stays = Gaps(100, stats), Numbering("stays", 10)
+
+    def hear(numbering: Numbering) -> None:
+        header = read_header(numbering.header(b"a"))
+        assert header is not None
+        gaps.message(b"a", header, 0.0)
+
+    hear(stays)
+    for each in range(10):
+        hear(Numbering(f"passes {each}", 10))
+        stays.header(b"a")  # lost
+        hear(stays)
+    assert gaps.missed() == {"stays": 10}
+    for each in range(3):  # it is silent, and forgotten
+        hear(Numbering(f"comes {each}", 10))
+    stays.header(b"a")
+    hear(stays)
+    assert gaps.missed() == {"stays": 1}

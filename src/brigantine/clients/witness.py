@@ -123,7 +123,10 @@ class Witness:
         if dialing.connected and not dialing.over:
             self._cut = False
             assert dialing.socket is not None
-            while (frames := message_if_there(dialing.socket)) is not None:
+            # No more: a request ends in time, also where somebody floods its client.
+            for _ in range(MOST_ANSWERS):
+                if (frames := message_if_there(dialing.socket)) is None:
+                    break
                 self._hear(frames)
         elif dialing.over:
             self._cut = True

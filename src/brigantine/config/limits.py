@@ -77,6 +77,8 @@ DESCRIPTOR_RESERVE, DESCRIPTOR_SHARE = 1024, 8
 DESCRIPTOR_SPARES, ACCEPT_LOOK = 2, 1.0
 #: Seconds between lines of the log about connections that were rejected for want of descriptors.
 REJECTED_EVERY = 10.0
+#: Seconds for which a Router drops what is no envelope before it looks at anything else.
+JUNK_TIME = 0.01
 #: Seconds for which a Router waits for a peer that does not read.
 ROUTER_SEND_TIMEOUT = 1.0
 #: What one waiting request costs beside its bytes, charged against ``queue_bytes``.

@@ -181,19 +181,21 @@ class End:
         return None if self.plain is None else self._try_recv_plain(self.plain)
 
     def _try_recv_plain(self, plain: zmq.Socket[bytes]) -> list[bytes] | None:
-        events = _events(plain)
-        if not events & zmq.POLLIN:
-            self.plain_heard = self.plain_heard and bool(events & zmq.POLLOUT)
-            return None
-        frames = plain.recv_multipart(zmq.DONTWAIT)
-        if self._peer() is None:
-            self.plain_heard = True
-            return frames
-        self.dropped += 1
-        if self.dropped == 1:
-            _log.warning("a plain PAIR socket is connected to %s as well: what it sends is dropped, for a "
-                         "pair has two ends", self.endpoint)  # fmt: skip
-        return self._try_recv_plain(plain)
+        # As many as may wait there: one that goes on sending does not keep the call beyond its time limit.
+        for _ in range(2 * self.config.high_water_mark + 1):
+            events = _events(plain)
+            if not events & zmq.POLLIN:
+                self.plain_heard = self.plain_heard and bool(events & zmq.POLLOUT)
+                break
+            frames = plain.recv_multipart(zmq.DONTWAIT)
+            if self._peer() is None:
+                self.plain_heard = True
+                return frames
+            self.dropped += 1
+            if self.dropped == 1:
+                _log.warning("a plain PAIR socket is connected to %s as well: what it sends is dropped, "
+                             "for a pair has two ends", self.endpoint)  # fmt: skip
+        return None
 
     def try_send(self, frames: list[bytes]) -> bool:
         """Whether the other end is there and has room."""

@@ -164,8 +164,8 @@ class SinkIO(Hub):
         self.ledger.tick(now)
         self._acknowledge()
         self._tell_plain()
-        if self._xpub is not None:
-            self._read_subscriptions()
+        if self._xpub is not None and self._read_subscriptions():
+            more = True
         if self.killing:
             self._kill()
         return more
@@ -209,11 +209,18 @@ class SinkIO(Hub):
     def _owner(self, record: Received) -> Peer | None:
         return next((peer for peer in self.peers.values() if peer.id == record.owner), None)
 
-    def _read_subscriptions(self) -> None:
-        """Who subscribes when all are to end is told so again: it came too late for the first word."""
-        while (frames := self._receive(self._xpub)) is not None:
+    def _read_subscriptions(self) -> bool:
+        """Who subscribes when all are to end is told so again: it came too late for the first word.
+
+        Reads up to BATCH of them; whether there may be more.
+        """
+        for _ in range(BATCH):
+            frames = self._receive(self._xpub)
+            if frames is None:
+                return False
             if frames and frames[0][:1] == b"\1":
                 self._plain_killed = False
+        return True
 
     # -- the end of workers -------------------------------------------------------------------
 

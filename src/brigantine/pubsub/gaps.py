@@ -76,13 +76,14 @@ class Gaps:
             if len(self._sources) >= MOST_PUBLISHERS:
                 self._sources.popitem(last=False)
             source = self._sources[header.publisher] = Source(header.publisher, [life])
-        elif source.lives[-1] != life:
-            self._other_life(source, life)
+        else:
+            self._sources.move_to_end(header.publisher)  # the one not heard for longest goes first
+            if source.lives[-1] != life:
+                self._other_life(source, life)
         source.heard_at = now
         return source
 
     def _other_life(self, source: Source, life: int) -> None:
-        self._sources.move_to_end(source.name)
         if life in source.lives:
             if not source.twins:
                 _log.warning(
@@ -124,6 +125,7 @@ class Gaps:
         place = self._places.get(key)
         if place is None:
             return self._begin(key, header, source)
+        place.source = source  # another one, where it had been forgotten
         if header.epoch == place.epoch:
             gap = header.number - place.number - 1
             if gap < 0:
@@ -143,6 +145,7 @@ class Gaps:
         place = self._places.get((source.name, life_of(epoch), topic))
         if place is None or epoch < place.epoch:
             return
+        place.source = source
         if epoch > place.epoch:
             self._renumber(place, epoch, number)
         elif number > place.number:

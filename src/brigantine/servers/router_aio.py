@@ -59,8 +59,9 @@ class Router(RouterFace, ForTasks):
         # The descriptor tells of nothing that has come since the socket was last looked at.
         timer = None if left == math.inf else loop.call_later(left, _done, readable)
         try:
-            if not self._there():
-                await readable
+            if self._there():  # after much that was no envelope: others have their turn
+                loop.call_soon(_done, readable)
+            await readable
         finally:
             self._readable = None
             loop.remove_reader(descriptor)

@@ -6,13 +6,14 @@ import contextlib
 import errno
 import logging
 import os
+import time
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import zmq
 
 from .._impl import implementation
-from ..config.limits import LINGER, NOTICES_KNOWN
+from ..config.limits import JUNK_TIME, LINGER, NOTICES_KNOWN
 from ..config.router import RouterConfig
 from ..counters import ROUTER_COUNTERS
 from ..envelope import Envelope
@@ -100,8 +101,11 @@ class RouterSocket:
     # -- receiving ----------------------------------------------------------------------------
 
     def take(self) -> Envelope | None:
-        """The next envelope that is there; ``None`` when there is none.  What is none is dropped."""
-        socket = self.open()
+        """The next envelope that is there; ``None`` when there is none, or for a while only junk.
+
+        What is none is dropped.
+        """
+        socket, until = self.open(), 0.0
         while int(cast(int, socket.getsockopt(zmq.EVENTS))) & zmq.POLLIN:
             frames = self._frames(socket)
             try:
@@ -111,6 +115,11 @@ class RouterSocket:
                 )  # fmt: skip
             except BadEnvelope as error:
                 self._drop(frames[0], f"drop_{error.reason}", str(error))
+                until = until or time.monotonic() + JUNK_TIME
+                if time.monotonic() > until:
+                    return (
+                        None  # who waits looks at its time limit, and lets others have their turn
+                    )
                 continue
             self.stats["received"] += 1
             return envelope

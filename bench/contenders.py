@@ -48,6 +48,8 @@ class Shape:
     rate: float | None = None
     #: Workers of other services, with nothing to do.
     idle_services: int = 0
+    #: Sessions of a server, each request by the next; 0: one a client.
+    sessions: int = 0
     #: Options of a broker, which others don't have.
     options: dict[str, float] = field(default_factory=dict)
 
@@ -157,7 +159,7 @@ def _in_one_process(entry: Entry, shape: Shape, duration: float) -> Any:
 
 def _server(entry: Entry, shape: Shape, duration: float) -> Any:
     """A server with sessions, of ours or by hand, under DEALER clients."""
-    with servers.running(entry.pattern) as (pid, frontend):
+    with servers.running(entry.pattern, shape.sessions) as (pid, frontend):
         return _zmtp("dealer", pid, [frontend], shape, duration)
 
 
@@ -177,7 +179,7 @@ def _zmtp(kind: str, pid: int, endpoints: list[str], shape: Shape, duration: flo
         for word in (name, endpoint.rpartition(":")[2])
     ]
     command = [compiled_load("zmtp_load"), "--kind", kind, *ends, "--broker-pid", str(pid),
-               "--duration", str(duration)]  # fmt: skip
+               "--duration", str(duration), "--sessions", str(shape.sessions)]  # fmt: skip
     return _run([*command, *shape.arguments(), *_pin()], duration)
 
 

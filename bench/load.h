@@ -71,6 +71,7 @@ struct Options {
     std::string kind;  // of the senders
     uint32_t clients = 64, window = 1, workers = 64, size = 64;
     uint64_t requests = 0;  // 0: as many as the duration allows
+    uint32_t sessions = 0;  // of a server: requests come by as many addresses, in turn
     double duration = 0, rate = 0;
     double timeout = 10;  // seconds to wait for what is out at the end
 
@@ -89,6 +90,7 @@ struct Options {
             else if (name == "--window") o.window = atoi(value);
             else if (name == "--workers") o.workers = atoi(value);
             else if (name == "--size") o.size = atoi(value);
+            else if (name == "--sessions") o.sessions = atoi(value);
             else if (name == "--requests") o.requests = atoll(value);
             else if (name == "--duration") o.duration = atof(value);
             else if (name == "--rate") o.rate = atof(value);
@@ -108,7 +110,7 @@ struct Options {
     [[noreturn]] static void usage(const std::string &what) {
         fprintf(stderr, "%s: %s: --port P --clients N --window W --workers N --size BYTES (16 or more) "
                 "--requests N | --duration S [--rate R] [--timeout S] [--pin CPU] [--broker-pid PID] "
-                "[--backend P] [--kind dealer|push|pub]\n", program_invocation_short_name, what.c_str());
+                "[--backend P] [--kind dealer|push|pub] [--sessions N]\n", program_invocation_short_name, what.c_str());
         exit(2);
     }
 };

@@ -196,6 +196,20 @@ def async_server() -> list[Case]:
     ]
 
 
+def sessions() -> list[Case]:
+    """A server with few and with many sessions: what they share is a loop and its sweep."""
+    runs = tuple(
+        Run(
+            f"{impl}, {many:,} sessions", Entry("server", f"{impl} threads"),
+            Shape(clients=FEW, window=8, sessions=many),
+        )
+        for impl in ("core", "pure")
+        for many in (FEW, 10 * MANY)
+    )  # fmt: skip
+    title = f"A server of {FEW} and {10 * MANY:,} sessions, 80 requests in flight, tcp, 64 B"
+    return [Case("sessions", title, runs)]
+
+
 SCENARIOS = {
     "one-in-flight": one_in_flight,
     "capacity": capacity,
@@ -206,6 +220,7 @@ SCENARIOS = {
     "devices": devices,
     "one-way": one_way,
     "async-server": async_server,
+    "sessions": sessions,
 }
 
 #: What shows in a few seconds that all of it works.

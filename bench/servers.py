@@ -50,16 +50,17 @@ def closed(_: object) -> None:
     """A session has closed."""
 
 
-def serve_ours(kind: str) -> None:
-    """AsyncServer."""
+def serve_ours(kind: str, sessions: int) -> None:
+    """AsyncServer; with so many sessions none of them falls silent."""
     impl, _, what = kind.partition(" ")
     if what == "tasks":
         asyncio.run(serve_our_tasks(impl))
         return
     import brigantine
 
+    many = {"max_sessions": sessions, "session_timeout": 3600.0} if sessions else {}
     with brigantine.AsyncServer(
-        "tcp://127.0.0.1:*", counted, workers=WORKERS, on_close=closed, impl=impl
+        "tcp://127.0.0.1:*", counted, workers=WORKERS, on_close=closed, impl=impl, **many
     ) as server:
         print(server.frontend, flush=True)
         sys.stdin.read()
@@ -159,10 +160,10 @@ async def serve_tasks_by_hand() -> None:
 
 
 @contextlib.contextmanager
-def running(kind: str) -> Iterator[tuple[int, str]]:
+def running(kind: str, sessions: int = 0) -> Iterator[tuple[int, str]]:
     """A server in a process of its own, on its CPU: process id and endpoint."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "bench.servers", kind], stdin=subprocess.PIPE,
+        [sys.executable, "-m", "bench.servers", kind, "--sessions", str(sessions)], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -175,6 +176,7 @@ def running(kind: str) -> Iterator[tuple[int, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.servers", description=__doc__)
     parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--sessions", type=int, default=0)
     given = parser.parse_args()
     pin(CONTENDER_CPU)
     if given.kind == "threads":
@@ -182,7 +184,7 @@ def main() -> None:
     elif given.kind == "tasks":
         asyncio.run(serve_tasks_by_hand())
     else:
-        serve_ours(given.kind)
+        serve_ours(given.kind, given.sessions)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def targets(results: Results) -> list[Target]:
         case: {label: medians(runs) for label, runs in labels.items() if runs}
         for case, labels in results.items()
     }
-    made = (_one_in_flight, _capacity, _scale, _open_loop, _one_way, _async_server)
+    made = (_one_in_flight, _capacity, _scale, _open_loop, _one_way, _async_server, _sessions)
     return [target for make in made for target in make(middle)]
 
 
@@ -145,3 +145,11 @@ def _async_server(middle: Medians) -> Iterator[Target]:
         if case.startswith("async-server"):
             for ours, theirs in (("core threads", "threads"), ("core tasks", "tasks")):
                 yield from _ratio(middle, case, ours, theirs, "cpu", 1.0, where=f"{case}: ")
+
+
+def _sessions(middle: Medians) -> Iterator[Target]:
+    """A request costs the same among many sessions."""
+    for impl in ("core", "pure"):
+        many, few = f"{impl}, 100,000 sessions", f"{impl}, 10 sessions"
+        for key in ("cpu", "loop"):
+            yield from _ratio(middle, "sessions", many, few, key, 1.1)

@@ -1,5 +1,6 @@
 // A load of ZMTP 3.0 peers (ZeroMQ RFC 23), each on a connection of its own, in one epoll loop:
-//   dealer: DEALER clients of a ROUTER server that answers with what it was asked,
+//   dealer: DEALER clients of a ROUTER server that answers with what it was asked; with `sessions` as queue
+//           devices would, each request by the next of so many addresses, all of which were there before,
 //   push:   PUSH senders in front of a device, PULL receivers behind it,
 //   pub:    PUB senders in front of a device, SUB receivers behind it, who get everything.
 // A sender keeps `window` messages out: the next one leaves when one has arrived at all who are to get it,
@@ -98,6 +99,7 @@ private:
     void turn(int64_t until);
     void take(Peer &p, const Frame &f);
     void arrived(Peer &p, const Frame &f);
+    void warm_up();
     void send(uint32_t sender, uint32_t slot);
     void probe();
 
@@ -110,6 +112,7 @@ private:
     Histogram latencies;
     bool sending = false;
     uint32_t ready = 0, probed = 0;
+    std::vector<uint32_t> session;  // by sender
     uint64_t sent = 0, done = 0, lost = 0, wrong = 0, out = 0;
     int64_t start = 0, end = 0;
     double own_cpu = 0, loop_cpu = 0, io_cpu = 0;
@@ -132,6 +135,7 @@ void Run::connect_all() {
     uint32_t receivers = asks ? 0 : o.workers;
     peers.resize(o.clients + receivers);
     slots.assign(o.clients, std::vector<Slot>(o.window));
+    session.assign(o.clients, 0);
     fill.resize(o.size);
     for (size_t i = 0; i < fill.size(); i++) fill[i] = static_cast<char>(0x21 + i % 94);
     body = fill;
@@ -187,8 +191,8 @@ void Run::take(Peer &p, const Frame &f) {
         // A PUB is sent subscriptions as messages (ZMTP 3.0).
         bool receives = asks || p.index >= o.clients, first = !p.skip;
         p.skip = f.flags & MORE;
-        if (receives && first && !p.skip) arrived(p, f);
-        else if (receives) wrong++;
+        if (receives && !p.skip && first == !o.sessions) arrived(p, f);
+        else if (receives && !o.sessions) wrong++;
         return;
     }
     if (f.size >= 6 && memcmp(f.body, "\5READY", 6) == 0) {
@@ -235,19 +239,33 @@ void Run::send(uint32_t sender, uint32_t place) {
     out++;
     Stamp stamp{sender, place, sent};
     memcpy(&body[0], &stamp, sizeof stamp);
+    if (o.sessions) {
+        uint32_t name = session[sender]++ % (o.sessions / o.clients);
+        peers[sender].append(MORE, reinterpret_cast<const char *>(&name), sizeof name);
+        peers[sender].append(MORE, "", 0);
+    }
     peers[sender].append(0, body.data(), body.size());
 }
 
-void Run::run() {
-    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-    double own = cpu_of_process(0), all = cpu_of_process(o.broker_pid), io = cpu_of_process(o.broker_pid, true);
-    start = now_ns();
-    end = start + static_cast<int64_t>(o.duration * SECOND);
+// All sessions are there when the measurement begins.
+void Run::warm_up() {
     sending = true;
     for (uint32_t i = 0; i < o.clients; i++) {
         for (uint32_t slot = 0; slot < o.window; slot++) send(i, slot);
         peers[i].flush(epoll);
     }
+    int64_t give_up = now_ns() + 6 * PATIENCE_NS;
+    while (done < 2 * uint64_t(o.sessions) && now_ns() < give_up) turn(now_ns() + 10 * MS);
+    latencies = Histogram();
+    done = 0;
+}
+
+void Run::run() {
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+    warm_up();
+    double own = cpu_of_process(0), all = cpu_of_process(o.broker_pid), io = cpu_of_process(o.broker_pid, true);
+    start = now_ns();
+    end = start + static_cast<int64_t>(o.duration * SECOND);
     while (now_ns() < end) turn(std::min(end, now_ns() + 100 * MS));
     sending = false;
     own_cpu = cpu_of_process(0) - own;

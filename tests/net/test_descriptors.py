@@ -18,9 +18,9 @@ from commands import Command, Commands
 from harness import Peers, wait_until
 
 import brigantine.net.descriptors
-from brigantine import LRUBroker
+from brigantine import LRUBroker, ThreadedServer
 from brigantine.config.protocols import Protocol
-from brigantine.net.descriptors import DescriptorReserve
+from brigantine.net.descriptors import LENT, DescriptorReserve
 from brigantine.notices.kinds import Notice, describe
 from brigantine.notices.lookalikes import Here
 
@@ -409,3 +409,20 @@ def test_nothing_is_closed_but_connections_to_its_own_endpoints() -> None:
             closed = accepted.fileno()
         ours.reject(closed)
         assert ours.rejected == 1
+
+
+def test_a_server_hangs_up_on_whoever_has_a_descriptor_that_was_lent(
+    peers: Peers, impl: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brigantine.net.descriptors, "_still_lent", lambda: True)
+    with ThreadedServer(ANY, bytes.upper, impl=impl) as server:
+
+        def rejected() -> bool:
+            LENT[0] = 1  # the thread that looks takes it back: there are others
+            peers.socket(zmq.DEALER, server.frontend)
+            return server.stats()["connections_rejected"] > 0
+
+        try:
+            wait_until(rejected, "a connection that is hung up on")
+        finally:
+            LENT[0] = 0

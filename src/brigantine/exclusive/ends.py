@@ -75,13 +75,13 @@ class End:
 
     def bind(self, key: tuple[int, str]) -> None:
         """Take the place of that name.  Raises :class:`~brigantine.errors.BindError` where it is taken."""
+        self._key = key  # known before it is taken: close() gives back what is this end's
         if not meeting.place.bind(key, self):
             raise BindError(
                 errno.EADDRINUSE,
                 f"can't bind {self.endpoint}: another Pair of this process is bound there; choose "
                 "another name, or connect to it",
             )
-        self._key = key
         self.plain = self._plain_socket()
         bind(self.plain, self.endpoint)
         meeting.place.announce()

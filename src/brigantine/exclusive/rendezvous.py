@@ -12,11 +12,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
-from ..net.contexts import end_context
+from ..net.contexts import OwnContext, Sockets
 from ..system.bell import Bell
 
 if TYPE_CHECKING:
@@ -37,8 +37,11 @@ class Contexts:
 
     def __init__(self, given: zmq.Context[Any] | None) -> None:
         self.given = given
+        #: Held, and not weakly: see Sockets.
+        known: Sockets = set()
         # Messages within a process need no I/O thread.
-        self.context: zmq.Context[Any] = zmq.Context(io_threads=0) if given is None else given
+        self._own = OwnContext(0, known) if given is None else None
+        self.context: zmq.Context[Any] = given or cast("zmq.Context[Any]", self._own)
         self._users: set[End] = set()
         self._lock = threading.RLock()  # a signal handler may close an end
 
@@ -52,8 +55,8 @@ class Contexts:
         with self._lock:
             self._users.discard(end)
             last = not self._users
-        if last and self.given is None:
-            end_context(self.context, set())
+        if last and self._own is not None:
+            self._own.end()
 
 
 class Cable:

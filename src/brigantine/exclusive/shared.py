@@ -78,10 +78,10 @@ class PairShared:
         end = End(BOUND, name, Contexts(context), limits)
         try:
             end.bind(key_of(name, context))
+            return cls._of(end)
         except BaseException:
             end.close()
             raise
-        return cls._of(end)
 
     @classmethod
     def _limits(cls, config: PairConfig | None, options: PairOptions) -> PairConfig:
@@ -98,10 +98,10 @@ class PairShared:
         end = End(CONNECTED, name, Contexts(context), limits)
         try:
             end.connect_plain()
+            return cls._of(end)
         except BaseException:
             end.close()
             raise
-        return cls._of(end)
 
     @classmethod
     def _meet(cls, bound: End, limits: PairConfig) -> Any:
@@ -109,10 +109,10 @@ class PairShared:
         end = End(CONNECTED, bound.endpoint, bound.contexts, limits)
         try:
             bound.accept(end)
+            return cls._of(end)
         except BaseException:
             end.close()
             raise
-        return cls._of(end)
 
     @classmethod
     def _ends(cls, config: PairConfig | None, options: PairOptions) -> Any:

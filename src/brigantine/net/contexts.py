@@ -46,12 +46,20 @@ class KnownSocket(zmq.Socket[bytes]):
 
 
 class OwnContext(zmq.Context[zmq.Socket[bytes]]):
-    """A context that knows all its sockets; to be ended by :meth:`end`."""
+    """A context that knows all its sockets; to be ended by :meth:`end`.
 
-    def __init__(self, io_threads: int = 1) -> None:
+    ``known`` is to hold them where the garbage collector may end it: see :data:`Sockets`.
+    """
+
+    def __init__(self, io_threads: int = 1, known: Sockets | None = None) -> None:
         # Past pyzmq, which takes an attribute that it does not know for an option.
-        self.__dict__["_known"] = weakref.WeakSet()
+        self.__dict__["_known"] = weakref.WeakSet() if known is None else known
         super().__init__(io_threads)
+
+    def __del__(self) -> None:
+        # Collected before them, it would wait for sockets that nobody can close any more.
+        close_all(self.__dict__.get("_known", set()))
+        super().__del__()
 
     def socket(self, socket_type: int, socket_class: Any = None, **options: Any) -> Any:
         """As of any context."""

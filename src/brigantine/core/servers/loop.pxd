@@ -12,6 +12,8 @@ cdef enum:
 
 cdef class ServerLoop(Serving):
     cdef object reserve          # brigantine.net.descriptors.DescriptorReserve, or None
+    cdef bint reserves           # it is not None
+    cdef const char *lent        # not 0: all descriptors are of it; memory of `reserve`
     cdef Handshakes handshakes
     cdef vector[int] crowd       # connections to be closed: they have descriptors of the reserve
     cdef readonly int64_t unheard  # connections that were closed, as nothing came by them

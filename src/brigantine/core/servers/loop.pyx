@@ -1,5 +1,6 @@
 """The loop of a server: turn after turn what has come in, what handlers have answered, what is due."""
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -99,6 +100,9 @@ notices=None, reserve=None)\n--\n
         self.configure(config, epoch, handoff, tells, workers)
         self.notices = notices
         self.reserve = reserve
+        self.reserves = reserve is not None
+        if self.reserves:
+            self.lent = PyByteArray_AS_STRING(reserve.lent)
         self.handshakes = Handshakes()
         self.timeout = nanoseconds(config.session_timeout)
         self.pause = min(nanoseconds(_PAUSE), self.timeout // 2)
@@ -290,7 +294,7 @@ notices=None, reserve=None)\n--\n
         elif event == ZMQ_EVENT_ACCEPTED:
             self.quiet_fds.reserve(connection + 1)
             self.quiet_fds.refresh(connection, self.present)
-            if self.reserve is not None and connection >= reserve_begins():
+            if self.reserves and (self.lent[0] or connection >= reserve_begins()):
                 self.crowd.push_back(connection)
         return 0
 

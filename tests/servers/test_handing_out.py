@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from types import SimpleNamespace
+from contextlib import suppress
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import zmq
 from harness import PATIENCE, Peers, wait_until
 
 from brigantine import AsyncServer, Session, ThreadedServer, aio
 from brigantine.config.servers import HANDED_AHEAD, ServerConfig
+from brigantine.pure.sessions.sessions import REQUEST
 from brigantine.servers.handling import Handling
 from brigantine.workers.reply import ReplyLimits
 
@@ -181,3 +184,39 @@ def test_an_event_loop_sleeps_while_all_handlers_are_at_work(impl: str) -> None:
             assert await asyncio.gather(*asked) == [b"x"] * 2
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("end", ["answers", "is gone"])
+def test_what_a_handler_was_at_goes_with_it_when_the_loop_has_gone_before(
+    rooms: ModuleType, end: str
+) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    router, control, dealer = map(context.socket, (zmq.ROUTER, zmq.PAIR, zmq.DEALER))
+    router.bind("inproc://frontend")
+    handoff = rooms.Handoff()
+    loop = rooms.ServerLoop(router, control, ServerConfig(), bytes(8), handoff, 1)
+
+    def run(loop: Any) -> None:
+        with suppress(zmq.ZMQError):
+            loop.run()
+
+    threads = [threading.Thread(target=run, args=(loop,)), threading.Thread(target=context.term)]
+    threads[0].start()
+    dealer.connect("inproc://frontend")
+    # What libzmq is not told to copy it holds as long as anybody has the message.
+    body = dealer.send(bytes(100_000), copy=False, track=True)
+    task = handoff.take()
+    while task.event != REQUEST:
+        handoff.end(task)
+        task = handoff.take()
+    threads[1].start()
+    threads[0].join(PATIENCE)
+    for each in (router, control, dealer):
+        each.close(0)
+    threads[1].join(PATIENCE)
+    del loop
+    assert task.address
+    if end == "answers":
+        handoff.reply(task, (b"late",))
+    del task, handoff
+    wait_until(lambda: body.done, "the end of the body")

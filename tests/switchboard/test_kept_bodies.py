@@ -115,6 +115,7 @@ def test_a_worker_that_reads_and_never_answers_does_not_fill_the_memory(
     assert memory() - before < 40 * MEGABYTE
 
 
+@needs_plain_memory
 def test_a_body_is_let_go_when_a_part_of_its_reply_was_passed_on(
     make: Callable[..., TalkRig],
 ) -> None:

@@ -12,8 +12,8 @@ from ..structures.seqlock cimport SeqLock
 cdef class Handing(Sending):
     cdef Handoff handoff
     cdef SeqLock lock                 # odd while `sessions` changes: see stats()
-    cdef vector[Work *] works         # of requests that have not ended, by job; owned
-    cdef vector[Work *] spare         # owned
+    cdef vector[Work *] works         # of requests that have not ended, by job
+    cdef vector[Work *] spare
     cdef vector[void *] handed        # what next goes to the handlers
     cdef vector[void *] answers       # what has come from them; owned
     cdef int at_work                  # works at the handlers

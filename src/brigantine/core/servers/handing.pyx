@@ -5,7 +5,7 @@ from libcpp.string cimport string
 
 from ..structures.chain cimport NIL
 from ..wire.envelope cimport frames_clear
-from .handoff cimport A_FAILURE, A_NOTHING, A_PART, A_PUSH, free_answer, free_work, new_work
+from .handoff cimport A_FAILURE, A_NOTHING, A_PART, A_PUSH, free_answer
 from ..switchboard.outbox cimport BEHIND, FULL, OK
 from ..sessions.counters cimport (
     S_DROP_REPLY_LATE,
@@ -36,12 +36,9 @@ cdef class Handing(Sending):
 
     def __dealloc__(self):
         cdef size_t index
-        for index in range(self.works.size()):
-            # One that a handler still has goes with its thread, which may look at it.
-            if self.works[index] != NULL and not self.works[index].handed:
-                free_work(self.works[index])
-        for index in range(self.spare.size()):
-            free_work(self.spare[index])
+        for index in range(self.answers.size()):
+            if self.answers[index] != NULL:
+                free_answer(<Answer *>self.answers[index])
 
     cdef int employ(self, object handoff, int workers) except -1:
         self.handoff = handoff
@@ -68,7 +65,6 @@ cdef class Handing(Sending):
                 work.over = False
                 work.outcome = 0
             work.turn = turn
-            work.handed = True
             self.handed.push_back(work)
         if self.handed.size():
             self.at_work += <int>self.handed.size()
@@ -191,13 +187,12 @@ cdef class Handing(Sending):
     cdef Work *take_spare(self) except NULL nogil:
         cdef Work *work
         if self.spare.empty():
-            return new_work()
+            return self.handoff.new_work()
         work = self.spare.back()
         self.spare.pop_back()
         return work
 
     cdef int give_back(self, Work *work) except -1 nogil:
-        work.handed = False
         frames_clear(&work.body)
         self.spare.push_back(work)
         return 0

@@ -23,7 +23,8 @@ cdef enum:
     A_FAILURE = 3   # it has failed: the frames tell of it
     A_PUSH = 4      # to the client of a session, beside all requests
 
-# One hand-out, from the loop to a handler and back.  Owned by the loop, but for `body` while it is at work.
+# One hand-out, from the loop to a handler and back.  The loop's but while it is at work; it lasts as long
+# as the Handoff, which outlives both: a handler that hangs may look at it when the loop is gone.
 cdef struct Work:
     Turn turn
     Frames body         # the whole message; the request's frames begin at `first`
@@ -36,7 +37,6 @@ cdef struct Work:
     bint delimiter      # it has sent the empty frame
     bint single         # it takes one reply
     bint over           # it has ended for its client
-    bint handed         # it is at a handler
     int outcome         # the counter of its end, once a reply was refused; else 0
 
 # From a handler to the loop.
@@ -207,8 +207,12 @@ cdef extern from *:
         bint take_answers(vector[void *] &into)
 
 
+cdef class Handoff
+
+
 cdef class Task:
-    cdef Work *work         # of the loop
+    cdef Work *work         # of `handoff`
+    cdef Handoff handoff
     cdef readonly int event
     cdef readonly int64_t serial
     cdef readonly int reason
@@ -222,7 +226,10 @@ cdef class Task:
 cdef class Handoff:
     cdef Box *box           # owned; left alone in a forked child, where threads may stand in it for ever
     cdef int process
+    cdef vector[Work *] works    # all that were made, by the loop's thread; owned
 
+    # One more.
+    cdef Work *new_work(self) except NULL nogil
     # Wait while too much has yet to be sent.
     cdef int c_wait(self) except -1
     cdef int c_put(self, Answer *answer) except -1
@@ -231,6 +238,4 @@ cdef class Handoff:
     cdef Task take_work(self, bint woken)
 
 
-cdef Work *new_work() except NULL nogil
-cdef void free_work(Work *work) noexcept nogil
 cdef void free_answer(Answer *answer) noexcept nogil

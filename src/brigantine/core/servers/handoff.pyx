@@ -23,17 +23,6 @@ zmqapi.bind(&brigantine_zmq)
 cdef int64_t REPLIES_WAITING_BYTES = _REPLIES_WAITING_BYTES
 
 
-cdef Work *new_work() except NULL nogil:
-    cdef Work *work = <Work *>calloc(1, sizeof(Work))
-    if work != NULL:
-        work.key = new string()
-        frames_init(&work.body)
-    else:
-        with gil:
-            raise MemoryError()
-    return work
-
-
 cdef void free_work(Work *work) noexcept nogil:
     frames_free(&work.body)
     del work.key
@@ -103,6 +92,8 @@ cdef class Handoff:
                 free_answer(<Answer *>left[index])
             self.box.close()
             del self.box
+            for index in range(self.works.size()):
+                free_work(self.works[index])
 
     def take(self):
         """The next task; waits for it.  ``None`` when there will be no more."""
@@ -141,6 +132,19 @@ cdef class Handoff:
         """What :meth:`signal` gave is not readable any more, until the next task after :meth:`arm`."""
         self.box.taker.hush()
 
+    cdef Work *new_work(self) except NULL nogil:
+        cdef Work *work
+        self.works.push_back(NULL)
+        work = <Work *>calloc(1, sizeof(Work))
+        if work == NULL:
+            self.works.pop_back()
+            with gil:
+                raise MemoryError()
+        work.key = new string()
+        frames_init(&work.body)
+        self.works[self.works.size() - 1] = work
+        return work
+
     cdef Task take_work(self, bint woken):
         cdef Work *work = <Work *>self.box.take_work(woken)
         cdef Task task
@@ -149,6 +153,7 @@ cdef class Handoff:
             return None
         task = Task.__new__(Task)
         task.work = work
+        task.handoff = self
         task.event = work.turn.event
         task.serial = work.turn.serial
         task.reason = work.turn.reason

@@ -115,7 +115,14 @@ def the_whole_of_a_broker(kind: Callable[..., Any], impl: str) -> Callable[[Left
     return life
 
 
-@pytest.mark.parametrize("kind", [LRUBroker, ParanoidPirateBroker, MajordomoBroker])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(LRUBroker, marks=pytest.mark.long),
+        pytest.param(ParanoidPirateBroker, marks=pytest.mark.long),
+        MajordomoBroker,
+    ],
+)
 def test_a_broker_can_be_stopped_whatever_was_interrupted(live: Live, impl: str, kind: Any) -> None:
     live(the_whole_of_a_broker(kind, impl))
 

@@ -39,7 +39,13 @@ HANDLES: dict[str, Callable[..., LoopHandle]] = {
     "forwarder": ForwarderDevice,
     "streamer": StreamerDevice,
 }
-BROKERS = ("lru", "ppp", "mdp", "any")
+#: They are waited for and stopped by the same code: by default one of each kind.
+OFTEN = ("mdp", "queue")
+BROKERS = [
+    pytest.param(each, marks=[] if each in OFTEN else pytest.mark.long)
+    for each in ("lru", "ppp", "mdp", "any")
+]
+ALL = [pytest.param(each, marks=[] if each in OFTEN else pytest.mark.long) for each in HANDLES]
 
 
 #: What :func:`make` made in the test that runs: where it was bound.
@@ -100,8 +106,7 @@ def assert_stopped(handle: LoopHandle) -> None:
     assert handle.join(0.0) is True
 
 
-@pytest.mark.pairwise
-@pytest.mark.parametrize("what", HANDLES)
+@pytest.mark.parametrize("what", ALL)
 @pytest.mark.parametrize("limit", [None, PATIENCE])
 def test_after_an_exception_in_join_it_runs_until_it_is_stopped(
     impl: str, what: str, limit: float | None
@@ -114,8 +119,7 @@ def test_after_an_exception_in_join_it_runs_until_it_is_stopped(
     assert_stopped(handle)
 
 
-@pytest.mark.pairwise
-@pytest.mark.parametrize("what", HANDLES)
+@pytest.mark.parametrize("what", ALL)
 def test_the_end_of_a_with_block_stops_what_an_exception_in_join_has_left(
     impl: str, what: str
 ) -> None:
@@ -130,7 +134,6 @@ def test_the_end_of_a_with_block_stops_what_an_exception_in_join_has_left(
     assert_stopped(left[0])
 
 
-@pytest.mark.pairwise
 @pytest.mark.parametrize("what", BROKERS)
 @pytest.mark.parametrize("ending", ["stop", "drain"])
 def test_after_an_exception_in_drain_it_drains_until_it_is_stopped(
@@ -147,8 +150,7 @@ def test_after_an_exception_in_drain_it_drains_until_it_is_stopped(
     assert_stopped(broker)
 
 
-@pytest.mark.pairwise
-@pytest.mark.parametrize("what", HANDLES)
+@pytest.mark.parametrize("what", ALL)
 def test_after_an_exception_in_stop_the_next_one_waits_for_the_end(impl: str, what: str) -> None:
     for moment in range(0, 30, 3):
         handle = make(what, impl)
@@ -157,7 +159,6 @@ def test_after_an_exception_in_stop_the_next_one_waits_for_the_end(impl: str, wh
         assert_stopped(handle)
 
 
-@pytest.mark.pairwise
 @pytest.mark.parametrize("what", BROKERS)
 @pytest.mark.parametrize("limit", [None, PATIENCE])
 def test_after_an_exception_in_a_wait_for_events_they_go_on_coming(

@@ -33,7 +33,7 @@ def much(tmp_path: Path) -> Path:
     """Enough to be at work for a while."""
     root = tmp_path / "much"
     root.mkdir()
-    for number in range(16):
+    for number in range(8):
         (root / str(number)).write_bytes(os.urandom(25_000))
     return root
 
@@ -98,7 +98,7 @@ def test_nothing_is_lost_when_workers_are_killed(run: Commands, impl: str, much:
     assert code == 0, command.errors()
     done = report["runs"][impl]
     assert done["workers_killed"] >= 1
-    assert done["requests"] == 16 * 50
+    assert done["requests"] == 8 * 50
     assert (done["lost"], done["wrong"]) == (0, 0)
     assert done["retries"] >= 0
     assert command.descendants() == {}

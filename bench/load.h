@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -199,3 +200,21 @@ struct Connection {
         }
     }
 };
+
+// Wait until then at the longest; how many connections have something.
+inline int wait_for(int epoll, epoll_event (&events)[EVENTS], int64_t until) {
+    int64_t left = until - now_ns();
+    if (left > 0) {
+        pollfd descriptor{epoll, POLLIN, 0};
+        timespec wait{left / SECOND, left % SECOND};
+        ppoll(&descriptor, 1, &wait, nullptr);
+    }
+    return epoll_wait(epoll, events, EVENTS, 0);
+}
+
+inline void watch(int epoll, int fd, uint32_t index) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u32 = index;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
+}

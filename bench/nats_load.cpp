@@ -12,7 +12,6 @@
 #include <csignal>
 #include <map>
 
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 
@@ -85,10 +84,7 @@ void Run::connect_all() {
         else
             c.out += "SUB _I." + std::to_string(i - o.workers) + " 1\r\n";
         c.out += "PING\r\n";  // its PONG says that the subscription is there
-        epoll_event event{};
-        event.events = EPOLLIN;
-        event.data.u32 = i;
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, c.fd, &event) != 0) fail("epoll_ctl");
+        watch(epoll, c.fd, i);
         c.flush(epoll);
     }
     int64_t give_up = now_ns() + PATIENCE_NS;
@@ -108,13 +104,7 @@ void Run::connect_all() {
 // Wait until then at the longest, and handle what there is.
 void Run::turn(int64_t until) {
     epoll_event events[EVENTS];
-    int64_t left = until - now_ns();
-    if (left > 0) {
-        pollfd descriptor{epoll, POLLIN, 0};
-        timespec wait{left / SECOND, left % SECOND};
-        ppoll(&descriptor, 1, &wait, nullptr);
-    }
-    int count = epoll_wait(epoll, events, EVENTS, 0);
+    int count = wait_for(epoll, events, until);
     for (int e = 0; e < count; e++) {
         NatsConnection &c = connections[events[e].data.u32];
         if (events[e].events & ~static_cast<uint32_t>(EPOLLOUT)) {

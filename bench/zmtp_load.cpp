@@ -13,7 +13,6 @@
 #include <csignal>
 #include <map>
 
-#include <poll.h>
 #include <sys/prctl.h>
 
 namespace {
@@ -123,10 +122,7 @@ void Run::add(uint32_t index, int port, const char *type) {
     p.index = index;
     p.open(port);
     p.greet(type);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u32 = index;
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, p.fd, &event) != 0) fail("epoll_ctl");
+    watch(epoll, p.fd, index);
     p.flush(epoll);
 }
 
@@ -163,13 +159,7 @@ void Run::probe() {
 
 void Run::turn(int64_t until) {
     epoll_event events[EVENTS];
-    int64_t left = until - now_ns();
-    if (left > 0) {
-        pollfd descriptor{epoll, POLLIN, 0};
-        timespec wait{left / SECOND, left % SECOND};
-        ppoll(&descriptor, 1, &wait, nullptr);
-    }
-    int count = epoll_wait(epoll, events, EVENTS, 0);
+    int count = wait_for(epoll, events, until);
     for (int e = 0; e < count; e++) {
         Peer &p = peers[events[e].data.u32];
         if (events[e].events & ~static_cast<uint32_t>(EPOLLOUT)) {

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import weakref
 
-from brigantine import Publisher
+# As other libraries make them, before pyzmq's own end is registered.
+weakref.finalize(sys.modules[__name__], print, end="")
+
+from brigantine import Publisher  # noqa: E402
 
 
 def main() -> None:

@@ -209,6 +209,16 @@ def test_the_tail_of_a_program_that_returns_arrives(subscriber: Maker, record: M
     record("publish while it is closed", tail_lost=900 - len(found))
 
 
+def test_what_was_missed_at_the_very_end_is_known(subscriber: Maker) -> None:
+    """The last heartbeat is sent when there is room for it."""
+    with Publisher(ANYWHERE, name="p", high_water_mark=2) as out:
+        into = subscriber(out.endpoint, "a", queue_limit=100_000)
+        out.wait_ready(10)
+        for _ in range(3000):
+            out.publish("a", b"x" * 1000)
+    wait_until(lambda: into.stats()["received"] + into.missed().get("p", 0) == 3000)
+
+
 def test_close_tells_how_many_may_not_have_left(peers: Peers, record: Maker) -> None:
     """A subscriber stands still, with its system's buffers full."""
     out = Publisher(ANYWHERE, high_water_mark=10_000)

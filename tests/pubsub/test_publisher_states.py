@@ -124,6 +124,21 @@ def test_what_follows_the_last_mark_is_missing_where_sending_was_cut_short() -> 
     assert (known.missing(), known.missing(cut_short=True)) == (0, 2)
 
 
+def test_what_is_sent_as_python_ends_leaves_though_nobody_can_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pyzmq has a thread that tells, which can't be started any more then."""
+
+    def refused(*_: object, **_how: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(zmq, "Frame", refused)
+    outlet: Any = Outlet()
+    known = Departures()
+    known.send(outlet, b"x", mark=True)
+    assert (outlet.sent, known.all_left(), known.missing()) == (1, True, 0)
+
+
 # -- stalls -----------------------------------------------------------------------------------
 
 

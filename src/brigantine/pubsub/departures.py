@@ -41,7 +41,11 @@ class Departures:
             self._look()
         if len(self._marks) >= MOST_MARKS:
             self._marks.pop()  # this message comes after that one: its mark says more
-        tracked = zmq.Frame(frame, track=True, copy=False)
+        try:
+            tracked = zmq.Frame(frame, track=True, copy=False)
+        except RuntimeError:  # Python ends, and pyzmq can't start the thread that would tell
+            socket.send(frame)
+            return
         self._marks.append((socket.send(tracked, copy=False, track=True), self._sent))
         self._marked = self._sent
         self._look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket as posix_socket
 import weakref
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import zmq
+import zmq.utils.garbage  # registers its hook: see _close_all()
 
 from ..config.given import config_of
 from ..config.pubsub import PublisherConfig
@@ -34,6 +36,22 @@ if TYPE_CHECKING:
 
 #: Bytes that tell publishers apart which nobody has named.
 _NAME_BYTES = 4
+#: What is closed when Python exits, unless it was before.
+_open: weakref.WeakSet[PublisherIO] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Give what was published its time to leave, before pyzmq ends the thread that tells what has left.
+
+    The last hook that was registered is called first, and that of pyzmq is registered by an import above.
+    That of ``weakref.finalize`` may be called later.
+    """
+    left = tuple(_open)
+    for each in left:
+        each.stop()
+    for each in left:
+        each.cut()
 
 
 class PublisherBase:
@@ -60,6 +78,7 @@ class PublisherBase:
         self._io = PublisherIO(ends, self.name, self.config, plain_context(context), self._stats)
         # Also when Python exits: what was published has its time to leave.
         self._finalizer = weakref.finalize(self, self._io.cut)
+        _open.add(self._io)
         try:
             self._io.start()
         except BaseException:  # also Ctrl-C: nobody gets this one to close it

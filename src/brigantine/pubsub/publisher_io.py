@@ -303,16 +303,20 @@ class PublisherIO:
 
     # -- the end ------------------------------------------------------------------------------
 
+    def _read_until_left(self, socket: zmq.Socket[bytes], deadline: float) -> None:
+        while not self._departures.all_left() and time.monotonic() < deadline:
+            socket.poll(round(LEFT_CHECK * 1000))
+            self._read(socket)
+
     def _end(self, context: zmq.Context[Any], socket: zmq.Socket[bytes]) -> None:
         """Give what was published its time to leave, and say of how much it is not known."""
         deadline = min(self._give_up_at, time.monotonic() + self._linger)
         self.ends.end()
         try:
+            self._read_until_left(socket, deadline)
             if self._sealed and self.subscribers.beats_wanted:
-                self._say_beat(socket)
-            while not self._departures.all_left() and time.monotonic() < deadline:
-                socket.poll(round(LEFT_CHECK * 1000))
-                self._read(socket)
+                self._say_beat(socket)  # there is room now: who has missed the last ones is to know
+                self._read_until_left(socket, deadline)
         except zmq.ContextTerminated:
             pass
         waiting = len(self._queue)

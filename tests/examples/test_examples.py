@@ -169,6 +169,30 @@ def test_wuclient_listens_to_a_pub(peers: Peers, place: Any, capsys: Any) -> Non
     assert "Average temperature for zip code 10001 was 20" in capsys.readouterr().out
 
 
+def test_the_guides_weather_is_one_string(peers: Peers, place: Any, capsys: Any) -> None:
+    """Of its wuclient and of its wuserver."""
+    with Played("wuserver", plain=(endpoint := place()), seconds=1):
+        client = peers.socket(zmq.SUB, endpoint)
+        client.subscribe(b"10001")
+        [update] = client.recv_multipart()
+        assert len(update.split()) == 3
+    server = peers.socket(zmq.XPUB)
+    server.bind(endpoint := place())
+    with Played("wuclient", connect=endpoint, count=2):
+        wait_until(lambda: server.recv() == b"\x0110001", "it subscribes")
+        for temperature in (10, 20):
+            server.send(b"10001 %d 50" % temperature)
+    assert "Average temperature for zip code 10001 was 15" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["hwclient", "mdclient"])
+def test_a_client_ends_with_a_line_where_nobody_is(place: Any, name: str) -> None:
+    with pytest.raises(SystemExit, match=r"offline, abandoning: .*nobody accepts"):
+        import_module(f"brigantine.examples.{name}").main(
+            ["--connect", place(), "--seconds", "0.1"]
+        )
+
+
 def test_wuproxy_stands_between_pub_and_sub(peers: Peers, place: Any) -> None:
     front, back = place(), place()
     with Played("wuproxy", frontend=front, backend=back, count=5):
@@ -235,9 +259,8 @@ def test_rtreq_answers_the_req_that_has_asked(peers: Peers, place: Any, capsys: 
 def test_rtdealer_sends_to_dealers_by_name(peers: Peers, place: Any, capsys: Any) -> None:
     endpoint = place()
     with Played("rtdealer", bind=endpoint, count=12):
+        # They say nothing: the ROUTER knows their names.
         workers = {name: peers.dealer(endpoint, identity=name) for name in (b"A", b"B")}
-        for each in workers.values():
-            each.send(b"here")
         got = dict.fromkeys(workers, 0)
         for name, each in workers.items():
             while each.recv_multipart() != [b"END"]:
@@ -308,6 +331,8 @@ def test_ppqueue_serves_a_raw_worker_and_client(peers: Peers, place: Any) -> Non
     with Played("ppqueue", frontend=front, backend=back, count=3):
         worker, client = peers.dealer(back), peers.req(front)
         worker.send(b"\x01")
+        # As the guide's worker, which speaks once a second: not expired meanwhile.
+        assert worker.recv_multipart() == worker.recv_multipart() == [b"\x02"]
         for number in range(3):
             client.send(b"%d" % number)
             while (frames := worker.recv_multipart()) == [b"\x02"]:

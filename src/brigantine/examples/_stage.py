@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["ANY", "beside", "options", "said", "until"]
+from brigantine.errors import NoReply
+
+__all__ = ["ANY", "beside", "giving_up", "options", "said", "until"]
 
 #: An endpoint of this machine, on a free port.
 ANY = "tcp://127.0.0.1:*"
@@ -49,6 +51,15 @@ def until(condition: Callable[[], object], seconds: float) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+@contextlib.contextmanager
+def giving_up() -> Iterator[None]:
+    """Where there is no reply, the program ends with a line that says why."""
+    try:
+        yield
+    except NoReply as error:
+        raise SystemExit(f"The server seems to be offline, abandoning: {error}") from None
 
 
 @contextlib.contextmanager

@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Sequence
 
 from brigantine import LazyPirateClient, ThreadedServer
-from brigantine.examples._stage import ANY, options, said
+from brigantine.examples._stage import ANY, giving_up, options, said
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "connect")
-    with contextlib.ExitStack() as stack:
+    with giving_up(), contextlib.ExitStack() as stack:
         endpoint = given.connect
         if endpoint is None:
             endpoint = stack.enter_context(ThreadedServer(ANY, lambda _: b"World")).frontend

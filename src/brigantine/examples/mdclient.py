@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Sequence
 
 from brigantine import MajordomoBroker, MajordomoClient, MajordomoWorker
-from brigantine.examples._stage import ANY, options, said
+from brigantine.examples._stage import ANY, giving_up, options, said
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "connect", count=10)
-    with contextlib.ExitStack() as stack:
+    with giving_up(), contextlib.ExitStack() as stack:
         endpoint = given.connect
         if endpoint is None:
             endpoint = stack.enter_context(MajordomoBroker(ANY)).frontend

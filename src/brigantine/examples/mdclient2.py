@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Sequence
 
 from brigantine import MajordomoBroker, MajordomoWorker, aio
-from brigantine.examples._stage import ANY, options, said
+from brigantine.examples._stage import ANY, giving_up, options, said
 
 
 async def ask(endpoint: str, count: int, seconds: float) -> int:
@@ -23,7 +23,7 @@ async def ask(endpoint: str, count: int, seconds: float) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "connect", count=20)
-    with contextlib.ExitStack() as stack:
+    with giving_up(), contextlib.ExitStack() as stack:
         endpoint = given.connect
         if endpoint is None:
             endpoint = stack.enter_context(MajordomoBroker(ANY)).frontend

@@ -16,11 +16,13 @@ from brigantine.examples._stage import ANY, options, said, until
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = options(argv, __doc__, "frontend", "backend", count=5)
+    alone = not (given.frontend or given.backend)
+    interval = 0.2 if alone else 1.0  # the guide's workers beat once a second
     with ParanoidPirateBroker(
-        given.frontend or ANY, given.backend or ANY, heartbeat_interval=0.2
+        given.frontend or ANY, given.backend or ANY, heartbeat_interval=interval
     ) as queue:
         said(f"Clients connect to {queue.frontend}, workers to {queue.backend}")
-        if not (given.frontend or given.backend):
+        if alone:
             with zmq.Context() as context, context.socket(zmq.DEALER) as silent:
                 silent.connect(queue.backend)
                 silent.send(b"\x01")  # READY, and never a heartbeat

@@ -13,9 +13,9 @@ from harness import PATIENCE, Peers, wait_until
 
 from brigantine import Publisher, PublisherConfig, Subscriber, SubscriberConfig
 from brigantine.cli import main
-from brigantine.cli.publish import _lines
+from brigantine.cli.publish import _lines, _wait_ready
 from brigantine.config.table import rows
-from brigantine.errors import ConfigError
+from brigantine.errors import ConfigError, NotReady
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -98,13 +98,25 @@ def test_nothing_in_time_is_exit_code_1(run: Commands) -> None:
         assert reader.complaint() == "brigantine: no message came for 0.2 s"
     writer = run("publish", "--endpoint", ANY, "--timeout", "0.2", "a", "x")
     assert writer.finish() == (1, b"")
-    assert "1 subscribers of brigantine should have subscribed within 0.2 s, and 0 have" in (
+    assert "wanted 1 or more subscribers of brigantine within 0.2 s, there are 0" in (
         writer.complaint()
     )
 
 
 def test_nobody_is_waited_for_who_need_not_be(run: Commands) -> None:
     assert run("publish", "--endpoint", ANY, "--subscribers", "0", "a", "x").finish() == (0, b"")
+
+
+def test_who_is_waited_for_in_vain_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SUB sockets of other programs are there, say, and a person wonders why nothing comes."""
+    monkeypatch.setattr("brigantine.cli.publish._TOLD_AFTER", 0.01)
+    with Publisher("tcp://127.0.0.1:*") as publisher, pytest.raises(NotReady):
+        _wait_ready(publisher, 2, 0.02)
+    words = capsys.readouterr().err
+    assert "waiting for subscribers of brigantine: wanted are 2, there are 0" in words
+    assert "--subscribers 0" in words
 
 
 def test_nobody_reads_the_output_any_more(run: Commands) -> None:

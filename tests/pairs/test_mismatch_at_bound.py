@@ -180,11 +180,13 @@ def test_a_device_names_its_type_and_whom_it_takes(
     device: Any, side: int, own: str, other: str,
 ) -> None:  # fmt: skip
     with device(TCP, TCP, impl=impl) as made:
-        endpoint = (made.frontend, made.backend)[side]
+        ends = [made.frontend, made.backend]
+        endpoint = ends.pop(side)
         comes(other, endpoint)
         words = f"the {own} that is bound there takes {', '.join(partners(own))}"
         [line] = wait_until(lambda: told(caplog, "brigantine.pairs", words), "it is told of")
         assert endpoint in line
+        assert ends[0] not in line, "another type is bound there"
         hang_up(endpoint, b"GET / HTTP/1.1\r\n\r\n")
         shaken_hands(peers, getattr(zmq, partners(own)[0]), endpoint)
     assert len(told(caplog, "brigantine.pairs", SAID)) == 1

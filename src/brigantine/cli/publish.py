@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ..config.pubsub import PublisherConfig
 from ..config.table import rows
 from ..devices.ends import BIND, CONNECT
-from ..errors import ConfigError, OptionName
+from ..errors import ConfigError, NotReady, OptionName
 from ..pubsub.publisher import Publisher
 from .ended import Ended
 from .exit_codes import DONE, FAILED
@@ -28,6 +28,8 @@ HELP = "Publish one message, or a message for each line of standard input."
 
 #: Bytes of standard input that are read at once.
 _READ_SIZE = 65536
+#: Seconds after which it is told who is waited for.
+_TOLD_AFTER = 2.0
 
 _EPILOG = """\
 EP is bound. With > in front it is connected to, for instance at a forwarder (quote it in the shell:
@@ -88,10 +90,26 @@ def _made(arguments: argparse.Namespace) -> Publisher:
 
 def _publish(publisher: Publisher, arguments: argparse.Namespace) -> None:
     if arguments.subscribers:
-        publisher.wait_ready(arguments.timeout, arguments.subscribers)
+        _wait_ready(publisher, arguments.subscribers, arguments.timeout)
     topic = os.fsencode(arguments.topic)
     for body in _bodies(arguments.body, publisher.config.max_message_bytes):
         publisher.publish(topic, body)
+
+
+def _wait_ready(publisher: Publisher, subscribers: int, timeout: float | None) -> None:
+    """Wait for subscribers, and say so where they are long in coming.  Raises what wait_ready() does."""
+    if timeout is None or timeout > _TOLD_AFTER:
+        try:
+            publisher.wait_ready(_TOLD_AFTER, subscribers)
+        except NotReady as error:
+            timeout = None if timeout is None else timeout - _TOLD_AFTER
+            complain(
+                f"waiting for subscribers of brigantine: wanted are {subscribers}, there are "
+                f"{error.confirmed}. Others never announce themselves: --subscribers 0 waits for none"
+            )
+        else:
+            return
+    publisher.wait_ready(timeout, subscribers)
 
 
 def _bodies(word: str, most: int) -> Iterator[bytes]:

@@ -96,7 +96,9 @@ class ControlServer:
         self._socket = control_router(context, config)
         self._watch: ConnectionWatch | None = None
         try:
-            self._watch = ConnectionWatch(self._socket, reserve, kept=control_share())
+            self._watch = ConnectionWatch(
+                self._socket, reserve, kept=control_share(), at=lambda: self.endpoints
+            )
             #: Real endpoints, in the order they were given.
             self.endpoints = tuple(bind_private(self._socket, each) for each in endpoints)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import zmq
@@ -186,7 +187,8 @@ class Device(LoopHandle, TakesOptions):
         followed = self._followed()
         for side, ends in enumerate(self._wanted):
             if ends and (followed or not all(end.connects for end in ends)):
-                watch = ConnectionWatch(self._socket(side), self._reserve, more=WATCHED)
+                at = partial(self._bound_at, side)
+                watch = ConnectionWatch(self._socket(side), self._reserve, more=WATCHED, at=at)
                 self._watches.append(watch)
         self.frontends, self.backends, self.captures = (
             tuple(self._attach(side, end) for end in ends) for side, ends in enumerate(self._wanted)
@@ -218,6 +220,10 @@ class Device(LoopHandle, TakesOptions):
             return self._made[side]
         assert self._capture is not None
         return self._capture
+
+    def _bound_at(self, side: int) -> list[str]:
+        ends = (self.frontends, self.backends, self.captures)[side]
+        return [each for each in ends if not each.startswith(CONNECT)]
 
     def _endpoints(self) -> tuple[str, ...]:
         return (*super()._endpoints(), *self.captures)

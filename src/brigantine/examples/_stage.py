@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from brigantine.errors import NoReply
+from brigantine import NoReply
 
 __all__ = ["ANY", "beside", "giving_up", "options", "said", "until"]
 

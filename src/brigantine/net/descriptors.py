@@ -202,7 +202,8 @@ class ConnectionWatch:
     """Reads the monitor of a socket that is going to be bound; used by one thread.
 
     Of the connections that get a descriptor of the reserve ``kept`` are let in at a time.  ``more`` are
-    events beside those that it needs.
+    events beside those that it needs.  ``at()`` is where the socket is bound, by default wherever
+    the reserve is.
     """
 
     def __init__(
@@ -212,9 +213,11 @@ class ConnectionWatch:
         *,
         kept: int = 0,
         more: int = 0,
+        at: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         self._watched = watched
         self._reserve = reserve
+        self._at = reserve.endpoints if at is None else at
         self._kept = kept
         self._inside: set[int] = set()
         self._kind, self._handshakes = int(watched.type), Handshakes()
@@ -236,7 +239,7 @@ class ConnectionWatch:
         One that has ended since the type of its socket does not fit is told of.
         """
         if self._handshakes.mismatched(event, descriptor):
-            tell_bound(self._kind, self._reserve.endpoints())
+            tell_bound(self._kind, self._at())
         if event == zmq.EVENT_DISCONNECTED:
             self._inside.discard(descriptor)
         elif event == zmq.EVENT_ACCEPTED and descriptor >= self._reserve.begins():

@@ -76,7 +76,7 @@ class Hub(BoundThread):
         router.handshake_ivl = max(1, round(self.config.handshake_timeout * 1000))
         router.sndhwm = PEER_MESSAGES
         router.maxmsgsize = frame_bytes(self.config)
-        self._watch = self._watched(PeerWatch(router, self.reserve))
+        self._watch = self._watched(PeerWatch(router, self.reserve, at=lambda: self.endpoints))
         self.endpoints = tuple(self._bind(router, each) for each in self._wanted)
 
     def _close(self) -> None:

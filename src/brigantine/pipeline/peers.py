@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import zmq
@@ -54,8 +55,13 @@ class PlainWatch(ConnectionWatch):
     be taken for a peer that has left in the meantime.
     """
 
-    def __init__(self, watched: zmq.Socket[bytes], reserve: DescriptorReserve) -> None:
-        super().__init__(watched, reserve, more=zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    def __init__(
+        self,
+        watched: zmq.Socket[bytes],
+        reserve: DescriptorReserve,
+        at: Callable[[], Iterable[str]],
+    ) -> None:
+        super().__init__(watched, reserve, more=zmq.EVENT_HANDSHAKE_SUCCEEDED, at=at)
         self._open: set[int] = set()
         #: Of those that are open, how many have done their handshake.  For any thread.
         self.peers = 0

@@ -127,14 +127,16 @@ class SinkIO(Hub):
         super()._open()
         if self._plain_wanted:
             self._pull = self._socket(zmq.PULL)
-            self._watched(ConnectionWatch(self._pull, self.reserve))
+            self._watched(
+                ConnectionWatch(self._pull, self.reserve, at=lambda: self.plain_endpoints)
+            )
             self.plain_endpoints = tuple(
                 self._bind(self._pull, each) for each in self._plain_wanted
             )
         if self._kill_wanted:
             self._xpub = self._socket(zmq.XPUB)
             self._xpub.xpub_verbose = 1
-            self._watched(ConnectionWatch(self._xpub, self.reserve))
+            self._watched(ConnectionWatch(self._xpub, self.reserve, at=lambda: self.kill_endpoints))
             self.kill_endpoints = tuple(self._bind(self._xpub, each) for each in self._kill_wanted)
 
     def _register(self, poller: zmq.Poller, due: list[float]) -> None:

@@ -148,7 +148,9 @@ class VentilatorIO(SinkLine):
             return
         push = self._push = self._socket(zmq.PUSH)
         push.sndhwm = 1
-        self._push_watch = self._watched(PlainWatch(push, self.reserve))
+        self._push_watch = self._watched(
+            PlainWatch(push, self.reserve, lambda: self.plain_endpoints)
+        )
         self.plain_endpoints = tuple(self._bind(push, each) for each in self._plain_wanted)
 
     def _close(self) -> None:

@@ -176,6 +176,7 @@ SERVER_COUNTERS: dict[str, str] = {
     "threads_replaced": "threads that were replaced, because they had ended or were given up",
     "threads_hung": "threads given up, because a handler ran for longer than request_ttl",
     "connections_rejected": COUNTERS["connections_rejected"],
+    "accepts_failed": COUNTERS["accepts_failed"],
     # with a control endpoint
     "control_requests": COUNTERS["control_requests"],
     "drop_control": COUNTERS["drop_control"],
@@ -190,6 +191,8 @@ ROUTER_COUNTERS: dict[str, str] = {
     "drop_malformed": "messages received that are no envelope",
     "drop_too_many_frames": "messages received with more than max_frames frames",
     "drop_too_deep": "messages received with more than max_depth address frames",
+    "connections_rejected": COUNTERS["connections_rejected"],
+    "accepts_failed": COUNTERS["accepts_failed"],
 }
 
 #: The names whose sum is ``accepted``.

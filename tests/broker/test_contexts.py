@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -24,7 +26,7 @@ from brigantine import (
     QueueDevice,
     aio,
 )
-from brigantine.net.contexts import end_context
+from brigantine.net.contexts import OwnContext, end_context
 
 FRONT, BACK = "inproc://front", "inproc://back"
 
@@ -110,3 +112,17 @@ def test_a_handler_that_raises_leaves_no_signal_blocked(monkeypatch: pytest.Monk
     monkeypatch.undo()
     assert change(signal.SIG_BLOCK, ()) == before
     context.term()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_context_of_ours_in_a_cycle_is_collected_with_its_sockets() -> None:
+    """Without waiting for sockets that are collected after it."""
+    context = OwnContext(0)
+    context.socket(zmq.PAIR).bind(FRONT)
+    cycle: list[Any] = [context]
+    cycle.append(cycle)
+    gone = weakref.ref(context)
+    del context, cycle
+    gc.collect()
+    assert gone() is None

@@ -23,6 +23,7 @@ from harness import PATIENCE, Peers, wait_until
 import brigantine
 from brigantine import Envelope, Router, Unroutable, aio
 from brigantine.counters import ROUTER_COUNTERS
+from brigantine.net.descriptors import DescriptorReserve
 
 TCP = "tcp://127.0.0.1:*"
 
@@ -424,3 +425,39 @@ def test_with_and_async_with_are_told_apart() -> None:
     with pytest.raises(brigantine.WrongUse, match="use `async with`"), router:  # type: ignore[attr-defined]
         pass
     asyncio.run(router.close())
+
+
+def test_who_gets_a_descriptor_of_the_reserve_is_hung_up_on_and_told_of(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though the program does not look at its router."""
+    monkeypatch.setattr(DescriptorReserve, "begins", lambda _: 0)
+    with Router("tcp://127.0.0.1:*") as router:
+        peers.socket(zmq.DEALER, router.endpoint)
+        wait_until(lambda: router.stats()["connections_rejected"] > 0)
+        wait_until(lambda: "out of file descriptors: closed" in caplog.text)
+
+
+def test_a_socket_that_does_not_fit_is_told_of(
+    peers: Peers, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Router("tcp://127.0.0.1:*") as router:
+
+        def told() -> bool:
+            peers.socket(
+                zmq.PUSH, router.endpoint
+            )  # the first to notice may have been the last one
+            return "the ROUTER that is bound there takes" in caplog.text
+
+        wait_until(told)
+
+
+@pytest.mark.parametrize("context", [None, zmq.Context])
+def test_no_thread_of_a_closed_router_is_left(context: type[zmq.Context[Any]] | None) -> None:
+    before = threading.active_count()
+    made = None if context is None else context()
+    for _ in range(2):
+        Router("tcp://127.0.0.1:*", context=made).close()
+    assert threading.active_count() == before
+    if made is not None:
+        made.term()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
-from ..net.contexts import OwnContext, Sockets
+from ..net.contexts import OwnContext
 from ..system.bell import Bell
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ class Contexts:
 
     def __init__(self, given: zmq.Context[Any] | None) -> None:
         self.given = given
-        #: Held, and not weakly: see Sockets.
-        known: Sockets = set()
         # Messages within a process need no I/O thread.
-        self._own = OwnContext(0, known) if given is None else None
+        self._own = OwnContext(0) if given is None else None
         self.context: zmq.Context[Any] = given or cast("zmq.Context[Any]", self._own)
         self._users: set[End] = set()
         self._lock = threading.RLock()  # a signal handler may close an end

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import weakref
 from collections.abc import MutableSet
 from functools import partial
 from typing import Any
@@ -46,14 +45,12 @@ class KnownSocket(zmq.Socket[bytes]):
 
 
 class OwnContext(zmq.Context[zmq.Socket[bytes]]):
-    """A context that knows all its sockets; to be ended by :meth:`end`.
+    """A context that knows all its sockets; to be ended by :meth:`end`."""
 
-    ``known`` is to hold them where the garbage collector may end it: see :data:`Sockets`.
-    """
-
-    def __init__(self, io_threads: int = 1, known: Sockets | None = None) -> None:
+    def __init__(self, io_threads: int = 1) -> None:
+        known: Sockets = set()  # and not weakly: see there
         # Past pyzmq, which takes an attribute that it does not know for an option.
-        self.__dict__["_known"] = weakref.WeakSet() if known is None else known
+        self.__dict__["_known"] = known
         super().__init__(io_threads)
 
     def __del__(self) -> None:

@@ -42,6 +42,11 @@ class RouterFace:
             context=context,
         )  # fmt: skip
         self._finalizer = weakref.finalize(self, self._router.close)
+        try:
+            self._router.look_after()
+        except BaseException:  # also Ctrl-C: nobody gets this one to close it
+            self._router.close()
+            raise
 
     @property
     def endpoint(self) -> str:
@@ -55,7 +60,7 @@ class RouterFace:
 
     def stats(self) -> dict[str, int]:
         """All counters by name, also after :meth:`close`; see :data:`brigantine.ROUTER_COUNTERS`."""
-        return dict(self._router.stats)
+        return self._router.stats()
 
     def __repr__(self) -> str:
         return f"<{public_name(type(self))} endpoint={','.join(self._router.endpoints)}>"

@@ -26,6 +26,7 @@ from ..net.sockets import BACKLOG, keep_alive
 from ..system.forks import close_bound, leave_to_parent
 from ..validation.values import shown as shown_value
 from ..wire.shown import shown
+from .router_watch import RouterWatch
 
 __all__ = ["RouterSocket", "closed"]
 
@@ -63,7 +64,7 @@ class RouterSocket:
             )
         self._envelope: type[Envelope] = implementation(impl).Envelope
         self._raises, self._delimiter, self._limits = unroutable == "raise", delimiter, config
-        self.stats = dict.fromkeys(ROUTER_COUNTERS, 0)
+        self.count = dict.fromkeys(ROUTER_COUNTERS, 0)
         #: Peer and cause that the log has told of.
         self._told: set[tuple[bytes, str]] = set()
         self._process = os.getpid()
@@ -72,9 +73,13 @@ class RouterSocket:
         self.context: zmq.Context[Any] = self._own or cast("zmq.Context[Any]", given)
         self.socket: zmq.Socket[bytes] | None = None
         self.endpoints: tuple[str, ...] = ()
+        #: What looks after connections, of which there are none over inproc.
+        self._watch: RouterWatch | None = None
         leave_to_parent(self._in_child)
         try:
             self.socket = self._made()
+            if not all(each.startswith("inproc://") for each in wanted):
+                self._watch = RouterWatch(self.socket, lambda: self.endpoints)
             for each in wanted:
                 self.endpoints += (bind(self.socket, each),)
         except BaseException:
@@ -92,11 +97,20 @@ class RouterSocket:
         keep_alive(socket)
         return socket
 
+    def look_after(self) -> None:
+        """Look after connections, in a thread, until :meth:`close`."""
+        if self._watch is not None:
+            self._watch.begin()
+
     def open(self) -> zmq.Socket[bytes]:
         """The socket.  Raises :class:`~brigantine.errors.BrokerStopped` where it is closed."""
         if self.socket is None or self._process != os.getpid():
             raise closed()
         return self.socket
+
+    def stats(self) -> dict[str, int]:
+        """All counters."""
+        return {**self.count, **({} if self._watch is None else self._watch.stats())}
 
     # -- receiving ----------------------------------------------------------------------------
 
@@ -121,7 +135,7 @@ class RouterSocket:
                         None  # who waits looks at its time limit, and lets others have their turn
                     )
                 continue
-            self.stats["received"] += 1
+            self.count["received"] += 1
             return envelope
         return None
 
@@ -135,7 +149,7 @@ class RouterSocket:
         return frames
 
     def _drop(self, peer: bytes, counter: str, why: str) -> None:
-        self.stats[counter] += 1
+        self.count[counter] += 1
         if (peer, counter) not in self._told:
             if len(self._told) >= NOTICES_KNOWN:
                 self._told.clear()
@@ -162,7 +176,7 @@ class RouterSocket:
         except zmq.ZMQError as error:
             if error.errno != errno.EHOSTUNREACH:
                 raise
-            self.stats["drop_unroutable"] += 1
+            self.count["drop_unroutable"] += 1
             if self._raises:
                 raise Unroutable(
                     f"nobody is connected whose address is {shown(frames[0])}: it has left, or was never "
@@ -171,12 +185,12 @@ class RouterSocket:
                     frames[0],
                 ) from None
             return False
-        self.stats["sent"] += 1
+        self.count["sent"] += 1
         return True
 
     def full(self, envelope: Envelope, waited: float) -> bool:
         """There was no room for an envelope: ``False``, or what :meth:`put` raises is raised."""
-        self.stats["drop_peer_full"] += 1
+        self.count["drop_peer_full"] += 1
         if not self._raises:
             return False
         address = envelope.frames()[0]
@@ -194,6 +208,8 @@ class RouterSocket:
         """Close it; what was sent has a second to leave.  May be called again."""
         if self._process != os.getpid():
             return  # a forked child has no right to its parent's sockets
+        if self._watch is not None:
+            self._watch.end()
         socket, self.socket = self.socket, None
         if socket is not None:
             bound = [(socket, each) for each in self.endpoints]

@@ -235,6 +235,7 @@ def test_nothing_that_a_peer_sends_stops_a_sink_or_a_ventilator(
             bad.send_multipart([b"the last one"])
             wait_until(lambda end=end: end.stats()["drop_malformed"] >= 10)
             bad.close(0)
+        wait_until(lambda: not ventilator.stats()["workers"], "nobody bad gets a task")
         with PipelineWorker(ventilator.endpoint, sink.endpoint, bytes.upper):
             assert ventilator.send([b"still", b"alive"]).wait(PATIENCE).complete
 

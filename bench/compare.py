@@ -151,6 +151,9 @@ def arguments() -> argparse.Namespace:
         "--markdown", type=Path, metavar="FILE",
         help=f"put all tables between <!-- {MARKER} --> and <!-- /{MARKER} --> of that file",
     )  # fmt: skip
+    parser.add_argument(
+        "--marker", default=MARKER, metavar="WORD", help="other markers (default %(default)s)"
+    )
     parser.add_argument("--readme", action="store_true", help="put the short table into README.md")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     return parser.parse_args()
@@ -213,7 +216,7 @@ def publish(options: argparse.Namespace, results: Results, about: dict[str, str]
     if options.svg:
         options.svg.write_text(report.chart(results, titles, about))
     if options.markdown:
-        report.rewrite(options.markdown, MARKER, text)
+        report.rewrite(options.markdown, options.marker, text)
     if options.readme:
         report.rewrite(README, MARKER, report.readme(results, about))
 

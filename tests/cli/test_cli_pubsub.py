@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket as posix_socket
 import subprocess
 from dataclasses import fields
 
@@ -68,6 +69,26 @@ def test_a_signal_ends_both_in_good_order(run: Commands, peers: Peers, number: i
         subscriber.wait_ready(30)
         writer.process.send_signal(number)
         assert writer.process.wait(10) == 0
+
+
+def is_bound(endpoint: str) -> bool:
+    host, port = endpoint.removeprefix("tcp://").split(":")
+    with posix_socket.socket() as made:
+        return made.connect_ex((host, int(port))) == 0
+
+
+def test_a_message_that_a_signal_kept_back_is_told(run: Commands, peers: Peers) -> None:
+    endpoint = free_endpoint(peers)
+    writer = run("publish", "--endpoint", endpoint, "a", "x")
+    wait_until(lambda: is_bound(endpoint), "a publisher, which has taken over signals")
+    writer.process.send_signal(signal.SIGTERM)
+    code, _ = writer.finish()
+    assert (code, "the message was not published" in writer.errors()) == (1, True)
+
+
+def test_less_than_no_subscriber_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", "--endpoint", ANY, "--subscribers", "-1", "a", "x"]) == 2
+    assert "--subscribers: '-1' is not 0 or more" in capsys.readouterr().err
 
 
 def test_what_is_missed_and_bad_silence_are_told(run: Commands, peers: Peers) -> None:

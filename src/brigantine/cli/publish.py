@@ -76,6 +76,10 @@ def _run(arguments: argparse.Namespace) -> int:
         stops.wait_first()
         unsent = publisher.close()
         work.check()
+        published = publisher.stats()["published"]
+    if arguments.body != "-" and not published:
+        complain("the message was not published: stopped before there were subscribers")
+        return FAILED
     if unsent:
         complain(f"{unsent} messages had not left for all subscribers; see --linger")
         return FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .values import seconds, whole
+from .values import none_or_more, seconds
 
 __all__ = ["add_endpoints", "add_waiting"]
 
@@ -22,7 +22,7 @@ def add_waiting(
     """Add ``--subscribers`` or ``--publishers``, and ``--timeout``."""
     parser.add_argument(
         option,
-        type=whole,
+        type=none_or_more,
         default=1,
         metavar="N",
         help=f"how many {who} of brigantine to wait for at first; 0: none (default 1)",

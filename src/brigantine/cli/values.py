@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from ..errors import ConfigError, OptionName
 from ..net.endpoints import as_endpoints
 
-__all__ = ["at_least_one", "number", "reachable", "seconds", "shown", "size", "whole"]
+__all__ = [
+    "at_least_one", "none_or_more", "number", "reachable", "seconds", "shown", "size", "whole",
+]  # fmt: skip
 
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _SIZE = re.compile(r"(\d{1,18}) ?(|[KMG]iB)\Z", re.ASCII | re.IGNORECASE)
@@ -38,6 +40,14 @@ def whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def none_or_more(text: str) -> int:
+    """A count of 0 or more."""
+    value = whole(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 or more")
+    return value
 
 
 def at_least_one(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -254,3 +255,21 @@ TestAllotment = AllotmentModel.TestCase
 TestLedger.settings = TestAllotment.settings = settings(
     deadline=None, max_examples=60, stateful_step_count=30
 )
+
+
+def test_what_a_ventilator_says_of_lost_workers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile one's words fill no memory, and new names get the place of those whose tasks are back."""
+    monkeypatch.setattr("brigantine.pipeline.ledger.MOST_WORKERS", 3)
+    ledger = Ledger(PipelineConfig(max_batch_tasks=10), dict.fromkeys(SINK_COUNTERS, 0))
+    hostile, _ = ledger.begin(BATCHES[0], OWNER, "v", 0.0)
+    assert hostile is not None
+    for each in range(10):
+        ledger.lose(hostile, {f"w{each}": range(1000), "w0": range(1 << 40, (1 << 40) + 100)})
+    assert len(hostile.lost) <= 3
+    assert sum(map(len, hostile.lost.values())) <= 10
+    honest, _ = ledger.begin(BATCHES[1], OWNER, "v", 0.0)
+    assert honest is not None
+    ledger.lose(honest, {"w0": [0], "w1": [1], "w2": [2]})
+    ledger.result(key_of(BATCHES[1], 1), [b"back"], WORKERS[0], "other", 0.0)
+    ledger.lose(honest, {"w3": [3]})
+    assert honest.lost == {"w0": {0}, "w2": {2}, "w3": {3}}

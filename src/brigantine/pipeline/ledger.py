@@ -14,7 +14,7 @@ from ..wire.pipeline import key_of, parted
 from ..wire.req import ERROR_MARK
 from .numbers import Numbers
 from .received import Received, Stored
-from .report import Result
+from .report import MOST_WORKERS, Result
 
 __all__ = ["OVER", "Ledger"]
 
@@ -108,9 +108,19 @@ class Ledger:
         record.handed = handed
 
     def lose(self, record: Received, lost: Mapping[str, Iterable[int]]) -> None:
-        """Workers were lost, with these tasks of the batch."""
+        """Workers were lost, with these tasks of the batch: as many as a report and a batch may have."""
+        most = self._config.max_batch_tasks
+        room = most - sum(map(len, record.lost.values()))
         for worker, numbers in lost.items():
-            record.lost.setdefault(worker, set()).update(numbers)
+            held = record.lost.get(worker)
+            if held is None:
+                if len(record.lost) >= MOST_WORKERS and not record.forget_lost():
+                    continue
+                held = record.lost[worker] = set()
+            for number in numbers:
+                if number < most and number not in held and room > 0:
+                    held.add(number)
+                    room -= 1
 
     def close(self, record: Received) -> bool:
         """Nobody waits for the rest of it; whether its ventilator is to be told so."""

@@ -11,7 +11,7 @@ from ..wire.pipeline import BATCH_BYTES, pack, text_in, unpack, whole_in
 from ..wire.req import raise_if_error
 from .numbers import Numbers
 
-__all__ = ["Report", "Result"]
+__all__ = ["MOST_WORKERS", "Report", "Result"]
 
 #: Numbers that a sentence names.
 _NAMED = 10

@@ -17,6 +17,7 @@ from brigantine import (
     ConfigError,
     ForwarderDevice,
     Message,
+    NoPublisher,
     NotReady,
     Publisher,
     PublisherClosed,
@@ -24,6 +25,7 @@ from brigantine import (
     SubscriberClosed,
     WrongUse,
 )
+from brigantine.pubsub.feeds import Feeds
 
 Maker = Callable[..., Any]
 
@@ -366,3 +368,21 @@ def test_closing_takes_no_longer_than_linger_though_subscribers_are_waited_for(
     assert unsent == out.stats()["unsent"]
     assert out.stats()["cut_off"] == 0
     assert before <= out.stats()["published"] < before + 50
+
+
+def test_tries_in_vain_are_no_pause_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would put off the error that nothing is heard of any publisher."""
+    pauses: list[float] = []
+    failures: list[Any] = []
+    failed = Feeds.failed
+    monkeypatch.setattr(Feeds, "alive", lambda _, now: pauses.append(now))
+
+    def told(*known: Any) -> bool:
+        failures.append(known)
+        return failed(*known)
+
+    monkeypatch.setattr(Feeds, "failed", told)
+    into = Subscriber("tcp://127.0.0.1:9", "a", heartbeat_interval=0.05)
+    with into, pytest.raises(NoPublisher):
+        into.recv(PATIENCE)
+    assert len(pauses) < len(failures)

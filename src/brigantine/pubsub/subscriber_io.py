@@ -153,7 +153,7 @@ class SubscriberIO:
         return None if self._dialing is None else self._dialing.socket
 
     def _poll(self) -> float | None:
-        """Wait for something to happen; returns until when, at the latest."""
+        """Wait for something to happen; returns until when, at the latest: what was overdue is due now."""
         poller = zmq.Poller()
         poller.register(self._wakeup.fileno(), zmq.POLLIN)
         sample_at = self._feeds.sample_at()
@@ -170,7 +170,9 @@ class SubscriberIO:
             dues += [dialing.due(), self.upstream.due() if self._connected else self._give_up_at]
         now = time.monotonic()
         wake_at = min((due for due in dues if due is not None), default=None)
-        poller.poll(None if wake_at is None else math.ceil(max(0.0, wake_at - now) * 1000))
+        if wake_at is not None:
+            wake_at = max(now, wake_at)
+        poller.poll(None if wake_at is None else math.ceil((wake_at - now) * 1000))
         return wake_at
 
     # -- the feed -----------------------------------------------------------------------------

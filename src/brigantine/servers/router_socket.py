@@ -131,9 +131,8 @@ class RouterSocket:
                 self._drop(frames[0], f"drop_{error.reason}", str(error))
                 until = until or time.monotonic() + JUNK_TIME
                 if time.monotonic() > until:
-                    return (
-                        None  # who waits looks at its time limit, and lets others have their turn
-                    )
+                    # Who waits looks at its time limit, and lets others have their turn.
+                    return None
                 continue
             self.count["received"] += 1
             return envelope

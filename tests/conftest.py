@@ -25,6 +25,9 @@ from brigantine import LRUBroker
 from brigantine._impl import implementation
 
 IMPLEMENTATIONS = ("core", "pure")
+#: Folders of what hands the implementation through, mostly to processes of its own, which take their time:
+#: by default on one of them.
+HANDED_THROUGH = ("cli", "demo")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 #: How many tests ran on each implementation.
@@ -58,7 +61,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         callspec = getattr(item, "callspec", None)
         impl = callspec.params.get("impl") if callspec else None
         wanted = only in (None, impl) or impl is None
-        is_long = item in rest or item.get_closest_marker("long") is not None
+        handed = only is None and impl == "pure" and item.path.parent.name in HANDED_THROUGH
+        is_long = handed or item in rest or item.get_closest_marker("long") is not None
         (kept if wanted and is_long == long else left).append(item)
     items[:] = kept
     if left:

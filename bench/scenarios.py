@@ -171,7 +171,7 @@ def one_way() -> list[Case]:
             f"{pattern}-{receivers}-{size}",
             f"A {pattern} device, 4 senders, {what}, 400 messages in flight, tcp, {name}",
             tuple(Entry(kind, pattern) for kind in ("core", "proxy", "pure")),
-            # libzmq learns of what was read half a queue at a time: of 1,000 messages 500 have room for sure.
+            # libzmq learns of what was read half a queue at a time: only 500 of 1,000 surely have room.
             Shape(clients=4, window=100, workers=receivers, size=size),
         )
         for what, pattern, receivers in (*subscribed, ("16 receivers", "streamer", 16))

@@ -79,6 +79,7 @@ def is_bound(endpoint: str) -> bool:
 
 def test_a_message_that_a_signal_kept_back_is_told(run: Commands, peers: Peers) -> None:
     endpoint = free_endpoint(peers)
+    wait_until(lambda: not is_bound(endpoint), "the end of who had that port")
     writer = run("publish", "--endpoint", endpoint, "a", "x")
     wait_until(lambda: is_bound(endpoint), "a publisher, which has taken over signals")
     writer.process.send_signal(signal.SIGTERM)

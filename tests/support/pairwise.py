@@ -35,4 +35,5 @@ def _not_needed(matrix: list[pytest.Item]) -> list[pytest.Item]:
 
 def _pairs(item: pytest.Item) -> set[Any]:
     params = item.callspec.params  # type: ignore[attr-defined]
-    return set(combinations(sorted((name, repr(value)) for name, value in params.items()), 2))
+    values = sorted((name, repr(value)) for name, value in params.items())
+    return set(combinations(values, min(2, len(values))))

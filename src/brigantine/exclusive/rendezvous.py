@@ -36,10 +36,11 @@ class Contexts:
     """A context that both ends use, and that ends with the last of them; or the caller's own."""
 
     def __init__(self, given: zmq.Context[Any] | None) -> None:
-        self.given = given
         # Messages within a process need no I/O thread.
         self._own = OwnContext(0) if given is None else None
-        self.context: zmq.Context[Any] = given or cast("zmq.Context[Any]", self._own)
+        self.context: zmq.Context[Any] = (
+            cast("zmq.Context[Any]", self._own) if given is None else given
+        )
         self._users: set[End] = set()
         self._lock = threading.RLock()  # a signal handler may close an end
 

@@ -110,11 +110,13 @@ class Ledger:
     def lose(self, record: Received, lost: Mapping[str, Iterable[int]]) -> None:
         """Workers were lost, with these tasks of the batch: as many as a report and a batch may have."""
         most = self._config.max_batch_tasks
+        if len(record.lost.keys() | lost.keys()) > MOST_WORKERS:
+            record.forget_lost()
         room = most - sum(map(len, record.lost.values()))
         for worker, numbers in lost.items():
             held = record.lost.get(worker)
             if held is None:
-                if len(record.lost) >= MOST_WORKERS and not record.forget_lost():
+                if len(record.lost) >= MOST_WORKERS:
                     continue
                 held = record.lost[worker] = set()
             for number in numbers:

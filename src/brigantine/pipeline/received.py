@@ -74,16 +74,14 @@ class Received:
         short = not self.handed or self.plain_returned < self.plain_tasks
         return self.plain and short and not self.over
 
-    def forget_lost(self) -> bool:
-        """Forget the lost workers whose tasks have all come back; whether there were any."""
-        before = len(self.lost)
+    def forget_lost(self) -> None:
+        """Forget the lost workers whose tasks have all come back."""
         seen = self.seen
         self.lost = {
             name: numbers
             for name, numbers in self.lost.items()
             if any(each not in seen for each in numbers)
         }
-        return len(self.lost) < before
 
     def report(self) -> Report:
         """How it is."""

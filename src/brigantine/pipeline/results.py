@@ -136,7 +136,11 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
                 self._stats["results"] += 1
                 self._acknowledged(job)
             else:
-                body = self._as_sink_takes(body)
+                taken = self._as_sink_takes(body)
+                if taken is not body:
+                    self._stats["errors"] += 1
+                    body = taken
+                    self._to_send[0] = (job, body)
                 if not self._sink.send((RESULT, job.key, *body), self._now):
                     return
                 self._unacked[job.key] = (job, body)
@@ -144,20 +148,20 @@ class ResultLine(WorkerIO[Job, tuple[Job, "list[bytes]"]]):
 
     def _as_sink_takes(self, body: list[bytes]) -> list[bytes]:
         """The result, or what is wrong with it where the sink would not take it, however often it came."""
-        size, where = max(map(len, body), default=0), f"the sink at {self._sink.endpoint}"
+        size = max(map(len, body), default=0)
+        if size <= self._most_bytes and len(body) <= self._most_frames:
+            return body
+        where = f"the sink at {self._sink.endpoint}"
         if size > self._most_bytes:
             words = (
                 f"the result has a frame of {size} bytes, and {where} takes {self._most_bytes}. "
                 "Return less, or raise the sink's max_message_bytes"
             )
-        elif len(body) > self._most_frames:
+        else:
             words = (
                 f"the result has {len(body)} frames, and {where} takes {self._most_frames}. "
                 "Return fewer, or raise the sink's max_frames"
             )
-        else:
-            return body
-        self._stats["errors"] += 1
         return error_reply(ValueError(words))
 
     def _acknowledged(self, job: Job) -> None:

@@ -265,9 +265,9 @@ class ClientThread:
 
     def _send(self, dialing: Dialing[zmq.Socket[bytes]]) -> None:
         socket = dialing.socket
-        while socket is not None and (message := self.talk.to_send()) is not None:
-            if not cast(int, socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
-                self.talk.unsent(message)
+        # Room first: what waits for it may be given up meanwhile.
+        while socket is not None and cast(int, socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
+            if (message := self.talk.to_send()) is None:
                 return
             socket.send_multipart(message, zmq.DONTWAIT)
 

@@ -81,10 +81,6 @@ class Conversation:
                 return message
         return None
 
-    def unsent(self, message: list[bytes]) -> None:
-        """The socket has no room for it now."""
-        self._out.appendleft((message, None))
-
     # -- the connection -----------------------------------------------------------------------
 
     def connected(self, now: float, *, ours: bool) -> None:

@@ -56,7 +56,7 @@ class Pending:
 
     def of_session(self, token: bytes) -> list[Call]:
         """Those that were asked in it."""
-        return [call for call in (*self.asked.values(), *self.waiting) if call.session == token]
+        return [call for call in self.asked.values() if call.session == token]
 
     def drop(self, call: Call) -> bool:
         """Nobody waits for it; whether it was asked."""

@@ -36,7 +36,7 @@ class HandlerPool:
 
     ``patience``: seconds that a task may take until its thread is given up, and another one started in its
     place.  ``failed`` ends a task whose thread is ending.  A thread that can't be started is tried again.
-    ``signals`` are held back in the threads, and in what handlers start, and no others.
+    In the threads, and in what handlers start, ``signals`` are held back and no other ones.
     """
 
     def __init__(
@@ -69,10 +69,12 @@ class HandlerPool:
         return len(self._hands)
 
     def has_current(self) -> bool:
-        """Whether the caller is one of these threads."""
-        with self._lock:
-            hands = (*self._hands, *self._hung)
-        return any(hand.thread.current for hand in hands)
+        """Whether the caller is one of these threads.
+
+        Takes no lock, which a signal handler may have interrupted and a fork may have copied: the thread
+        itself is in one of both lists for as long as it runs.
+        """
+        return any(hand.thread.current for hand in (*self._hands, *self._hung))
 
     def start(self) -> None:
         """Raises ``RuntimeError`` when the system has no more threads."""
@@ -187,7 +189,7 @@ class HandlerPool:
         found = found[: max(0, HUNG_THREADS - len(self._hung))]
         for hand in found:
             hand.retired = True
+            self._hung.append(hand)  # first: see has_current()
             self._hands.remove(hand)
-            self._hung.append(hand)
         self.hung += len(found)
         return len(found)

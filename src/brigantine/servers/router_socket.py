@@ -115,9 +115,9 @@ class RouterSocket:
     # -- receiving ----------------------------------------------------------------------------
 
     def take(self) -> Envelope | None:
-        """The next envelope that is there; ``None`` when there is none, or for a while only junk.
+        """The next envelope; ``None`` when there is none, or nothing but junk came for a moment.
 
-        What is none is dropped.
+        What is no envelope is dropped.
         """
         socket, until = self.open(), 0.0
         while int(cast(int, socket.getsockopt(zmq.EVENTS))) & zmq.POLLIN:

@@ -68,8 +68,8 @@ class RouterWatch:
 
     def _run(self) -> None:
         leave_signals_to_main_thread()
-        self._accepting.begin(self._endpoints())
         try:
+            self._accepting.begin(self._endpoints())
             poller = zmq.Poller()
             poller.register(self._wakeup.fileno(), zmq.POLLIN)
             poller.register(self._watch.monitor, zmq.POLLIN)
@@ -80,8 +80,14 @@ class RouterWatch:
                 self._tell()
         except zmq.ContextTerminated:
             self._watch.monitor.close()  # the program waits for that
+        except Exception:
+            _log.critical(
+                "the connections of a Router are not looked after any more", exc_info=True
+            )
+            self._watch.close()  # or what it tells would pile up
         finally:
             self._accepting.end()
+            self._tell()
 
     def _tell(self) -> None:
         here = Here(tuple(self._endpoints()), (), Protocol(0))

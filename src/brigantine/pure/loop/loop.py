@@ -76,7 +76,7 @@ class Loop:
             if socket.type != zmq.ROUTER:
                 raise TypeError(f"{name} must be a ROUTER socket, not {socket.type!r}")
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        #: The side of a side -> its socket.
+        #: Side -> its socket.
         self._sockets: dict[int, zmq.Socket[bytes]] = {Side.BOTH: frontend}
         if backend is not None:
             self._sockets = {Side.BACKEND: backend, Side.FRONTEND: frontend}

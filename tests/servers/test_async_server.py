@@ -396,6 +396,23 @@ def test_a_client_with_the_routing_id_of_another_is_heard_once_that_one_has_gone
     assert second.recv_multipart() == [b"1", b"y"], "in a session of its own"
 
 
+def test_a_client_that_has_only_sent_junk_is_not_held_to_be_silent(
+    server: Start, peers: Peers
+) -> None:
+    running = server(counting, unheard_timeout=0.2)
+    junk = peers.socket(zmq.DEALER)
+    ends = junk.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    junk.connect(running.frontend)
+    junk.send_multipart([b"x"] * 300)
+    wait_until(lambda: running.stats()["drop_too_many_frames"] == 1)
+    peers.dealer(running.frontend)  # says nothing, and came later
+    wait_until(lambda: running.stats()["connections_unheard"] == 1)
+    has_ended = ends.poll(0)
+    junk.disable_monitor()
+    ends.close(0)
+    assert not has_ended
+
+
 def test_a_handler_that_streams_without_end_waits_for_the_loop(server: Start, peers: Peers) -> None:
     """What it has handed over and nobody has sent is bounded; it is ended when its client has gone."""
     parts: list[int] = []

@@ -293,6 +293,9 @@ cdef class Serving(Handing):
         return 0
 
     cdef int drop(self, int counter, int reason) except -1 nogil:
+        if self.inbox.count:  # it has spoken, whatever it said
+            self.look_at_connections()
+            self.heard_by(zmq_msg_get(&self.inbox.at[0], ZMQ_SRCFD))
         self.sessions.note(counter, 1)
         return self.notice(NOTICE_UNSERVED, reason)
 

@@ -187,6 +187,7 @@ class Serving(Handing):
         """What is new of connections has to be known, before a session is bound to one."""
 
     def _drop(self, counter: str, name: zmq.Frame, frames: Sequence[bytes]) -> None:
+        self._connection(name)  # it has spoken, whatever it said
         self._sessions.count[counter] += 1
         self._notice("unserved", counter, name, frames)
 
